@@ -1,0 +1,54 @@
+"""Everything that can go wrong, as one tree. A message is one line: what, which, and what to do next."""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Say in one line what went wrong and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(PipelineError):
+    """A bad flag, key, prompt, schema or input, found before any money is spent."""
+
+    exit_code = 2
+
+
+class DocumentError(PipelineError):
+    """One document can't be read; its row fails and the run goes on."""
+
+
+class JournalError(PipelineError):
+    """The journal can't be read or written."""
+
+    exit_code = 2
+
+
+class BackendError(PipelineError):
+    """A request that wasn't answered."""
+
+
+class TransientError(BackendError):
+    """The server is busy or out of reach: the request is sent again.
+
+    `retry_after_seconds` is what the server asked for, if it did. `billed` says that the server may
+    have done the work all the same (the answer was lost on its way).
+    """
+
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, billed: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        self.billed = billed
+
+
+class RejectedError(BackendError):
+    """The server refused this request; its row fails and the run goes on."""
+
+
+class FatalError(BackendError):
+    """What no retry can mend (key, quota, unknown model): the run stops, the journal is kept."""
+
+    exit_code = 4

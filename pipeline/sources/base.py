@@ -1,0 +1,32 @@
+"""What the run asks of an input, whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from pipeline.types import Column, Document
+
+
+class Source(Protocol):
+    """An input, read once from start to end.
+
+    `columns` are its own columns, in order. `text_column` is where `text` comes from: a column of a
+    table, "document" for a folder, or None when a table has no column that is clearly the text.
+    """
+
+    name: str
+    columns: Sequence[Column]
+    text_column: str | None
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yield the documents in order; one that can't be read has its `error` set."""
+
+    def fraction(self) -> float:
+        """Say how much of the input has been read, 0 to 1, by bytes or by files."""
+
+    def skim(self) -> None:
+        """From here on yield documents without reading their text: the run has ended early."""
+
+    def changed(self) -> bool:
+        """Say whether the input is no longer what it was when it was opened."""

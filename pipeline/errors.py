@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree. A message is one line: what, which, and what to do next."""
+"""All that can go wrong, as one tree. A message is one line: what, which, what to do next."""
 
 from __future__ import annotations
 
@@ -52,3 +52,15 @@ class FatalError(BackendError):
     """What no retry can mend (key, quota, unknown model): the run stops, the journal is kept."""
 
     exit_code = 4
+
+
+class AccessError(FatalError):
+    """The server knows neither this key, this model, this address nor this parameter."""
+
+    exit_code = 2
+
+
+class BudgetError(FatalError):
+    """The next request may cost more than is left of `--max-cost`."""
+
+    exit_code = 3

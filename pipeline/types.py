@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 Kind = Literal["text", "integer", "number", "decimal", "boolean", "json", "any"]
+Role = Literal["system", "developer", "user", "assistant"]
+Status = Literal["ok", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,82 @@ class Document:
     fields: Mapping[str, object]
     text: str = ""
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a conversation, as the API has it."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of the server about one document, in one turn of the conversation.
+
+    `key` is the sha256 of all that decides the answer; the journal knows the answer by it.
+    `parameters` are the API's own (`temperature`, `seed`, ...), but for the answer's bound:
+    servers differ in the name of `max_tokens`.
+    """
+
+    document: Document
+    turn: int
+    key: bytes
+    model: str
+    messages: tuple[Message, ...]
+    parameters: Mapping[str, object]
+    max_tokens: int | None
+    response_format: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them.
+
+    `prompt_tokens` include the cached ones, `completion_tokens` the reasoning ones.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A server's answer. `usage` is None where the server did not say."""
+
+    content: str | None
+    finish_reason: str | None
+    model: str
+    usage: Usage | None
+    refusal: str | None = None
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one request ended, as the journal keeps it.
+
+    `usage` is None where the server didn't say, `cost_usd` also where the price isn't known.
+    `latency_seconds` is the time of its attempts, without the waits between them. `entry` numbers
+    its first entry in the journal; rows that share an answer share it.
+    """
+
+    request: Request
+    status: Status
+    error: str | None = None
+    content: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    attempts: int = 0
+    latency_seconds: float = 0.0
+    entry: int = 0

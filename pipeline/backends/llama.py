@@ -1,0 +1,35 @@
+"""The child process of the embedded model: serve one model file until standard input ends.
+
+Not imported by the program: llama.cpp crashes a process that ends while it answers, so it has one
+of its own, which ends without cleaning up.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from xllamacpp import CommonParams, Server
+
+from pipeline.backends.local import NAME, threads
+
+
+def main(file: str, context_tokens: int) -> None:
+    """Print the address once the model is loaded, then serve."""
+    params = CommonParams()
+    params.model.path = file
+    params.n_parallel = 1  # more at once gain nothing on one thread
+    params.n_ctx = context_tokens
+    params.warmup = False
+    params.cpuparams.n_threads = threads()
+    params.cpuparams_batch.n_threads = threads()
+    params.verbosity = -1
+    params.model_alias = {NAME}
+    server = Server(params)
+    print(server.listening_address, flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

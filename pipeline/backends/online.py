@@ -1,0 +1,241 @@
+"""The OpenAI API, or any server that speaks its chat completions, through the SDK.
+
+All that is foreign ends here: the SDK's errors become ours, once, and a reply becomes a Response
+only when it is one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import httpx2
+import openai
+import orjson
+
+from pipeline.backends.base import Backend
+from pipeline.backends.transport import Transport
+from pipeline.costs import OPENAI_URL, Counter, Price, find_price
+from pipeline.errors import AccessError, BackendError, FatalError, RejectedError, TransientError
+from pipeline.limits import Gate
+from pipeline.types import Request, Response, Usage
+
+TIMEOUT_SECONDS = 600.0  # the SDK's own default
+
+# Codes of https://platform.openai.com/docs/guides/error-codes
+_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+_BUSY = {408, 409, 425, 429}
+# What only steers how an answer is made. A model that doesn't take it is asked without.
+_OPTIONAL = {
+    "reasoning_effort",
+    "temperature",
+    "top_p",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+}
+
+
+class Online(Backend):
+    """A server that is reached by HTTP."""
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        base_url: str,
+        api_key: str,
+        gate: Gate,
+        counter: Counter,
+        price: Price | None,
+        max_concurrency: int,
+        server: str | None = None,
+    ) -> None:
+        super().__init__(gate=gate, counter=counter, price=price, max_concurrency=max_concurrency)
+        self.base_url = base_url.rstrip("/")
+        self.server = server or self.base_url
+        self._client = openai.AsyncOpenAI(
+            api_key=api_key,
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=TIMEOUT_SECONDS,
+            http_client=Transport(),
+        )
+        official = self.base_url == OPENAI_URL
+        # Other servers mostly know the older name only.
+        self._bound = "max_completion_tokens" if official else "max_tokens"
+        # gpt-6 models reason unless told not to, and refuse `temperature` while they do.
+        self._defaults: dict[str, object] = (
+            {"reasoning_effort": "none"} if official and model.startswith("gpt-6") else {}
+        )
+        self._refused: set[str] = set()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def body(self, request: Request) -> Mapping[str, object]:
+        parameters = {**self._defaults, **request.parameters}
+        body: dict[str, object] = {
+            "model": request.model,
+            "messages": [
+                {"role": message.role, "content": message.content} for message in request.messages
+            ],
+            **{name: value for name, value in parameters.items() if name not in self._refused},
+        }
+        if request.max_tokens is not None:
+            body[self._bound] = request.max_tokens
+        if request.response_format is not None:
+            body["response_format"] = request.response_format
+        return body
+
+    async def complete(self, request: Request) -> Response:
+        while True:
+            body = self.body(request)
+            try:
+                reply = await self._client.post(
+                    "/chat/completions",
+                    cast_to=httpx2.Response,
+                    content=_encode(body),
+                    options={"security": {"bearer_auth": True}},
+                )
+            except openai.BadRequestError as error:
+                # Others in flight may have found out the same; the body then differs by now.
+                if self._adapt(error, body) or self.body(request) != body:
+                    continue
+                raise self._mapped(error, request) from error
+            except openai.OpenAIError as error:
+                raise self._mapped(error, request) from error
+            return read_response(reply.content)
+
+    def _adapt(self, error: openai.BadRequestError, body: Mapping[str, object]) -> bool:
+        """Learn from a refusal how this model wants to be asked; False if it was none."""
+        if error.code not in ("unsupported_parameter", "unsupported_value", "unknown_parameter"):
+            return False
+        name = error.param or ""
+        if name == self._bound and name in body:
+            others = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+            if "bound" in self._refused:
+                return False
+            self._refused.add("bound")
+            self._bound = others[name]
+            return True
+        if name not in _OPTIONAL or name in self._refused or name not in body:
+            return False
+        self._refused.add(name)
+        if name not in self._defaults:
+            self.notices.append(f"{body['model']} does not take `{name}`: it is asked without")
+        return True
+
+    def cost_usd(self, response: Response) -> Decimal | None:
+        """Price an answer at the tier that the server says it used."""
+        tier = response.service_tier
+        if self.price is None or response.usage is None:
+            return None
+        if tier in (None, "default", "auto") or self.price.source == "--price":
+            return self.price.cost_usd(response.usage)
+        price = find_price(response.model, self.base_url, tier) or self.price
+        return price.cost_usd(response.usage)
+
+    def _mapped(self, error: openai.OpenAIError, request: Request) -> BackendError:
+        if isinstance(error, openai.APIStatusError):
+            return self._mapped_status(error, request)
+        if isinstance(error, openai.APIConnectionError):
+            lost = not isinstance(error.__cause__, httpx2.ConnectError)
+            reason = str(error.__cause__ or error)
+            return TransientError(f"{self.base_url} can't be reached: {reason}", billed=lost)
+        return TransientError(f"{self.base_url}: {error}", billed=True)
+
+    def _mapped_status(self, error: openai.APIStatusError, request: Request) -> BackendError:
+        status, said = error.status_code, _message(error)
+        if error.code in _QUOTA or status == 402:
+            return FatalError(
+                f"the account has no quota left ({said}); "
+                "add credit or raise the limit with the provider"
+            )
+        if status in _BUSY or status >= 500:
+            return TransientError(
+                f"HTTP {status}: {said}", retry_after_seconds=retry_after(error.response.headers)
+            )
+        if status in (401, 403):
+            return AccessError(
+                f"{self.base_url} refuses the key (HTTP {status}: {said}); check OPENAI_API_KEY"
+            )
+        if status == 404:
+            return AccessError(
+                f"{self.base_url} doesn't know model {request.model!r} (HTTP 404: {said}); "
+                "see `pipeline models`, --model and --base-url"
+            )
+        if error.param in self.body(request) and error.param not in ("messages", "model"):
+            return AccessError(f"{request.model} refuses `{error.param}` (HTTP {status}: {said})")
+        return RejectedError(f"HTTP {status}{f' {error.code}' if error.code else ''}: {said}")
+
+
+def _encode(body: Mapping[str, object]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        raise RejectedError(f"the request can't be written as JSON: {error}") from error
+
+
+def _message(error: openai.APIStatusError) -> str:
+    """Give the server's words in one short line, without any part of a key."""
+    body = error.body
+    said = body.get("message") if isinstance(body, dict) else None
+    text = str(said or error.response.reason_phrase or "no reason given")
+    text = re.sub(r"\bsk-[\w*-]+", "sk-...", text)
+    return " ".join(text.split())[:300]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how long the server asks to wait, in seconds."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(float(headers[name]) * unit, 0.0)
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def read_response(content: bytes) -> Response:
+    """Read a chat completion. Raises TransientError where a good status brought no completion."""
+    try:
+        data = orjson.loads(content)
+        choice = data["choices"][0]
+        message = choice["message"]
+        text, refusal = message.get("content"), message.get("refusal")
+        if not isinstance(text, str | None) or not isinstance(refusal, str | None):
+            raise TypeError("content is not text")
+        return Response(
+            content=text,
+            finish_reason=choice.get("finish_reason"),
+            model=str(data.get("model") or ""),
+            usage=_usage(data.get("usage")),
+            refusal=refusal,
+            service_tier=data.get("service_tier"),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        start = content[:60].decode("utf-8", "replace").replace("\n", " ")
+        raise TransientError(
+            f"HTTP 200, but not a chat completion: {start!r}", billed=True
+        ) from error
+
+
+def _usage(data: Any) -> Usage | None:
+    """Read the usage; None where it is missing or isn't made of counts."""
+    try:
+        prompt = data.get("prompt_tokens_details") or {}
+        completion = data.get("completion_tokens_details") or {}
+        counts = (
+            data["prompt_tokens"],
+            data["completion_tokens"],
+            prompt.get("cached_tokens") or 0,
+            prompt.get("cache_write_tokens") or 0,
+            completion.get("reasoning_tokens") or 0,
+        )
+    except (LookupError, AttributeError, TypeError):
+        return None
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        return None
+    return Usage(*counts)

@@ -1,0 +1,68 @@
+"""From a model's name to who answers for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pipeline.backends.base import Backend
+from pipeline.costs import OPENAI_URL, Price, counter, find_price
+from pipeline.errors import UsageError
+from pipeline.limits import Budget, Gate, RateLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the user allows; None is no limit."""
+
+    rpm: float | None = None
+    tpm: float | None = None
+    max_concurrency: int | None = None
+    max_cost_usd: Decimal | None = None
+
+
+def open_backend(
+    model: str,
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    limits: Limits | None = None,
+    price: Price | None = None,
+) -> Backend:
+    """Make the backend of a model: `local`, `local:FILE`, `echo`, or one that a server knows.
+
+    Raises UsageError when a key, a file or a price is missing that the run can't do without.
+    """
+    limits = limits or Limits()
+    limiter = RateLimiter(rpm=limits.rpm, tpm=limits.tpm)
+    if model == "echo":
+        from pipeline.backends.echo import Echo
+
+        return Echo(gate=Gate(limiter=limiter), counter=counter(model))
+    if model == "local" or model.startswith("local:"):
+        from pipeline.backends.local import Local, model_file
+
+        return Local(file=model_file(model), gate=Gate(limiter=limiter), counter=counter("local"))
+    if base_url is None and not api_key:
+        raise UsageError(
+            "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "
+            "or try it free on this machine with --model local"
+        )
+    base_url = base_url or OPENAI_URL
+    price = price or find_price(model, base_url)
+    if limits.max_cost_usd is not None and price is None:
+        raise UsageError(
+            f"--max-cost needs the price of {model}, which isn't published for {base_url}: "
+            "give it with --price INPUT,OUTPUT (USD per million tokens)"
+        )
+    from pipeline.backends.online import Online
+
+    return Online(
+        model=model,
+        base_url=base_url,
+        api_key=api_key or "none",
+        gate=Gate(limiter=limiter, budget=Budget(price, limits.max_cost_usd)),
+        counter=counter(model),
+        price=price,
+        max_concurrency=limits.max_concurrency or 64,
+    )

@@ -1,0 +1,65 @@
+"""The command line: builds the objects, prints, exits. Nothing heavy is imported before its use."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.errors import PipelineError
+
+app = typer.Typer(
+    name="pipeline",
+    help=(
+        "Run a prompt over every document of a folder or every row of a table, and get the answers "
+        "with the tokens and the cost of each row.\n\n"
+        "Try it free, with no key: pipeline classify tickets.csv --labels billing,bug,praise "
+        "-o labels.csv --model local\n\n"
+        "Whatever stops a run, the same command goes on where it stopped."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich would take half of the time that --help takes
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pipeline {version('document-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _callback(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
+    ] = False,
+) -> None:
+    pass
+
+
+# They add their commands, in the order in which --help lists them.
+from pipeline.cli import run  # noqa: E402, F401, I001
+from pipeline.cli import estimate, models  # noqa: E402, F401
+
+
+def main() -> None:
+    """Run the command line; every error of ours is one line and an exit code."""
+    try:
+        app()
+    except PipelineError as error:
+        typer.echo(f"error: {error}", err=True)
+        if "--debug" in sys.argv:
+            raise
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Who read our output has enough. Python would complain once more when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,0 +1,119 @@
+"""From options to the objects of a run."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pipeline import costs
+from pipeline.backends.base import Backend
+from pipeline.backends.opening import Limits, open_backend
+from pipeline.cli.options import Options
+from pipeline.engine import Engine
+from pipeline.errors import UsageError
+from pipeline.prompt import Prompt
+from pipeline.run import Run
+from pipeline.sources.base import Source
+from pipeline.sources.opening import open_source
+from pipeline.sources.selection import select
+from pipeline.sources.spool import Spool
+from pipeline.store import Store
+
+# With --max-cost an answer must be bounded; this is the bound where the prompt gives none.
+BOUND_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The objects of a run, and what the user should know of how they were made."""
+
+    run: Run
+    backend: Backend
+    source: Source
+    notices: list[str]
+
+
+def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder: Path) -> Built:
+    """Make everything that a run needs, and check it, before anything is sent."""
+    notices: list[str] = []
+    source = open_input(input, options, store)
+    prompt = _with_options(prompt, options, notices)
+    backend = _backend(prompt.model or costs.DEFAULT_MODEL, options)
+    prompt = replace(prompt, server=backend.server)
+    _check(prompt, source)
+    if backend.price is None:
+        notices.append(
+            f"no published price for {prompt.model} at {backend.server}: "
+            "cost_usd stays empty; --price INPUT,OUTPUT sets it"
+        )
+    spool = Spool(source, folder)
+    run = Run(spool=spool, prompt=prompt, engine=Engine(backend, store), prefix=options.prefix)
+    return Built(run, backend, source, notices + backend.notices)
+
+
+def open_input(input: str, options: Options, store: Store) -> Source:
+    """Open the input, without the run's own files in it."""
+    own = [store.output, store.path]
+    source = open_source(
+        input, text_column=options.text_column, glob=options.glob, exclude_paths=own
+    )
+    return select(source, limit=options.limit, sample=options.sample)
+
+
+def _with_options(prompt: Prompt, options: Options, notices: list[str]) -> Prompt:
+    chosen = prompt.options
+    if options.max_tokens is not None:
+        chosen = chosen.model_copy(update={"max_output_tokens": options.max_tokens})
+    if options.temperature is not None:
+        chosen = chosen.model_copy(update={"temperature": options.temperature})
+    if options.max_cost is not None and chosen.max_output_tokens is None:
+        chosen = chosen.model_copy(update={"max_output_tokens": BOUND_TOKENS})
+        notices.append(
+            f"answers are bounded at {BOUND_TOKENS} tokens, for --max-cost to hold "
+            "(--max-tokens sets another bound)"
+        )
+    model = options.model or prompt.model or costs.DEFAULT_MODEL
+    return replace(prompt, model=model, options=chosen)
+
+
+def _backend(model: str, options: Options) -> Backend:
+    load_env()
+    limits = Limits(
+        rpm=options.rpm,
+        tpm=options.tpm,
+        max_concurrency=options.max_concurrency,
+        max_cost_usd=options.max_cost_usd(),
+    )
+    return open_backend(
+        model,
+        base_url=options.base_url or os.environ.get("OPENAI_BASE_URL") or None,
+        api_key=os.environ.get("OPENAI_API_KEY") or None,
+        limits=limits,
+        price=options.fixed_price(),
+    )
+
+
+def load_env() -> None:
+    """Read `.env` of the working folder; what the environment has already stays."""
+    if Path(".env").is_file():
+        from dotenv import load_dotenv
+
+        load_dotenv(Path(".env"))
+
+
+def _check(prompt: Prompt, source: Source) -> None:
+    names = [column.name for column in source.columns]
+    prompt.check(names)
+    if prompt.uses_text and source.text_column is None:
+        raise UsageError(
+            f"which column of {source.name} is the text? name it with --text-column; "
+            f"its columns are: {', '.join(names)}"
+        )
+
+
+def command_line() -> str:
+    """Give the command that was typed."""
+    return shlex.join(["pipeline", *sys.argv[1:]])

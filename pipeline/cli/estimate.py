@@ -1,0 +1,55 @@
+"""`pipeline estimate`: what a run would send and cost."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import app
+from pipeline.cli.options import INPUT_HELP, Options, takes_options
+from pipeline.errors import UsageError
+
+
+@app.command()
+@takes_options
+def estimate(
+    input: Annotated[str, typer.Argument(help=INPUT_HELP)],
+    options: Options,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", "-p", help="A prompt file, or a shipped prompt's name."),
+    ] = None,
+    instruction: Annotated[
+        str | None,
+        typer.Option("--instruction", help="A prompt in a sentence, in place of a file."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="The labels, for a prompt that classifies.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Leave out what the journal of this output has."),
+    ] = None,
+) -> None:
+    """Say what a run would send and cost; nothing is sent, and the whole input is read."""
+    from pipeline import prompt as prompts
+    from pipeline.cli.build import build
+    from pipeline.cli.words import echo_plan
+    from pipeline.store import Store
+
+    if (prompt is None) == (instruction is None):
+        raise UsageError('give a prompt: -p PROMPT, or --instruction "..."')
+    chosen = prompts.load(prompt) if prompt else prompts.from_instruction(instruction or "")
+    if labels is not None:
+        chosen = chosen.limit("label", [name.strip() for name in labels.split(",")])
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(output or Path(folder, "none.csv"))
+        store.open_readonly()
+        try:
+            built = build(input, chosen, options, store=store, folder=Path(folder))
+            echo_plan(built.run.plan(seconds=float("inf")), built)
+        finally:
+            store.close(0)

@@ -1,0 +1,154 @@
+"""The options that all commands share: the same names, the same help, everywhere."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.costs import DEFAULT_MODEL, Price, fixed_price
+from pipeline.errors import UsageError
+
+INPUT_HELP = "A folder, a glob, a file, a .csv .tsv .xlsx .parquet .jsonl table, or - for stdin."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user chose. A command that takes one has all of these options."""
+
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"Its name, local, or echo. [default: the prompt's, or {DEFAULT_MODEL}]",
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="OPENAI_BASE_URL", help="Server that speaks the OpenAI API.", show_envvar=True
+        ),
+    ] = None
+    text_column: Annotated[
+        str | None, typer.Option(help="Column that holds the text. [default: found out]")
+    ] = None
+    glob: Annotated[
+        str | None, typer.Option(help="Only the files of a folder that match, such as '*.pdf'.")
+    ] = None
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Take only the first N rows or files.")
+    ] = None
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Take only N rows or files, chosen at random.")
+    ] = None
+    max_tokens: Annotated[int | None, typer.Option(min=1, metavar="N", help="Longest answer, in tokens.")] = None
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=2, metavar="T", help="Randomness of the answers.")
+    ] = None
+    rpm: Annotated[float | None, typer.Option(min=0.001, metavar="N", help="Most requests a minute.")] = None
+    tpm: Annotated[float | None, typer.Option(min=0.001, metavar="N", help="Most tokens a minute.")] = None
+    max_concurrency: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Most requests in flight at once.")
+    ] = None
+    max_cost: Annotated[
+        str | None,
+        typer.Option(metavar="USD", help="Stop before this run's bill passes this amount."),
+    ] = None
+    price: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IN,OUT", help="USD per million tokens, for a model without a known price."
+        ),
+    ] = None
+    prefix: Annotated[str, typer.Option(help="Put this before the name of each new column.")] = ""
+    debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False
+
+    def max_cost_usd(self) -> Decimal | None:
+        """Read --max-cost."""
+        return None if self.max_cost is None else _amount(self.max_cost, "--max-cost")
+
+    def fixed_price(self) -> Price | None:
+        """Read --price."""
+        if self.price is None:
+            return None
+        parts = self.price.split(",")
+        if len(parts) != 2:
+            raise UsageError(f"--price {self.price}: give two amounts, such as --price 0.15,0.60")
+        return fixed_price(_amount(parts[0], "--price"), _amount(parts[1], "--price"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions(Options):
+    """What the commands that send have besides."""
+
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Where the rows go: .csv .tsv .xlsx .parquet or .jsonl."
+        ),
+    ]
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the first request and the cost; send nothing.")
+    ] = False
+    confirm_over: Annotated[
+        float,
+        typer.Option(metavar="USD", help="At a terminal, ask before spending more than this."),
+    ] = 1.0
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, go on.")] = False
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask everything again; the old journal is kept aside.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only errors.")] = False
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Show progress as JSON, an object a line.")
+    ] = False
+
+
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field of the Options that its `options` parameter wants."""
+    signature = inspect.signature(command, eval_str=True)
+    kind = signature.parameters["options"].annotation
+    hints = typing.get_type_hints(kind, include_extras=True)
+    added = {
+        field.name: inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    }
+
+    @functools.wraps(command)
+    def run(**values: object) -> None:
+        options = kind(**{name: values.pop(name) for name in added})
+        command(**values, options=options)
+
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in signature.parameters.items()
+        if name != "options"
+    ]
+    required = [item for item in added.values() if item.default is inspect.Parameter.empty]
+    others = [item for item in added.values() if item.default is not inspect.Parameter.empty]
+    run.__signature__ = inspect.Signature([*own, *required, *others])  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in [*own, *required, *others]}
+    return run
+
+
+def _amount(text: str, option: str) -> Decimal:
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation as error:
+        raise UsageError(f"{option} {text}: not an amount in USD") from error
+    if not amount.is_finite() or amount < 0:
+        raise UsageError(f"{option} {text}: must be an amount of 0 USD or more")
+    return amount

@@ -1,0 +1,110 @@
+"""The plan before a run and the summary after it, in words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from decimal import Decimal
+
+import typer
+
+from pipeline.cli.build import Built, command_line
+from pipeline.progress import Progress, duration, usd
+from pipeline.run import Outcome, Plan
+
+REASONS = 5
+
+
+def describe_plan(plan: Plan, built: Built) -> str:
+    """Say in a line what there is to do and what it may cost."""
+    about = "" if plan.complete else "about "
+    parts = [f"{about}{plan.rows:,} rows"]
+    if plan.done:
+        parts.append(f"{plan.done:,} done already")
+    if plan.unreadable:
+        parts.append(f"{plan.unreadable:,} can't be read")
+    if not plan.requests:
+        return f"{', '.join(parts)}: nothing to ask"
+    sure = "" if built.backend.counter.exact else " (estimated)"
+    parts.append(
+        f"{plan.requests:,} requests to {built.run.prompt.model}, "
+        f"about {plan.prompt_tokens:,} prompt tokens{sure}"
+    )
+    return f"{', '.join(parts)}: {_cost(plan, built)}"
+
+
+def _cost(plan: Plan, built: Built) -> str:
+    price, bound = built.backend.price, built.run.prompt.options.max_output_tokens
+    if price is None or plan.low_usd is None:
+        return "cost unknown"
+    if price.source == "free":
+        return "free"
+    where = f"{price}, {price.source}"
+    if plan.high_usd is None:
+        return f"at least {usd(plan.low_usd)}, answers have no bound ({where})"
+    return f"{_range(plan.low_usd, plan.high_usd)} with answers of up to {bound:,} tokens ({where})"
+
+
+def _range(low: Decimal, high: Decimal) -> str:
+    return f"{usd(low).removesuffix(' USD')} to {usd(high)}"
+
+
+def describe_outcome(outcome: Outcome, built: Built, progress: Progress, code: int) -> None:
+    """Print what the output holds, what it took, and how to go on."""
+    counts = outcome.statuses
+    rows = sum(counts.values())
+    parts = [f"{counts[status]:,} {status}" for status in ("ok", "failed", "skipped")]
+    shown = [
+        part
+        for part, status in zip(parts, ("ok", "failed", "skipped"), strict=True)
+        if counts[status] or status == "ok"
+    ]
+    paths = ", ".join(str(path) for path in outcome.paths)
+    lines = [f"{rows:,} rows: {', '.join(shown)} -> {paths}"]
+    lines += [f"  {count:,} x {reason}" for reason, count in _reasons(outcome.errors)]
+    if outcome.cut_off:
+        lines.append(
+            f"  {outcome.cut_off:,} answers were cut off (finish_reason `length`): "
+            "raise --max-tokens"
+        )
+    lines.append(_spent(progress, built))
+    if code in (1, 3, 4, 130):
+        what = "the failed rows again" if code == 1 else "the rest"
+        lines.append(f"for {what}, run the same command:\n  {command_line()}")
+    for line in lines:
+        progress.note(line)
+
+
+def _spent(progress: Progress, built: Built) -> str:
+    spent = progress.spent
+    unsure = built.backend.gate.budget.unsure_usd
+    parts = [
+        f"{spent.tokens:,} tokens ({spent.prompt_tokens:,} in, {spent.completion_tokens:,} out)",
+        spent.cost() if built.backend.price else "cost unknown",
+        duration(spent.seconds),
+    ]
+    if spent.answered:
+        parts.append(f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second")
+    if unsure:
+        parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")
+    return f"this run: {', '.join(part for part in parts if part)}"
+
+
+def _reasons(errors: Counter[str]) -> list[tuple[str, int]]:
+    """Group the errors that differ in their numbers and names only; the most frequent first."""
+    groups: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for error, count in errors.items():
+        group = re.sub(r"\d+|'[^']*'|\"[^\"]*\"", "#", error)
+        groups[group] += count
+        examples.setdefault(group, error)
+    most = [(examples[group], count) for group, count in groups.most_common(REASONS)]
+    rest = sum(groups.values()) - sum(count for _, count in most)
+    return [*most, ("for other reasons: see the error column", rest)] if rest else most
+
+
+def echo_plan(plan: Plan, built: Built) -> None:
+    """Print the plan by itself, for `estimate`."""
+    for notice in built.notices:
+        typer.echo(notice, err=True)
+    typer.echo(describe_plan(plan, built))

@@ -1,0 +1,222 @@
+"""How many tokens a text is and what tokens cost. The only place where money is computed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pipeline.types import Message, Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice
+    from splintr import Tokenizer
+
+DEFAULT_MODEL = "gpt-6-luna"
+OPENAI_URL = "https://api.openai.com/v1"
+
+# What a chat adds to its texts: 3 tokens a message and 3 to start the reply
+# (https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken).
+TOKENS_PER_MESSAGE = 3
+TOKENS_PER_REPLY = 3
+
+_MILLION = Decimal(1_000_000)
+# Families by the tokenizer they use (https://github.com/openai/tiktoken/blob/main/tiktoken/model.py);
+# those of other makers by what their model cards say.
+_ENCODINGS = (
+    (r"gpt-(3\.5|35|4(?![o.]))", "cl100k_base"),
+    (r"(ft:)?(gpt-4o|gpt-4\.|gpt-[5-9]|o[1-9]|chatgpt-|gpt-oss)", "o200k_base"),
+    (r"(meta-)?llama-?3", "llama3"),
+    (r"deepseek", "deepseek_v3"),
+    (r"qwen", "qwen3"),
+    (r"mistral|mixtral|ministral", "mistral_v3"),
+    (r"gemma", "gemma3"),
+    (r"phi-?4", "phi4"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """Counts tokens offline. `exact` is False where the model's own tokenizer isn't known."""
+
+    encoding: str
+    exact: bool
+
+    def count(self, text: str) -> int:
+        """Count the tokens of a text; nothing in it is read as a special token."""
+        return len(_tokenizer(self.encoding).encode_ordinary(text))
+
+    def count_messages(self, messages: Iterable[Message]) -> int:
+        """Estimate the prompt tokens of a chat: the server adds a few that it doesn't publish."""
+        return TOKENS_PER_REPLY + sum(
+            TOKENS_PER_MESSAGE + self.count(message.content) for message in messages
+        )
+
+
+def counter(model: str) -> Counter:
+    """Find the tokenizer of a model."""
+    name = model.rpartition("/")[2].lower()
+    for pattern, encoding in _ENCODINGS:
+        if re.match(pattern, name):
+            return Counter(encoding, exact=encoding.endswith("_base"))
+    return Counter("o200k_base", exact=False)
+
+
+@cache
+def _tokenizer(encoding: str) -> Tokenizer:
+    from splintr import Tokenizer
+
+    return Tokenizer.from_pretrained(encoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """USD for a million tokens, from `above` prompt tokens on."""
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal
+    cache_write: Decimal
+    above: int = 0
+
+    def cost(self, usage: Usage) -> Decimal:
+        """Price a usage; cached tokens are part of the prompt and have a price of their own."""
+        plain = usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens
+        return (
+            self.input * max(plain, 0)
+            + self.cached * usage.cached_tokens
+            + self.cache_write * usage.cache_write_tokens
+            + self.output * usage.completion_tokens
+        ) / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A model's price. `tiers` are in order of `above`; `source` says where it comes from."""
+
+    tiers: tuple[Rates, ...]
+    source: str
+
+    def cost_usd(self, usage: Usage) -> Decimal:
+        """Price what was used, at the tier of the whole prompt."""
+        return self._tier(usage.prompt_tokens).cost(usage)
+
+    def ceiling_usd(self, prompt_tokens: int, max_tokens: int) -> Decimal:
+        """Price the most that a request can cost: nothing cached, the whole allowance used."""
+        rates = self._tier(prompt_tokens)
+        dearest = max(rates.input, rates.cache_write)
+        return (dearest * prompt_tokens + rates.output * max_tokens) / _MILLION
+
+    def _tier(self, prompt_tokens: int) -> Rates:
+        return next(
+            (tier for tier in reversed(self.tiers) if prompt_tokens > tier.above), self.tiers[0]
+        )
+
+    def __str__(self) -> str:
+        rates = self.tiers[0]
+        return f"{rates.input.normalize():f}/{rates.output.normalize():f} USD per million tokens"
+
+
+FREE = Price((Rates(Decimal(0), Decimal(0), Decimal(0), Decimal(0)),), "free")
+
+
+def fixed_price(input_usd: Decimal, output_usd: Decimal) -> Price:
+    """Make the price that the user gave, in USD per million tokens."""
+    return Price((Rates(input_usd, output_usd, input_usd, input_usd),), "--price")
+
+
+@cache
+def find_price(model: str, base_url: str, service_tier: str | None = None) -> Price | None:
+    """Look up today's published price of a model at a server; None where there is none."""
+    if (urlsplit(base_url).hostname or "") in ("127.0.0.1", "localhost", "::1"):
+        return None  # nobody publishes prices of the user's own machine
+    from genai_prices import data_snapshot
+    from genai_prices.types import Usage as LibraryUsage
+
+    context = {"service_tier": service_tier} if service_tier else None
+    try:
+        found = data_snapshot.get_snapshot().calc(
+            LibraryUsage(input_tokens=0), model, None, base_url, None, context
+        )
+    except (LookupError, ValueError):
+        return None
+    return Price(_tiers(found.model_price), _source())
+
+
+def _tiers(price: ModelPrice) -> tuple[Rates, ...]:
+    from genai_prices.types import TieredPrices
+
+    parts = (price.input_mtok, price.output_mtok, price.cache_read_mtok, price.cache_write_mtok)
+    starts = {tier.start for part in parts if isinstance(part, TieredPrices) for tier in part.tiers}
+
+    def rates(above: int) -> Rates:
+        def at(part: object, default: Decimal) -> Decimal:
+            if isinstance(part, TieredPrices):
+                passed = [tier.price for tier in part.tiers if tier.start <= above]
+                return passed[-1] if above and passed else part.base
+            return part if isinstance(part, Decimal) else default
+
+        paid = at(price.input_mtok, Decimal(0))
+        return Rates(
+            input=paid,
+            output=at(price.output_mtok, Decimal(0)),
+            cached=at(price.cache_read_mtok, paid),
+            cache_write=at(price.cache_write_mtok, paid),
+            above=above,
+        )
+
+    return tuple(rates(above) for above in sorted({0, *starts}))
+
+
+@cache
+def _source() -> str:
+    """Name the price library and the day of the newest price in it."""
+    from importlib.metadata import version
+
+    from genai_prices import data_snapshot
+
+    days = [
+        getattr(entry.constraint, "start_date", None)
+        for provider in data_snapshot.get_snapshot().providers
+        for model in provider.models
+        for entry in [
+            *(model.price_variants or []),
+            *(model.prices if isinstance(model.prices, list) else []),
+        ]
+    ]
+    newest = max(day for day in days if day is not None and day <= date.today())
+    return f"genai-prices {version('genai-prices')} of {newest}"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model whose price is published."""
+
+    name: str
+    provider: str
+    context_window: int | None
+    price: Price | None
+
+
+def known_models(provider: str = "openai") -> list[KnownModel]:
+    """List the models of a provider whose token prices are published."""
+    from genai_prices import data_snapshot
+
+    found = [item for item in data_snapshot.get_snapshot().providers if item.id == provider]
+    return [
+        KnownModel(model.id, provider, model.context_window, _listed(model))
+        for item in found
+        for model in item.models
+    ]
+
+
+def _listed(model: ModelInfo) -> Price | None:
+    price = model.get_prices(datetime.now().astimezone())
+    if price.input_mtok is None or price.output_mtok is None:
+        return None
+    return Price(_tiers(price), _source())

@@ -1,0 +1,196 @@
+"""Excel: a workbook to be read by people, with real numbers, booleans and dates, and no formulas.
+
+A sheet holds 1,048,575 rows under its header, a cell 32,767 characters. What is more is never cut
+away: further rows are on the sheets "rows 2", "rows 3" and so on, and a text that is too long ends in
+a note that points to the sheet "long cells", which has the whole of it in parts. All of it is one
+file: nothing gets lost on its way, and no second name is taken that another file may have.
+
+What Excel can't hold as a number (integers beyond 2**53, NaN, infinity) or as a date (before March
+1900, with a time zone) is text. Decimals become doubles, times keep their milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.errors import PipelineError
+from pipeline.outputs.cells import Rows, clean
+from pipeline.outputs.sheets import Formats, Sheet, hold, widths
+from pipeline.types import Column
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_MAX_COLUMNS = 16_384
+_SAMPLE_ROWS = 100
+_LONG = "long cells"
+_LONG_WIDTHS = {"sheet": 10, "row": 11, "column": 24, "part": 9, "text": 100}
+
+
+def write(
+    path: Path,
+    columns: Sequence[Column],
+    rows: Rows,
+    *,
+    max_rows: int = 1_048_575,
+    max_characters: int = 32_767,
+) -> None:
+    """Write sheets of `max_rows` rows; a cell has at most `max_characters` units of UTF-16."""
+    names = [column.name for column in columns]
+    if len(names) > _MAX_COLUMNS:
+        raise PipelineError(
+            f"Excel holds {_MAX_COLUMNS:,} columns and this table has {len(names):,}: run the same "
+            "command with an output in .csv, .parquet or .jsonl"
+        )
+    import xlsxwriter
+    from xlsxwriter.exceptions import FileCreateError
+
+    disk = _Disk(path)
+    book = xlsxwriter.Workbook(
+        disk,
+        {
+            "constant_memory": True,
+            "tmpdir": str(path.parent),
+            "use_zip64": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        },
+    )
+    try:
+        table = _Table(book, names, max_rows, max_characters)
+        table.fill([row.get(name) for name in names] for row in rows)
+        book.close()
+    except FileCreateError as error:
+        raise error.args[0] from None  # the OSError that it was
+    finally:
+        for sheet in book.worksheets():
+            with suppress(OSError):
+                sheet.row_data_fh.close()
+        disk.close()
+    table.warn(path.name)
+
+
+class _Table:
+    """Spreads rows over the sheets of a workbook."""
+
+    def __init__(self, book: Any, names: Sequence[str], max_rows: int, max_characters: int) -> None:
+        self._book = book
+        self._formats = Formats(book)
+        self._names = [clean(name) for name in names]
+        self._max_rows = max_rows
+        self._max_characters = max_characters
+        self._note = f"… [cut at {max_characters:,} characters: the whole is on sheet “{_LONG}”]"
+        self._sheets: list[Sheet] = []
+        self._long: Sheet | None = None
+        self._long_cells = 0
+
+    def fill(self, rows: Iterable[Sequence[object]]) -> None:
+        held = (list(map(hold, row)) for row in rows)
+        sample = list(islice(held, _SAMPLE_ROWS))
+        sizes = widths(self._names, sample)
+        sheet = self._start(sizes)
+        for cells in chain(sample, held):
+            if sheet.rows == self._max_rows:
+                sheet = self._start(sizes)
+            sheet.add([self._shorten(cell, sheet, index) for index, cell in enumerate(cells)])
+        for sheet in (*self._sheets, self._long):
+            if sheet:
+                sheet.close()
+
+    def warn(self, name: str) -> None:
+        """Log what is not where one would look for it."""
+        if len(self._sheets) > 1:
+            log.warning(
+                f"{name}: Excel holds {self._max_rows:,} rows on a sheet, "
+                f"the further rows are on the sheets after the first"
+            )
+        if self._long_cells:
+            log.warning(
+                f"{name}: Excel holds {self._max_characters:,} characters in a cell, "
+                f"{self._long_cells:,} longer ones are whole on the sheet “{_LONG}” only"
+            )
+
+    def _start(self, sizes: Sequence[int]) -> Sheet:
+        name = f"rows {len(self._sheets) + 1}" if self._sheets else "rows"
+        sheet = Sheet(self._book.add_worksheet(name), self._formats, self._names, sizes)
+        self._sheets.append(sheet)
+        return sheet
+
+    def _shorten(self, cell: object, sheet: Sheet, index: int) -> object:
+        """Return the cell, or its start and the note once its whole is on the sheet for that."""
+        limit = self._max_characters
+        # A letter has at most two units of UTF-16: most texts need no count of them.
+        if not isinstance(cell, str) or len(cell) * 2 <= limit or _units(cell) <= limit:
+            return cell
+        self._long_cells += 1
+        self._long = self._long or self._start_long()
+        for part, text in enumerate(_parts(cell, limit), start=1):
+            # The row is the one that Excel shows: the header is row 1.
+            self._long.add([sheet.name, sheet.rows + 2, self._names[index], part, text])
+        return _head(cell, limit - _units(self._note)) + self._note
+
+    def _start_long(self) -> Sheet:
+        sheet = self._book.add_worksheet(_LONG)
+        return Sheet(sheet, self._formats, list(_LONG_WIDTHS), list(_LONG_WIDTHS.values()))
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2
+
+
+def _head(text: str, units: int) -> str:
+    return text[:units].encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
+
+
+def _parts(text: str, units: int) -> Iterator[str]:
+    while text:
+        part = _head(text, units)
+        yield part
+        text = text[len(part) :]
+
+
+class _Disk:
+    """The workbook's file, which keeps a failed write to itself until it is closed.
+
+    A ZipFile that couldn't write tries again when it is thrown away, and Python then prints a
+    traceback that nobody can catch.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        return self._attempt(lambda: self._file.write(data), len(data))
+
+    def seek(self, position: int) -> int:
+        return self._attempt(lambda: self._file.seek(position), position)
+
+    def tell(self) -> int:
+        return self._attempt(self._file.tell, 0)
+
+    def flush(self) -> None:
+        self._attempt(self._file.flush, None)
+
+    def close(self) -> None:
+        self.flush()
+        with suppress(OSError):
+            self._file.close()
+        if self._error:
+            raise self._error
+
+    def _attempt(self, act: Callable[[], T], otherwise: T) -> T:
+        if self._error or self._file.closed:
+            return otherwise
+        try:
+            return act()
+        except OSError as error:
+            self._error = error
+            return otherwise

@@ -1,0 +1,165 @@
+"""Parquet: typed columns, in row groups of 10,000 rows, compressed with zstd.
+
+A column of kind "any" has the type of its values if they share one (integers among floats are
+floats), and is text otherwise. So is a column with a value that its type can't hold: at the end of a
+run a column of text is worth more than an error. Only the last row settles it, so when a type changes
+on the way the file is written once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import date, datetime, time, timedelta
+from decimal import Context, Decimal
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from pipeline.outputs.cells import Rows, clean, to_json, to_text
+from pipeline.types import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH_CHARACTERS = 2**26  # 10,000 rows of whole documents may not fit in memory
+
+
+def write(path: Path, columns: Sequence[Column], rows: Rows, *, batch_rows: int = 10_000) -> None:
+    """Write a row group per `batch_rows` rows, or per 64 million characters if that is less.
+
+    Amounts of kind "decimal" keep 12 decimal places. `rows` may be read several times.
+    """
+    fields = [_Field(column) for column in columns]
+    while not _settle(path, fields, rows, batch_rows):
+        pass
+
+
+def _settle(path: Path, fields: Sequence[_Field], rows: Rows, batch_rows: int) -> bool:
+    """Write the rows; after a change of type only learn from the rest of them, and say no."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = None
+    settled = True
+    with ExitStack() as stack:
+        for batch in _batches([field.name for field in fields], rows, batch_rows):
+            arrays = [field.fit(cells) for field, cells in zip(fields, batch, strict=True)]
+            found = _schema(fields)
+            if schema is None:
+                schema = found
+                writer = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+            settled = settled and found == schema
+            if settled:
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        if schema is None:
+            stack.enter_context(pq.ParquetWriter(path, _schema(fields)))
+    return settled
+
+
+def _schema(fields: Sequence[_Field]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(field.name, field.type) for field in fields])
+
+
+def _batches(names: Sequence[str], rows: Rows, batch_rows: int) -> Iterator[list[Sequence[object]]]:
+    """Yield some rows at a time, as a sequence of cells for each column."""
+    batch: list[list[object]] = []
+    characters = 0
+    for row in rows:
+        cells = [row.get(name) for name in names]
+        batch.append(cells)
+        characters += sum([len(cell) for cell in cells if isinstance(cell, str)])
+        if len(batch) >= batch_rows or characters >= _BATCH_CHARACTERS:
+            yield list(zip(*batch, strict=True))
+            batch, characters = [], 0
+    if batch:
+        yield list(zip(*batch, strict=True))
+
+
+class _Field:
+    """A column and the type that the cells seen so far need."""
+
+    def __init__(self, column: Column) -> None:
+        self.name = column.name
+        self._column = column
+        self._classes: set[type] = set()
+        self._is_text = False
+
+    @property
+    def type(self) -> pa.DataType:
+        import pyarrow as pa
+
+        if self._is_text:
+            return pa.string()
+        if self._column.arrow is not None:
+            return self._column.arrow
+        if self._column.kind == "any":
+            return _common(self._classes)
+        return {
+            "integer": pa.int64(),
+            "number": pa.float64(),
+            "decimal": pa.decimal128(38, 12),
+            "boolean": pa.bool_(),
+        }.get(self._column.kind, pa.string())
+
+    def fit(self, cells: Sequence[object]) -> pa.Array:
+        """Return the cells as an array of `type`, which becomes text if it can't hold them."""
+        import pyarrow as pa
+
+        self._classes.update(map(type, cells))
+        if self.type != pa.string():
+            try:
+                return pa.array(map(self._adapt, cells), type=self.type, size=len(cells))
+            except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
+                self._is_text = True
+        write = _json if self._column.kind == "json" else _text
+        return pa.array(map(write, cells), type=pa.string(), size=len(cells))
+
+    def _adapt(self, cell: object) -> object:
+        if self._column.arrow is not None:
+            return cell
+        if isinstance(cell, Decimal) and self._column.kind == "decimal":
+            return _round(cell)
+        if isinstance(cell, Decimal) and self._column.kind == "number":
+            return float(cell)
+        if isinstance(cell, (datetime, time)) and cell.tzinfo is not None:
+            raise ValueError("pyarrow would drop the time zone")
+        return cell
+
+
+def _common(classes: set[type]) -> pa.DataType:
+    """Return the type that holds values of all these classes as they are, text if there is none."""
+    import pyarrow as pa
+
+    found = classes - {NoneType}
+    if found == {int, float}:
+        return pa.float64()
+    if len(found) != 1:
+        return pa.string()
+    return {
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+        Decimal: pa.decimal128(38, 12),
+        date: pa.date32(),
+        datetime: pa.timestamp("us"),
+        time: pa.time64("us"),
+        timedelta: pa.duration("us"),
+        bytes: pa.binary(),
+    }.get(found.pop(), pa.string())
+
+
+def _round(amount: Decimal) -> Decimal:
+    if amount.is_finite() and amount.as_tuple().exponent < -12:
+        return amount.quantize(Decimal("1e-12"), context=Context(prec=38))
+    return amount
+
+
+def _text(cell: object) -> str | None:
+    return None if cell is None else clean(to_text(cell))
+
+
+def _json(cell: object) -> str | None:
+    return None if cell is None else to_json(cell).decode()

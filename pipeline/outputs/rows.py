@@ -1,0 +1,149 @@
+"""The output as a view of the journal and the input: a row for each document, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from pipeline.errors import DocumentError, UsageError
+from pipeline.prompt import Prompt
+from pipeline.store import Store, total
+from pipeline.types import Column, Document, Result, Status, Usage
+
+# The names that the API itself uses.
+ACCOUNT = (
+    Column("status", "text"),
+    Column("error", "text"),
+    Column("model", "text"),
+    Column("finish_reason", "text"),
+    Column("prompt_tokens", "integer"),
+    Column("completion_tokens", "integer"),
+    Column("total_tokens", "integer"),
+    Column("cached_tokens", "integer"),
+    Column("reasoning_tokens", "integer"),
+    Column("cost_usd", "decimal"),
+    Column("attempts", "integer"),
+    Column("latency_seconds", "number"),
+)
+
+
+class Rows:
+    """The rows of an output; each walk looks the answers up again."""
+
+    def __init__(
+        self,
+        documents: Iterable[Document],
+        columns: Sequence[Column],
+        *,
+        prompt: Prompt,
+        store: Store,
+        prefix: str = "",
+    ) -> None:
+        self._documents = documents
+        self._prompt = prompt
+        self._store = store
+        self._prefix = prefix
+        added = [*prompt.columns, *ACCOUNT]
+        self.columns = [
+            *columns,
+            *(Column(f"{prefix}{column.name}", column.kind) for column in added),
+        ]
+        names = [column.name for column in columns]
+        taken = [column.name for column in self.columns[len(names) :] if column.name in names]
+        if taken:
+            raise UsageError(
+                f"the input already has {_columns(taken)}: name the new columns apart "
+                "with --prefix, such as --prefix ai_"
+            )
+
+    def __iter__(self) -> Iterator[Mapping[str, object]]:
+        billed = Bits()
+        for document in self._documents:
+            yield {**document.fields, **self._added(document, billed)}
+
+    def _added(self, document: Document, billed: Bits) -> dict[str, object]:
+        results, problem = self._turns(document)
+        status, error = self._state(document, results, problem)
+        cells = dict(self._prompt.answers([result.content for result in results if _ok(result)]))
+        cells |= _account(status, error, results, [billed.take(item.entry) for item in results])
+        return {f"{self._prefix}{name}": value for name, value in cells.items()}
+
+    def _turns(self, document: Document) -> tuple[list[Result], str | None]:
+        """Look up how far the conversation about a document has come."""
+        results: list[Result] = []
+        if document.error:
+            return results, document.error
+        for _ in self._prompt.turns:
+            try:
+                said = [result.content or "" for result in results]
+                result = self._store.get(self._prompt.render(document, said))
+            except DocumentError as error:
+                return results, str(error)
+            if result is None:
+                break
+            results.append(result)
+            if result.status != "ok":
+                break
+        return results, None
+
+    def _state(
+        self, document: Document, results: Sequence[Result], problem: str | None
+    ) -> tuple[Status, str | None]:
+        if problem:
+            return "failed", problem
+        if results and results[-1].status != "ok":
+            return "failed", results[-1].error
+        return ("ok" if len(results) == len(self._prompt.turns) else "skipped"), None
+
+
+def _ok(result: Result) -> bool:
+    return result.status == "ok"
+
+
+def _account(
+    status: Status, error: str | None, results: Sequence[Result], paid: Sequence[bool]
+) -> dict[str, object]:
+    """Add up what the turns took. What another row has paid for is free here."""
+    cells: dict[str, object] = {column.name: None for column in ACCOUNT}
+    cells |= {"status": status, "error": error}
+    if not results:
+        return cells
+    own = [result for result, here in zip(results, paid, strict=True) if here]
+    usages = [result.usage for result in own if result.usage]
+    known = bool(usages) or not own
+    costs = [result.cost_usd for result in own if result.cost_usd is not None]
+    usage = total(usages) if usages else Usage()
+    last = results[-1]
+    return cells | {
+        "model": last.model,
+        "finish_reason": last.finish_reason,
+        "prompt_tokens": usage.prompt_tokens if known else None,
+        "completion_tokens": usage.completion_tokens if known else None,
+        "total_tokens": usage.total_tokens if known else None,
+        "cached_tokens": usage.cached_tokens if known else None,
+        "reasoning_tokens": usage.reasoning_tokens if known else None,
+        "cost_usd": sum(costs, Decimal(0)) if costs or not own else None,
+        "attempts": sum(result.attempts for result in own),
+        "latency_seconds": round(sum(result.latency_seconds for result in own), 3),
+    }
+
+
+class Bits:
+    """A set of small numbers, an eighth of a byte each."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def take(self, number: int) -> bool:
+        """Add a number; say whether it is new."""
+        place, bit = divmod(number, 8)
+        if place >= len(self._bytes):
+            self._bytes.extend(bytes(place - len(self._bytes) + 4096))
+        new = not self._bytes[place] >> bit & 1
+        self._bytes[place] |= 1 << bit
+        return new
+
+
+def _columns(names: Sequence[str]) -> str:
+    listed = ", ".join(names)
+    return f"a column {listed}" if len(names) == 1 else f"columns {listed}"

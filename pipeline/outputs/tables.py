@@ -1,0 +1,121 @@
+"""Writes a table in the format that its name says, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline.errors import PipelineError, UsageError
+from pipeline.outputs import csvs, excel, jsonl, parquet
+from pipeline.outputs.cells import Rows
+from pipeline.types import Column
+
+_WRITERS: dict[str, Callable[[Path, Sequence[Column], Rows], None]] = {
+    ".csv": csvs.write,
+    ".tsv": partial(csvs.write, delimiter="\t"),
+    ".xlsx": excel.write,
+    ".parquet": parquet.write,
+    ".jsonl": jsonl.write,
+}
+_REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EACCES: "make the folder writable, close the file where it is open",
+    errno.EPERM: "make the folder writable, close the file where it is open",
+}
+
+
+def check_output(path: Path) -> None:
+    """Raise UsageError if no table can be written to `path`; leave nothing behind."""
+    try:
+        _try(path)
+    except OSError as error:
+        raise UsageError(
+            f"can't write the output {path}: {_reason(error)}; choose another name or folder for it"
+        ) from error
+
+
+def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[Path]:
+    """Write a header and the rows to `path`; return the files written.
+
+    Of a row only the `columns` are written. `rows` may be read more than once, so it starts anew for
+    each loop (a view, not a generator). An older file at `path` stays until the new one is on disk.
+    """
+    if isinstance(rows, Iterator):
+        raise TypeError("rows must be iterable more than once, not an iterator")
+    write = _find_writer(path)
+    target = _target(path)
+    try:
+        with _draft(target) as draft:
+            write(draft, columns, rows)
+            _sync(draft)
+            draft.replace(target)
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "mend that")
+        raise PipelineError(
+            f"can't write {path}: {_reason(error)}; the answers are safe in the journal: "
+            f"{remedy} and run the same command again"
+        ) from error
+    return [path]
+
+
+def _try(path: Path) -> None:
+    if path.is_dir():
+        example = path / "results.csv"
+        raise UsageError(f"the output {path} is a folder: name a file in it, such as {example}")
+    _find_writer(path)
+    target = _target(path)
+    folder = target.parent
+    if not folder.exists():
+        make = f"mkdir -p {shlex.quote(str(folder))}"
+        raise UsageError(f"the folder of the output {path} doesn't exist: make it first: {make}")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise UsageError(f"the output {path} is write-protected: choose another name for it")
+    with _draft(target) as draft:
+        draft.touch()
+
+
+def _find_writer(path: Path) -> Callable[[Path, Sequence[Column], Rows], None]:
+    suffix = path.suffix.lower()
+    if suffix in _WRITERS:
+        return _WRITERS[suffix]
+    near = get_close_matches(suffix, _WRITERS, n=1, cutoff=0.5)
+    better = path.with_suffix(near[0]) if near else f"{path}.csv"
+    raise UsageError(
+        f"the name of the output {path} says no format: end it in {', '.join(_WRITERS)}, "
+        f"such as {better}"
+    )
+
+
+def _target(path: Path) -> Path:
+    """Return the file that `path` stands for: a link stays a link."""
+    return Path(os.path.realpath(path))
+
+
+@contextmanager
+def _draft(target: Path) -> Iterator[Path]:
+    """Yield a path to write to, in a hidden folder beside `target`; remove both in any case.
+
+    In a folder of their own a writer's further files go as well, and the file has the mode that any
+    new file has (one from tempfile is private).
+    """
+    with TemporaryDirectory(
+        prefix=".pipeline-", dir=target.parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder, target.name)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -1,0 +1,213 @@
+"""What a run shows while it goes on: a line on a terminal, a line now and then elsewhere.
+
+All of it goes to standard error, so that pipes stay clean.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from pipeline.types import Result
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+LINE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Spent:
+    """What this run has done so far."""
+
+    answered: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, result: Result) -> None:
+        """Count a result."""
+        self.answered += 1
+        self.failed += result.status != "ok"
+        if result.usage:
+            self.prompt_tokens += result.usage.prompt_tokens
+            self.completion_tokens += result.usage.completion_tokens
+        if result.cost_usd is not None:
+            self.cost_usd += result.cost_usd
+        elif result.content is not None:
+            self.unpriced += 1
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def cost(self) -> str:
+        """Say what it cost; nothing where no price is known."""
+        return "" if self.unpriced else usd(self.cost_usd)
+
+
+class Progress(ABC):
+    """Shows results as they come in; `note` says something that the user should know."""
+
+    def __init__(self) -> None:
+        self.spent = Spent()
+
+    def start(self, requests: int) -> None:
+        """Begin to count, towards this many."""
+        self.spent = Spent()
+
+    def add(self, result: Result) -> None:
+        """Count a result, and show it when it's time."""
+        self.spent.add(result)
+        self.show()
+
+    @abstractmethod
+    def show(self) -> None: ...
+
+    @abstractmethod
+    def note(self, text: str) -> None: ...
+
+    def close(self) -> None:  # noqa: B027  # most have nothing to close
+        """Show no more."""
+
+
+class Quiet(Progress):
+    """Says only what went wrong."""
+
+    def show(self) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Lines(Progress):
+    """A plain line now and then: for logs."""
+
+    def __init__(self, every_seconds: float = LINE_SECONDS) -> None:
+        super().__init__()
+        self._every = every_seconds
+        self._next = 0.0
+        self._requests = 0
+
+    def start(self, requests: int) -> None:
+        super().start(requests)
+        self._requests = requests
+        self._next = time.monotonic() + self._every
+
+    def show(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._every
+            self.line()
+
+    def line(self) -> None:
+        spent = self.spent
+        rate = spent.answered / max(spent.seconds, 1e-9)
+        left = max(self._requests - spent.answered, 0) / max(rate, 1e-9)
+        parts = [
+            f"{spent.answered:,} of {self._requests:,}",
+            f"{spent.failed:,} failed",
+            f"{rate:.1f} a second",
+            f"{spent.tokens:,} tokens",
+            spent.cost(),
+            f"{duration(left)} left",
+        ]
+        self.note(", ".join(part for part in parts if part))
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class JsonLines(Lines):
+    """The same as JSON, an object a line: for programs that read logs."""
+
+    def line(self) -> None:
+        spent = self.spent
+        self.event(
+            "progress",
+            answered=spent.answered,
+            requests=self._requests,
+            failed=spent.failed,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            cost_usd=None if spent.unpriced else float(spent.cost_usd),
+            seconds=round(spent.seconds, 1),
+        )
+
+    def note(self, text: str) -> None:
+        self.event("note", text=text)
+
+    def event(self, name: str, **values: object) -> None:
+        """Write one object."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        print(json.dumps({"time": stamp, "event": name, **values}), file=sys.stderr, flush=True)
+
+
+class Bar(Progress):
+    """tqdm's bar: for a person who watches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm[None] | None = None
+
+    def start(self, requests: int) -> None:
+        from tqdm import tqdm
+
+        super().start(requests)
+        self._bar = tqdm(
+            total=requests,
+            unit=" rows",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
+            "[{rate_fmt}, {remaining} left{postfix}]",
+        )
+
+    def show(self) -> None:
+        if self._bar is None:
+            return
+        spent = self.spent
+        parts = [f"{spent.tokens:,} tokens", spent.cost()]
+        if spent.failed:
+            parts.insert(0, f"{spent.failed:,} failed")
+        self._bar.set_postfix_str(", ".join(part for part in parts if part), refresh=False)
+        self._bar.update()
+
+    def note(self, text: str) -> None:
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def usd(amount: Decimal) -> str:
+    """Write an amount so that small ones keep their first digits."""
+    if amount == 0:
+        return "0 USD"
+    digits = 2 if amount >= 1 else max(2, -amount.adjusted() + 1)
+    return f"{amount:,.{digits}f} USD"
+
+
+def duration(seconds: float) -> str:
+    """Write a time as a person would say it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,426 @@
+"""A prompt file: front matter and messages, and what it asks about a document.
+
+The format is Prompty 2 (https://prompty.ai): YAML between two `---` lines, then messages under
+`system:`, `user:` and `assistant:` lines, in Jinja2. The messages are split before anything is
+filled in, so nothing that a document contains can open or close one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import jinja2.meta
+import jinja2.sandbox
+import orjson
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipeline import schema
+from pipeline.errors import DocumentError, UsageError
+from pipeline.types import Column, Document, Message, Request, Role
+
+SHIPPED = Path(__file__).parent / "prompts"
+if not SHIPPED.exists():  # a checkout: the wheel holds them inside the package
+    SHIPPED = Path(__file__).parent.parent / "prompts"
+
+_ROLE_LINE = re.compile(r"^[ \t]*(system|developer|user|assistant):[ \t]*$", re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+class _Written(BaseModel):
+    """What people write: a key that isn't known is a mistake, not a wish."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=_camel, populate_by_name=True)
+
+
+class Options(_Written):
+    """`model.options` of a prompt file."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = Field(default=None, gt=0)
+    seed: int | None = None
+    stop_sequences: list[str] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    additional_properties: dict[str, Any] = Field(default_factory=dict)
+
+    def parameters(self) -> dict[str, object]:
+        """Give them the API's names; those not set are left out."""
+        named = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "stop": self.stop_sequences,
+            "frequency_penalty": self.frequency_penalty,
+            "presence_penalty": self.presence_penalty,
+        }
+        known = {name: value for name, value in named.items() if value is not None}
+        return {**known, **self.additional_properties}
+
+
+class Model(_Written):
+    """`model` of a prompt file. `provider`, `apiType` and `connection` describe; flags decide."""
+
+    id: str | None = None
+    provider: str | None = None
+    api_type: Literal["chat"] = "chat"
+    connection: dict[str, Any] | None = None
+    options: Options = Field(default_factory=Options)
+
+
+class Property(_Written):
+    """An input or output of a prompt file."""
+
+    name: str
+    kind: Literal["string", "integer", "float", "number", "boolean", "array", "object"] = "string"
+    description: str | None = None
+    required: bool = True
+    default: Any = None
+    example: Any = None
+    enum_values: list[Any] | None = None
+    items: dict[str, Any] | None = None
+    properties: dict[str, Any] | None = None
+
+    def schema(self) -> dict[str, Any]:
+        """Write it as a JSON Schema."""
+        result: dict[str, Any] = {"type": "number" if self.kind == "float" else self.kind}
+        if self.description:
+            result["description"] = self.description
+        if self.enum_values:
+            result["enum"] = self.enum_values
+        if self.items:
+            result["items"] = self.items
+        if self.properties:
+            result["properties"] = self.properties
+        return result
+
+
+class FrontMatter(_Written):
+    """The YAML part of a prompt file."""
+
+    name: str = "prompt"
+    display_name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    authors: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    model: Model = Field(default_factory=Model)
+    inputs: list[Property] = Field(default_factory=list)
+    outputs: dict[str, Any] | None = None
+    sample: dict[str, Any] = Field(default_factory=dict)
+    template: dict[str, Any] | str | None = None
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _inputs_by_name(cls, value: object) -> object:
+        return _named(value)
+
+    @field_validator("outputs", mode="before")
+    @classmethod
+    def _outputs_as_schema(cls, value: object) -> object:
+        if value is None or (isinstance(value, dict) and "properties" in value):
+            return value
+        entries = _named(value)
+        if not isinstance(entries, list):
+            raise ValueError("must be a JSON Schema or a list of properties")
+        properties = [Property.model_validate(entry) for entry in entries]
+        return {
+            "type": "object",
+            "properties": {item.name: item.schema() for item in properties},
+            "required": [item.name for item in properties if item.required],
+        }
+
+
+def _named(value: object) -> object:
+    """Take `{name: {kind: ...}}` for `[{name: name, kind: ...}]`; Prompty knows both."""
+    if not isinstance(value, dict):
+        return value
+    return [
+        {"name": name, **(entry if isinstance(entry, dict) else {"default": entry})}
+        for name, entry in value.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt, ready to be asked about documents.
+
+    `settings` are values of the command line that every document shares, such as the labels.
+    `server` is the name of who answers; it is part of a request's key.
+    """
+
+    name: str
+    templates: tuple[tuple[Role, str], ...]
+    model: str | None = None
+    options: Options = field(default_factory=Options)
+    inputs: tuple[Property, ...] = ()
+    outputs: Mapping[str, Any] | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    server: str = ""
+
+    @cached_property
+    def turns(self) -> tuple[int, ...]:
+        """Give the places of the messages after which the server is asked, one for each turn.
+
+        A `user:` message that an `assistant:` message follows is an example, not a question.
+        """
+        roles = [role for role, _ in self.templates] + ["user"]
+        return tuple(
+            place
+            for place, role in enumerate(roles[:-1])
+            if role == "user" and roles[place + 1] != "assistant"
+        )
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """Give the variables that the messages use."""
+        found = [
+            jinja2.meta.find_undeclared_variables(_environment().parse(text))
+            for _, text in self.templates
+        ]
+        return frozenset().union(*found)
+
+    @property
+    def uses_text(self) -> bool:
+        return "text" in self.variables
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """Give the columns of the answers: `output`, `output_1`, ... or the schema's properties.
+
+        A schema holds for the last turn; the turns before it answer in words.
+        """
+        words = len(self.turns) - (1 if self.outputs else 0)
+        plain = [
+            Column("output" if turn == 0 else f"output_{turn}", "text") for turn in range(words)
+        ]
+        return plain + (schema.columns(self.outputs) if self.outputs else [])
+
+    def answers(self, contents: Sequence[str | None]) -> dict[str, object]:
+        """Lay the answers of the turns out by column; those not given yet are left out.
+
+        Raises RejectedError where an answer does not fit the schema.
+        """
+        cells: dict[str, object] = {}
+        for turn, content in enumerate(contents):
+            if content is None:
+                continue
+            if self.outputs and turn == len(self.turns) - 1:
+                parsed = schema.parse(content)
+                cells.update({name: parsed.get(name) for name in self.outputs["properties"]})
+            else:
+                cells[self.columns[turn].name] = content
+        return cells
+
+    def check(self, columns: Iterable[str]) -> None:
+        """Raise UsageError naming each variable that neither the input nor a default gives."""
+        columns = list(columns)
+        known = {"text", "row", *map(_alias, columns), *columns, *self.settings, *self._defaults}
+        missing = sorted(self.variables - known)
+        if missing:
+            names = ", ".join(f"{{{{ {name} }}}}" for name in missing)
+            raise UsageError(
+                f"prompt {self.name} uses {names}, which the input doesn't have; "
+                f"its columns are: {', '.join(columns)}"
+            )
+
+    @cached_property
+    def _defaults(self) -> dict[str, object]:
+        return {
+            item.name: item.default
+            for item in self.inputs
+            if item.default is not None or not item.required
+        }
+
+    @cached_property
+    def _rendered(self) -> tuple[tuple[Role, jinja2.Template], ...]:
+        return tuple((role, _environment().from_string(text)) for role, text in self.templates)
+
+    @cached_property
+    def _parameters(self) -> dict[str, object]:
+        return self.options.parameters()
+
+    @cached_property
+    def _response_format(self) -> dict[str, object] | None:
+        return (
+            schema.response_format(_identifier(self.name), self.outputs) if self.outputs else None
+        )
+
+    def render(self, document: Document, answers: Sequence[str] = ()) -> Request:
+        """Make the request of the turn that comes after these answers.
+
+        Raises DocumentError where a message can't be filled in for this document.
+        """
+        turn = len(answers)
+        variables = self._variables_of(document)
+        messages: list[Message] = []
+        for place, (role, template) in enumerate(self._rendered[: self.turns[turn] + 1]):
+            try:
+                content = template.render(variables)
+            except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
+                raise DocumentError(f"{role} message of prompt {self.name}: {error}") from error
+            messages.append(Message(role, content))
+            if place in self.turns[:turn]:
+                messages.append(Message("assistant", answers[self.turns.index(place)]))
+        last = turn == len(self.turns) - 1
+        return self._request(document, turn, tuple(messages), last)
+
+    def _variables_of(self, document: Document) -> dict[str, object]:
+        fields = document.fields
+        aliases = {_alias(name): value for name, value in fields.items()}
+        return {
+            **self._defaults,
+            **self.settings,
+            **aliases,
+            **fields,
+            "row": fields,
+            "text": document.text,
+        }
+
+    def _request(
+        self, document: Document, turn: int, messages: tuple[Message, ...], last: bool
+    ) -> Request:
+        response_format = self._response_format if last else None
+        model, max_tokens = self.model or "", self.options.max_output_tokens
+        said = [(message.role, message.content) for message in messages]
+        asked = (self.server, model, said, self._parameters, max_tokens, response_format)
+        return Request(
+            document=document,
+            turn=turn,
+            key=hashlib.sha256(_canonical(asked)).digest(),
+            model=model,
+            messages=messages,
+            parameters=self._parameters,
+            max_tokens=max_tokens,
+            response_format=response_format,
+        )
+
+    def limit(self, name: str, values: Sequence[str]) -> Prompt:
+        """Allow one output only these values, and give them to the messages as `labels`."""
+        outputs = dict(self.outputs or {})
+        properties = dict(outputs["properties"])
+        properties[name] = {**properties[name], "enum": list(values)}
+        settings = {**self.settings, "labels": list(values)}
+        return replace(self, outputs={**outputs, "properties": properties}, settings=settings)
+
+
+def _canonical(value: object) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a lone surrogate, which orjson refuses
+        return repr(value).encode("utf-8", "surrogatepass")
+
+
+def _alias(name: str) -> str:
+    """Make a column's name usable as a variable: `Customer Name` is `Customer_Name`."""
+    return re.sub(r"\W+", "_", name).strip("_")
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "answer"
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.sandbox.ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+        finalize=lambda value: "" if value is None else value,
+    )
+
+
+def load(name: str | Path) -> Prompt:
+    """Read a prompt file, or a prompt that ships with the program, by its name."""
+    path = Path(name)
+    if not path.suffix and not path.exists():
+        path = SHIPPED / f"{name}.prompty"
+        if not path.exists():
+            shipped = ", ".join(sorted(item.stem for item in SHIPPED.glob("*.prompty")))
+            raise UsageError(f"no prompt {str(name)!r}: give a prompt file, or one of {shipped}")
+    try:
+        source = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise UsageError(f"can't read the prompt file {path}: {reason}") from error
+    return parse(source, name=path.stem, origin=str(path))
+
+
+def parse(source: str, *, name: str = "prompt", origin: str = "prompt") -> Prompt:
+    """Read a prompt from text. Raises UsageError saying where `origin` is wrong."""
+    found = _FRONT_MATTER.match(source)
+    if found is None and source.startswith("---"):
+        raise UsageError(f"{origin}: the front matter has no closing `---` line")
+    front = _front_matter(found.group(1) if found else "", name, origin)
+    templates = _split(source[found.end() :] if found else source)
+    prompt = Prompt(
+        name=front.name,
+        templates=templates,
+        model=front.model.id,
+        options=front.model.options,
+        inputs=tuple(front.inputs),
+        outputs=front.outputs,
+    )
+    try:
+        if prompt.outputs is not None:
+            schema.check(prompt.outputs)
+        _ = prompt.variables
+    except jinja2.TemplateSyntaxError as error:
+        raise UsageError(f"{origin}: in a message: {error.message}") from error
+    except UsageError as error:
+        raise UsageError(f"{origin}: {error}") from error
+    if not prompt.turns:
+        raise UsageError(f"{origin}: there is no `user:` message to ask")
+    return prompt
+
+
+def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
+    try:
+        data = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 2}" if mark else ""
+        problem = getattr(error, "problem", None) or "it can't be read"
+        raise UsageError(f"{origin}{where}: the front matter is not YAML: {problem}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{origin}: the front matter is not YAML with `key: value` lines")
+    try:
+        return FrontMatter.model_validate({"name": name, **data})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = first["type"] == "extra_forbidden"
+        problem = "is not a key of a prompt file" if known else first["msg"]
+        raise UsageError(f"{origin}: `{key}` {problem}") from error
+
+
+def _split(body: str) -> tuple[tuple[Role, str], ...]:
+    """Cut the body at its role lines; without any, the whole of it is a user's message."""
+    parts = _ROLE_LINE.split(body)
+    before = parts[0].strip()
+    messages: list[tuple[Role, str]] = [("user", before)] if before else []
+    for role, text in zip(parts[1::2], parts[2::2], strict=True):
+        messages.append((role, text.strip()))  # type: ignore[arg-type]  # the pattern's roles
+    return tuple(messages)
+
+
+def from_instruction(instruction: str) -> Prompt:
+    """Make a prompt of one sentence: the instruction, then the document."""
+    return Prompt(
+        name="instruction",
+        templates=(("system", "{{ instruction }}"), ("user", "{{ text }}")),
+        settings={"instruction": instruction},
+    )

@@ -1,0 +1,202 @@
+"""One run from input to output: plan, ask, write. Three walks over the same documents."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from pipeline.engine import Engine
+from pipeline.errors import DocumentError
+from pipeline.outputs.rows import Rows
+from pipeline.outputs.tables import write_table
+from pipeline.progress import Progress
+from pipeline.prompt import Prompt
+from pipeline.sources.spool import Spool
+from pipeline.store import Store
+from pipeline.types import Document, Request
+
+PLAN_SECONDS = 5.0  # an input that takes longer to read is estimated from what was read by then
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a run would send. Where `complete` is False it was estimated from the first rows."""
+
+    rows: int = 0
+    done: int = 0
+    unreadable: int = 0
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int | None = 0
+    low_usd: Decimal | None = Decimal(0)
+    high_usd: Decimal | None = Decimal(0)
+    complete: bool = True
+    first: Request | None = None
+
+    def scale(self, factor: float) -> None:
+        """Take what was read for a part of the whole."""
+        self.complete = False
+        self.rows, self.done = round(self.rows * factor), round(self.done * factor)
+        self.unreadable = round(self.unreadable * factor)
+        self.requests = round(self.requests * factor)
+        self.prompt_tokens = round(self.prompt_tokens * factor)
+        if self.completion_tokens is not None:
+            self.completion_tokens = round(self.completion_tokens * factor)
+        if self.low_usd is not None:
+            self.low_usd *= Decimal(factor)
+        if self.high_usd is not None:
+            self.high_usd *= Decimal(factor)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the output holds, and why rows failed."""
+
+    paths: list[Path] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    cut_off: int = 0
+
+    def add(self, row: Mapping[str, object], prefix: str) -> None:
+        """Count a row."""
+        self.statuses[str(row[f"{prefix}status"])] += 1
+        error = row[f"{prefix}error"]
+        if error and (len(self.errors) < 1000 or error in self.errors):
+            self.errors[str(error)] += 1
+        self.cut_off += row[f"{prefix}finish_reason"] == "length" and not error
+
+
+class Run:
+    """A prompt over an input, with its journal."""
+
+    def __init__(self, *, spool: Spool, prompt: Prompt, engine: Engine, prefix: str = "") -> None:
+        self.spool = spool
+        self.prompt = prompt
+        self.engine = engine
+        self.prefix = prefix
+        self.rows = Rows(
+            spool, spool.source.columns, prompt=prompt, store=self.store, prefix=prefix
+        )
+
+    @property
+    def store(self) -> Store:
+        return self.engine.store
+
+    def plan(self, seconds: float = PLAN_SECONDS) -> Plan:
+        """Find out what there is to do, from as much of the input as can be read in this time."""
+        plan = Plan()
+        until = time.monotonic() + seconds
+        seen: set[bytes] = set()
+        for document in self.spool:
+            self._plan_document(plan, document, seen)
+            if time.monotonic() > until:
+                break
+        else:
+            return plan
+        plan.scale(1 / max(self.spool.source.fraction(), 1e-6))
+        return plan
+
+    def _plan_document(self, plan: Plan, document: Document, seen: set[bytes]) -> None:
+        plan.rows += 1
+        said: list[str] = []
+        while document.error is None and len(said) < len(self.prompt.turns):
+            try:
+                request = self.prompt.render(document, said)
+            except DocumentError:
+                break
+            plan.first = plan.first or request
+            answer = self.store.get(request)
+            if answer is None or answer.status != "ok":
+                return self._plan_turns(plan, document, said, seen)
+            said.append(answer.content or "")
+        if len(said) == len(self.prompt.turns):
+            plan.done += 1
+        else:
+            plan.unreadable += 1
+
+    def _plan_turns(
+        self, plan: Plan, document: Document, said: list[str], seen: set[bytes]
+    ) -> None:
+        """Add the turns that are left; an answer that isn't there yet is as long as it may be."""
+        backend = self.engine.backend
+        for turn in range(len(said), len(self.prompt.turns)):
+            unknown = turn - len(said)
+            request = self.prompt.render(document, [*said, *[""] * unknown])
+            if not unknown:
+                if request.key in seen:
+                    return
+                seen.add(request.key)
+            bound = request.max_tokens
+            tokens = backend.count_tokens(request)
+            plan.requests += 1
+            plan.prompt_tokens += tokens
+            if bound is None or plan.completion_tokens is None:
+                plan.completion_tokens = None
+            else:
+                plan.completion_tokens += bound
+            if backend.price is None or plan.low_usd is None:
+                plan.low_usd = plan.high_usd = None
+                continue
+            plan.low_usd += backend.price.ceiling_usd(tokens, 1)
+            if bound is None or plan.high_usd is None:
+                plan.high_usd = None
+            else:
+                plan.high_usd += backend.price.ceiling_usd(tokens + unknown * bound, bound)
+
+    async def ask(self, progress: Progress) -> None:
+        """Ask for all that is missing, a turn of the conversation at a time."""
+        for turn in range(len(self.prompt.turns)):
+            async for result in self.engine.run(self._requests(turn)):
+                progress.add(result)
+            if self.engine.backend.stopped:
+                break
+
+    def _requests(self, turn: int) -> Iterator[Request]:
+        for document in self.spool:
+            if document.error:
+                continue
+            try:
+                said = self._said(document, turn)
+                if said is not None:
+                    yield self.prompt.render(document, said)
+            except DocumentError:
+                continue  # the output says so
+
+    def _said(self, document: Document, turn: int) -> list[str] | None:
+        """Give the answers before this turn; None where one of them failed."""
+        said: list[str] = []
+        for _ in range(turn):
+            result = self.store.get(self.prompt.render(document, said))
+            if result is None or result.status != "ok":
+                return None
+            said.append(result.content or "")
+        return said
+
+    def write(self, path: Path) -> Outcome:
+        """Write the output: every row, whether it was asked or not."""
+        outcome = Outcome()
+        outcome.paths = write_table(
+            path, self.rows.columns, _Counted(self.rows, outcome, self.prefix)
+        )
+        return outcome
+
+
+class _Counted:
+    """Rows that are counted as they are written; a new walk counts anew."""
+
+    def __init__(self, rows: Rows, outcome: Outcome, prefix: str) -> None:
+        self._rows = rows
+        self._outcome = outcome
+        self._prefix = prefix
+
+    def __iter__(self) -> Iterator[Mapping[str, object]]:
+        self._outcome.statuses.clear()
+        self._outcome.errors.clear()
+        self._outcome.cut_off = 0
+        for row in self._rows:
+            self._outcome.add(row, self._prefix)
+            yield row

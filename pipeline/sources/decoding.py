@@ -1,0 +1,146 @@
+"""How text is encoded: of a whole file, or of a stream too large to hold. Guesses come from chardet."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from pipeline.errors import DocumentError, UsageError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_DECLARED = re.compile(
+    rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.I
+)
+_CHUNK_BYTES = 1 << 20
+_SAMPLE_BYTES = 1 << 16
+_PROOF_BYTES = 4  # this many continuation bytes don't come about by chance: the text is UTF-8
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """The first byte that doesn't decode; `continued` counts the continuation bytes before it."""
+
+    offset: int
+    continued: int
+
+
+def decode(data: bytes) -> str:
+    """Decode a whole file; a stray byte becomes U+FFFD; raise DocumentError if it isn't text."""
+    if marked := _marked(data):
+        return data.decode(marked, "replace")
+    if b"\0" in data:
+        return data.decode(_guess(data) or _refuse(), "replace")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        start = error.start
+    if start - len(data[:start].decode()) >= _PROOF_BYTES:
+        return data.decode("utf-8", "replace")
+    sample = data[max(0, start - _SAMPLE_BYTES // 2) :][:_SAMPLE_BYTES]
+    return data.decode(_guess(sample) or _refuse(), "replace")
+
+
+def decode_html(data: bytes) -> str:
+    """Decode a page: a byte-order mark, then UTF-8 if it fits, then what the page declares."""
+    declared = _DECLARED.search(data[:4096])
+    # Encodings such as ISO-2022-JP are ASCII bytes, which UTF-8 would take as they stand.
+    if declared and not _marked(data) and (data.isascii() or not _is_utf8(data)):
+        try:
+            return data.decode(declared[1].decode())
+        except (LookupError, UnicodeDecodeError):
+            pass  # pages lie about their encoding
+    return decode(data)
+
+
+def looks_binary(head: bytes) -> bool:
+    """Say whether a file that begins like this holds something else than text."""
+    return b"\0" in head and not _marked(head) and _guess(head) is None
+
+
+def encoding_of(file: BinaryIO, name: str) -> str:
+    """Find out the encoding of a table, and read it through to make sure (0.1 s for 100 MB).
+
+    Raise UsageError, before anything has been paid for, where a byte doesn't decode.
+    """
+    head = file.read(_SAMPLE_BYTES)
+    encoding = _marked(head) or (b"\0" in head and _guess(head)) or "utf-8"
+    fault = _fault(file, encoding)
+    if fault and encoding == "utf-8" and fault.continued < _PROOF_BYTES:
+        encoding = _guess_around(file, fault.offset, name)
+        fault = _fault(file, encoding)
+    if fault is None:
+        return encoding
+    line = _line(file, fault.offset)
+    said = encoding.removesuffix("-sig").upper()
+    raise UsageError(
+        f"{name}, line {line}: byte {fault.offset} of the file is not {said} text; "
+        "save the file as UTF-8 and run again"
+    )
+
+
+def _marked(data: bytes) -> str | None:
+    return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _guess(data: bytes) -> str | None:
+    import chardet
+
+    # All eras together take short French for MacCyrillic: 21 of 25 samples either way, but the
+    # Windows encodings, the likely ones, come out right.
+    era = chardet.EncodingEra.MODERN_WEB
+    return chardet.detect(data, encoding_era=era, prefer_superset=True)["encoding"]
+
+
+def _refuse() -> str:
+    raise DocumentError("not text, and not a document format that can be read")
+
+
+def _guess_around(file: BinaryIO, offset: int, name: str) -> str:
+    """Guess from the neighbourhood of the first byte that says anything."""
+    file.seek(max(0, offset - _SAMPLE_BYTES // 2))
+    if encoding := _guess(file.read(_SAMPLE_BYTES)):
+        return encoding
+    raise UsageError(f"{name} is not text; if it is of another format, give it that suffix")
+
+
+def _fault(file: BinaryIO, encoding: str) -> _Fault | None:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    read = characters = 0
+    file.seek(0)
+    while True:
+        chunk = file.read(_CHUNK_BYTES)
+        try:
+            characters += len(decoder.decode(chunk, not chunk))
+        except UnicodeDecodeError as error:
+            # The decoder puts the bytes that it kept from the last chunk before this one.
+            offset = read - (len(error.object) - len(chunk)) + error.start
+            characters += len(error.object[: error.start].decode(encoding, "ignore"))
+            return _Fault(offset, offset - characters)
+        if not chunk:
+            return None
+        read += len(chunk)
+
+
+def _line(file: BinaryIO, offset: int) -> int:
+    file.seek(0)
+    lines = 1
+    while offset > 0 and (chunk := file.read(min(offset, _CHUNK_BYTES))):
+        lines += chunk.count(b"\n")
+        offset -= len(chunk)
+    return lines

@@ -1,0 +1,165 @@
+"""The text of a file: what is text is decoded as it stands, the rest goes through xberg.
+
+Nothing outside of this module knows xberg.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.errors import DocumentError
+from pipeline.sources.decoding import decode, decode_html, looks_binary
+from pipeline.sources.workers import STOPPED, Outcome, Workers
+
+if TYPE_CHECKING:
+    from xberg import ExtractedDocument, ExtractInput
+
+Kind = Literal["text", "image", "page", "document"]
+
+_TIMEOUT_SECONDS = 60
+_PAGES = frozenset({".html", ".htm", ".xhtml", ".xht"})
+_IMAGES = frozenset(
+    ".png .jpg .jpeg .jpe .jp2 .gif .bmp .tif .tiff .webp .heic .heif .avif .ico".split()
+)
+# Text by its bytes, but not what a reader of it sees.
+_MARKUP = frozenset({".rtf", ".eml", ".ipynb", ".fb2", ".fodt", ".fodp", ".fods", ".fodg"})
+_MAGIC = (b"%PDF-", rb"{\rtf")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+# What xberg says, and what it means.
+_REASONS = (
+    ("password", "protected by a password"),
+    ("Zip archive", "damaged, or protected by a password"),
+    ("Transcription", "sound or video has no text"),
+    ("Unsupported format", "not text, and not a document format that can be read"),
+)
+
+
+def extract(path: Path) -> str:
+    """Read a file's text; raise DocumentError, saying why, where there is none."""
+    try:
+        text = _read(path)
+    except OSError as error:
+        raise DocumentError(f"the file can't be read: {error.strerror or error}") from error
+    if not text.strip():
+        raise DocumentError("nothing but blank space")
+    return text
+
+
+def extract_all(
+    paths: Iterable[Path], *, workers: Workers | None = None
+) -> Generator[Outcome, None, None]:
+    """Read many files, in their order; yield the error of one that can't be read.
+
+    Closing `workers` from another thread ends it early: what is left can't be read then.
+    """
+    workers = workers or Workers(extract)
+    ahead: deque[Path | Future[Outcome]] = deque()
+    try:
+        for path in paths:
+            ahead.append(path if _is_quick(path) else workers.submit(path))
+            if len(ahead) > 2 * workers.processes:
+                yield _outcome(ahead.popleft())
+        while ahead:
+            yield _outcome(ahead.popleft())
+    finally:
+        workers.close()
+
+
+def _outcome(item: Path | Future[Outcome]) -> Outcome:
+    try:
+        return extract(item) if isinstance(item, Path) else item.result()
+    except DocumentError as error:
+        return error
+    except CancelledError:
+        return DocumentError(STOPPED)
+
+
+def _is_quick(path: Path) -> bool:
+    """Say whether a file is read, or refused, faster here than in another process."""
+    try:
+        return _kind(path) in ("text", "image")
+    except OSError:
+        return True
+
+
+def _kind(path: Path) -> Kind:
+    suffix = path.suffix.lower()
+    if suffix in _IMAGES:
+        return "image"
+    with path.open("rb") as file:
+        head = file.read(8192)
+    if not head:
+        return "text"
+    if suffix in _PAGES:
+        return "page"
+    if suffix in _MARKUP or head.startswith(_MAGIC) or looks_binary(head):
+        return "document"
+    return "text"
+
+
+def _read(path: Path) -> str:
+    kind = _kind(path)
+    if kind == "image":
+        raise DocumentError("an image has no text")
+    if kind == "document":
+        return _read_document(path)
+    data = path.read_bytes()
+    if not data:
+        raise DocumentError("the file is empty")
+    return _read_page(data) if kind == "page" else decode(data)
+
+
+def _read_document(path: Path) -> str:
+    from xberg import ExtractInput
+
+    # An absolute path: anything that begins like an address would be fetched.
+    document = _ask_xberg(ExtractInput(kind="uri", uri=str(path.absolute())))
+    if document.content.strip():
+        return document.content
+    if document.mime_type == "application/pdf":
+        raise DocumentError("no text layer: looks like a scan")
+    image = document.mime_type.startswith("image/")
+    raise DocumentError("an image has no text" if image else "there is no text in it")
+
+
+def _read_page(data: bytes) -> str:
+    from xberg import ExtractInput
+
+    source = decode_html(data)
+    page = ExtractInput(kind="bytes", bytes=source.encode(), mime_type="text/html")
+    text = _ask_xberg(page).content
+    found = _TITLE.search(source)
+    title = " ".join(html.unescape(found[1]).split()) if found else ""
+    return text if title in text else f"# {title}\n\n{text}"
+
+
+def _ask_xberg(asked: ExtractInput) -> ExtractedDocument:
+    import xberg
+
+    config = xberg.ExtractionConfig(
+        use_cache=False,
+        disable_ocr=True,
+        output_format="markdown",
+        extraction_timeout_secs=_TIMEOUT_SECONDS,
+        # Otherwise all <meta> of a page are put before its text, as a broken heading.
+        html_options=xberg.ConversionOptions(extract_metadata=False),
+    )
+    try:
+        found = asyncio.run(xberg.extract(asked, config))
+    except (RuntimeError, ValueError) as error:  # xberg raises nothing finer
+        raise DocumentError(_reason(str(error))) from error
+    if found.results:
+        return found.results[0]
+    raise DocumentError(_reason(found.errors[0].message if found.errors else "no result"))
+
+
+def _reason(message: str) -> str:
+    known = (meaning for sign, meaning in _REASONS if sign in message)
+    return next(known, f"the file can't be read: {' '.join(message.split())}")

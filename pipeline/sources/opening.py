@@ -1,0 +1,129 @@
+"""From what the user names as INPUT to the source that reads it. A new format is one line here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from functools import partial
+from glob import has_magic
+from itertools import takewhile
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.sources.base import Source
+from pipeline.sources.csvs import CsvTable
+from pipeline.sources.excel import ExcelTable
+from pipeline.sources.folder import FolderSource, walk
+from pipeline.sources.inputs import FileInput, PipedInput
+from pipeline.sources.jsonl import JsonlTable
+from pipeline.sources.parquet import ParquetTable
+from pipeline.sources.piped import PipedDocument, sniff
+from pipeline.sources.table import Table, TableSource
+
+TABLES: dict[str, Callable[[FileInput], Table]] = {
+    ".csv": CsvTable,
+    ".tsv": partial(CsvTable, delimiter="\t"),
+    ".xlsx": ExcelTable,
+    ".parquet": ParquetTable,
+    ".jsonl": JsonlTable,
+}
+
+
+def open_source(
+    uri: str,
+    *,
+    text_column: str | None = None,
+    glob: str | None = None,
+    exclude_paths: Collection[Path] = (),
+) -> Source:
+    """Open a folder, a glob pattern, a file, a table or "-", standard input.
+
+    `glob` filters a folder's files, at any depth unless it has a slash. `exclude_paths` are files
+    that are never read: the run's own.
+    """
+    path = Path(uri).expanduser()
+    if uri == "-":
+        return _piped(text_column, glob)
+    if os.path.isfile(path):
+        return _file(path, text_column, glob)
+    folder, patterns = _split(path) if has_magic(uri) and not path.exists() else (path, [])
+    if not uri or not os.path.isdir(folder):
+        raise _missing(uri, folder)
+    _check_no_table(uri, text_column)
+    if glob:
+        patterns.append(glob if "/" in glob else f"**/{glob}")
+    source = FolderSource(folder, patterns=patterns, exclude_paths=exclude_paths)
+    if not len(source):
+        raise _no_match(folder, patterns)
+    return source
+
+
+def _piped(text_column: str | None, glob: str | None) -> Source:
+    _check_no_glob("standard input", glob)
+    piped = PipedInput(sys.stdin.buffer)
+    suffix = sniff(piped)
+    if suffix:
+        return TableSource(piped, TABLES[suffix](piped), text_column=text_column)
+    _check_no_table(piped.name, text_column)
+    return PipedDocument(piped)
+
+
+def _file(path: Path, text_column: str | None, glob: str | None) -> Source:
+    _check_no_glob(str(path), glob)
+    table = TABLES.get(path.suffix.lower())
+    if table:
+        file = FileInput(path)
+        return TableSource(file, table(file), text_column=text_column)
+    _check_no_table(str(path), text_column)
+    return FolderSource(path)
+
+
+def _split(path: Path) -> tuple[Path, list[str]]:
+    """Split a pattern into the folder that it starts from and the rest."""
+    plain = list(takewhile(lambda part: not has_magic(part), path.parts))
+    return Path(*plain), ["/".join(path.parts[len(plain) :])]
+
+
+def _check_no_glob(name: str, glob: str | None) -> None:
+    if glob:
+        raise UsageError(f"--glob picks files of a folder, and {name} is none; leave --glob out")
+
+
+def _check_no_table(name: str, text_column: str | None) -> None:
+    if text_column not in (None, "document"):
+        raise UsageError(
+            f'{name} is not a table and has no column "{text_column}"; leave --text-column out'
+        )
+
+
+def _missing(uri: str, path: Path) -> UsageError:
+    if not uri:
+        return UsageError('INPUT is empty; give a folder, a file, or "-" for standard input')
+    if "://" in uri:
+        return UsageError(
+            f"{uri} is an address, which can't be read; copy it to this machine first"
+        )
+    if path.exists():
+        return UsageError(
+            f'{path} is neither a file nor a folder; pipe it in and give "-" as INPUT'
+        )
+    missing = next(p for p in (path, *path.parents) if p.parent.exists())
+    siblings = os.listdir(missing.parent) if os.path.isdir(missing.parent) else []
+    close = [str(missing.parent / name) for name in get_close_matches(missing.name, siblings)]
+    hint = f"did you mean {' or '.join(close)}?" if close else "check the path"
+    return UsageError(f"there is no file or folder {missing}; {hint}")
+
+
+def _no_match(folder: Path, patterns: list[str]) -> UsageError:
+    suffixes = sorted({Path(file.path).suffix or Path(file.path).name for file in walk(folder)})
+    if not suffixes:
+        return UsageError(
+            f"the folder {folder} holds no files to read: hidden ones, links that lead out of it "
+            "and the run's own files don't count"
+        )
+    return UsageError(
+        f"no file in {folder} matches {' and '.join(patterns)}; "
+        f"its files end in {', '.join(suffixes[:10])}"
+    )

@@ -1,0 +1,66 @@
+"""What comes in on standard input: a table if it looks like one, otherwise one document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from pipeline.errors import UsageError
+from pipeline.sources.csvs import read_cells, sniff_delimiter
+from pipeline.sources.decoding import decode, encoding_of
+from pipeline.sources.inputs import PipedInput
+from pipeline.sources.jsonl import parse_object
+from pipeline.types import Column, Document
+
+
+class PipedDocument:
+    """Standard input as one document of plain text."""
+
+    columns: Sequence[Column] = (Column("document", "text"),)
+
+    def __init__(self, piped: PipedInput) -> None:
+        self.name = piped.name
+        self.text_column: str | None = "document"
+        self._piped = piped
+        self._skimming = False
+        self._done = 0.0
+
+    def __iter__(self) -> Iterator[Document]:
+        text = ""
+        if not self._skimming:
+            with self._piped.open() as raw:
+                text = decode(raw.read())
+        self._done = 1.0
+        yield Document(0, self.name, {"document": self.name}, text)
+
+    def fraction(self) -> float:
+        """Say whether it has been read."""
+        return self._done
+
+    def skim(self) -> None:
+        """From here on don't read it."""
+        self._skimming = True
+
+    def changed(self) -> bool:
+        """Say no: what was piped in can't change."""
+        return False
+
+
+def sniff(piped: PipedInput) -> str | None:
+    """Name the suffix that a table on standard input would have; None if it is plain text."""
+    with piped.open() as raw:
+        encoding = encoding_of(raw, piped.name)
+    with piped.lines(encoding) as lines:
+        first = next((line for line in lines if line.strip()), None)
+    if first is None:
+        raise UsageError("standard input is empty; pipe a table or a text into it, or name a file")
+    if parse_object(first) is not None:
+        return ".jsonl"
+    delimiter = sniff_delimiter(first)
+    if delimiter is None:
+        return None
+    with piped.lines(encoding) as lines:
+        filled = (cells for cells in read_cells(lines, delimiter) if cells)
+        counts = [len(cells) for cells in islice(filled, 2)]
+    # Prose has commas too, but seldom as many in its second line.
+    return ".csv" if len(counts) == 2 and counts[0] == counts[1] else None

@@ -1,0 +1,60 @@
+"""A part of a source: its first documents, or some at random."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import islice
+
+from pipeline.sources.base import Source
+from pipeline.types import Document
+
+SEED = 0  # the same sample each time, so that a run can go on
+
+
+def select(source: Source, *, limit: int | None = None, sample: int | None = None) -> Source:
+    """Take the first `limit` documents, or `sample` of them at random, or of those first ones."""
+    if limit is None and sample is None:
+        return source
+    return Selection(source, limit, sample)
+
+
+class Selection:
+    """A source that yields some of another's documents, in their order."""
+
+    def __init__(self, source: Source, limit: int | None, sample: int | None) -> None:
+        self._source = source
+        self._limit = limit
+        self._sample = sample
+        self._yielded = 0
+        self.name = source.name
+        self.columns = source.columns
+        self.text_column = source.text_column
+
+    def __iter__(self) -> Iterator[Document]:
+        chosen = islice(self._source, self._limit)
+        for document in chosen if self._sample is None else _reservoir(chosen, self._sample):
+            self._yielded += 1
+            yield document
+
+    def fraction(self) -> float:
+        whole = self._sample or self._limit or 1
+        return max(self._source.fraction(), min(self._yielded / whole, 1.0))
+
+    def skim(self) -> None:
+        self._source.skim()
+
+    def changed(self) -> bool:
+        return self._source.changed()
+
+
+def _reservoir(documents: Iterator[Document], size: int) -> list[Document]:
+    """Choose evenly among documents whose number isn't known (Vitter's algorithm R, 1985)."""
+    generator = random.Random(SEED)
+    chosen: list[Document] = []
+    for number, document in enumerate(documents):
+        if number < size:
+            chosen.append(document)
+        elif (place := generator.randrange(number + 1)) < size:
+            chosen[place] = document
+    return sorted(chosen, key=lambda document: document.position)

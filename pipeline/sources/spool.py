@@ -1,0 +1,51 @@
+"""An input that can be gone through again, though it is read once.
+
+What has been read is kept in a temporary file that nobody else can see and that is gone with the
+process. So a run can plan ahead, ask in several turns and write its rows, and what it writes are
+the rows it read, whatever has become of the input since.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.sources.base import Source
+from pipeline.types import Document
+
+
+class Spool:
+    """Goes through a source as often as wanted; each time may go further than the last."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self.source = source
+        self.complete = False
+        self.count = 0
+        # NOTE: closed by garbage collection at the end of the run, never sooner.
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._rest = iter(source)
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yield what was read before, then read on. Two such walks must not be mixed."""
+        self._file.seek(0)
+        for _ in range(self.count):
+            document: Document = pickle.load(self._file)
+            yield document
+        self._file.seek(0, 2)
+        for document in self._rest:
+            self._write(document)
+            yield document
+        self.complete = True
+
+    def _write(self, document: Document) -> None:
+        try:
+            pickle.dump(document, self._file, protocol=pickle.HIGHEST_PROTOCOL)
+        except OSError as error:
+            raise PipelineError(
+                f"can't keep the input beside the output ({error.strerror}): free some disk, "
+                "then run the same again"
+            ) from error
+        self.count += 1

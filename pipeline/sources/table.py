@@ -1,0 +1,127 @@
+"""A table as a source: each row a document, whatever the format it is read from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import islice
+from typing import Protocol
+
+from pipeline.errors import UsageError
+from pipeline.sources.inputs import FileInput
+from pipeline.types import Column, Document
+
+Row = tuple[int, dict[str, object], str | None]
+
+_PEEK_ROWS = 50
+_TEXT_NAMES = frozenset(
+    "text content contents body message document description comment comments review reviews "
+    "question ticket feedback transcript abstract complaint note notes sentence utterance email "
+    "article paragraph post tweet".split()
+)
+
+
+class Table(Protocol):
+    """A format of tables. `unit` is what the numbers of its rows count: "line" or "row"."""
+
+    unit: str
+    columns: Sequence[Column]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield each row's number, its fields and why it can't be used, from the start."""
+
+    def fraction(self) -> float:
+        """Say how much of the rows has been read, 0 to 1."""
+
+
+class TableSource:
+    """The rows of a table."""
+
+    def __init__(self, file: FileInput, table: Table, *, text_column: str | None = None) -> None:
+        self.name = file.name
+        self.columns = table.columns
+        self.text_column = self._text_column(table, text_column)
+        self._file = file
+        self._table = table
+        self._skimming = False
+        self._fraction: float | None = 0.0  # before the first row and after the last
+
+    def __iter__(self) -> Iterator[Document]:
+        self._fraction = None
+        where = f"{self.name}, {self._table.unit} "
+        column = self.text_column
+        for position, (number, fields, error) in enumerate(self._table.rows()):
+            read = column is not None and error is None and not self._skimming
+            text = _text(fields.get(column)) if read else ""
+            yield Document(position, f"{where}{number}", fields, text, error)
+        self._fraction = 1.0
+
+    def fraction(self) -> float:
+        """Say how much of the table has been read, by bytes or by rows."""
+        return self._table.fraction() if self._fraction is None else self._fraction
+
+    def skim(self) -> None:
+        """From here on leave the text out; a row's fields are read all the same."""
+        self._skimming = True
+
+    def changed(self) -> bool:
+        """Say whether the file's size or time differ from when it was opened."""
+        return self._file.changed()
+
+    def _text_column(self, table: Table, wanted: str | None) -> str | None:
+        names = [column.name for column in table.columns]
+        if wanted is None:
+            return find_text_column(names, (row[1] for row in islice(table.rows(), _PEEK_ROWS)))
+        if wanted in names:
+            return wanted
+        close = get_close_matches(wanted, names, 1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise UsageError(
+            f'{self.name} has no column "{wanted}"; its columns are {", ".join(names)}{hint}'
+        )
+
+
+def find_text_column(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str | None:
+    """Find the column that is clearly the text: the only one, by its name, or by far the longest."""
+    if len(names) == 1:
+        return names[0]
+    named = [name for name in names if name.strip().lower() in _TEXT_NAMES]
+    if len(named) == 1:
+        return named[0]
+    peeked = list(rows)
+    lengths = {name: _mean_length([row.get(name) for row in peeked]) for name in names}
+    longest, next_longest = sorted(names, key=lengths.__getitem__, reverse=True)[:2]
+    clear = lengths[longest] >= max(20.0, 3 * lengths[next_longest])
+    return longest if clear else None
+
+
+def unique_names(header: Iterable[object]) -> list[str]:
+    """Name each column once: `name`, `name_2`; the third without a name is `column_3`."""
+    wanted = [str(cell) for cell in header]
+    wanted = [name if name.strip() else f"column_{i}" for i, name in enumerate(wanted, 1)]
+    names: dict[str, None] = {}
+    for name in wanted:
+        unique, number = name, 2
+        while unique in names or (unique != name and unique in wanted):
+            unique, number = f"{name}_{number}", number + 1
+        names[unique] = None
+    return list(names)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, str):
+        return cell
+    if cell is None:
+        return ""
+    if isinstance(cell, dict | list):
+        return json.dumps(cell, ensure_ascii=False, default=str)
+    return str(cell)
+
+
+def _mean_length(cells: Sequence[object]) -> float:
+    """Give the mean length of a column of strings; a column of anything else has none."""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    if not texts or any(cell is not None and not isinstance(cell, str) for cell in cells):
+        return 0.0
+    return sum(map(len, texts)) / len(texts)

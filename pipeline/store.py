@@ -1,0 +1,313 @@
+"""The journal: what was asked and answered, on disk before anyone sees it.
+
+A SQLite file beside the output. The table `results` is only ever added to; the answer to a request
+is the newest entry under its key, its tokens and its cost are the sum of them all. Answers quote
+documents, so the file is its owner's alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
+
+import filelock
+
+from pipeline.errors import JournalError, UsageError
+from pipeline.types import Request, Result, Usage
+
+SCHEMA_VERSION = 1
+# Each step takes a journal from the version of its place to the next; steps are only appended.
+_MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,
+        started_at TEXT NOT NULL,
+        ended_at TEXT,
+        exit_code INTEGER,
+        pid INTEGER NOT NULL,
+        version TEXT NOT NULL,
+        command TEXT NOT NULL
+    );
+    CREATE TABLE results (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL,
+        run_id INTEGER NOT NULL REFERENCES runs (id),
+        finished_at TEXT NOT NULL,
+        document TEXT NOT NULL,
+        turn INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        error TEXT,
+        content TEXT,
+        model TEXT,
+        finish_reason TEXT,
+        prompt_tokens INTEGER,
+        completion_tokens INTEGER,
+        cached_tokens INTEGER,
+        cache_write_tokens INTEGER,
+        reasoning_tokens INTEGER,
+        cost_usd TEXT,
+        attempts INTEGER NOT NULL,
+        latency_seconds REAL NOT NULL
+    );
+    CREATE INDEX results_by_key ON results (key);
+    """,
+)
+_INSERT = """
+    INSERT INTO results (key, run_id, finished_at, document, turn, status, error, content, model,
+        finish_reason, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens,
+        reasoning_tokens, cost_usd, attempts, latency_seconds)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SELECT = """
+    SELECT id, status, error, content, model, finish_reason, prompt_tokens, completion_tokens,
+        cached_tokens, cache_write_tokens, reasoning_tokens, cost_usd, attempts, latency_seconds
+    FROM results WHERE key = ? ORDER BY id
+"""
+
+
+class Store:
+    """The journal of one output. `open` it, and `close` it with the run's exit code."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.path = output.with_name(f"{output.name}.journal")
+        self._lock = filelock.FileLock(f"{self.path}.lock", blocking=False)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._writing: sqlite3.Connection | None = None
+        self._run_id = 0
+
+    def open(self, command: str) -> None:
+        """Open the journal, made anew if there is none, and note that a run begins.
+
+        Raises JournalError when it is in use, isn't a journal, or can't be written.
+        """
+        try:
+            self._lock.acquire()
+        except filelock.Timeout as error:
+            raise JournalError(self._in_use()) from error
+        except OSError as error:
+            raise JournalError(f"can't write beside {self.path}: {error.strerror}") from error
+        try:
+            with self._failing():
+                self._create()
+                self._writing = self._connect()
+                _migrate(self._writing, self.path)
+                self._reading = self._connect()
+                self._run_id = _begin(self._writing, command)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def open_readonly(self) -> None:
+        """Open the journal to look at; without one there is nothing to see."""
+        with self._failing():
+            if self.path.exists():
+                address = f"{self.path.absolute().as_uri()}?mode=ro"
+                self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
+                return
+            self._reading = sqlite3.connect(":memory:", check_same_thread=False)
+            self._reading.executescript("".join(_MIGRATIONS))
+
+    def _create(self) -> None:
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise JournalError(f"can't write the journal {self.path}: {error.strerror}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        # The writer is used by one thread at a time, though not always by the one that made it.
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # answers survive a power cut, too
+        return connection
+
+    def _in_use(self) -> str:
+        who = ""
+        try:
+            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+            (pid,) = connection.execute("SELECT pid FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+            connection.close()
+            who = f" (process {pid})"
+        except (sqlite3.Error, TypeError):
+            pass  # it is being made just now: that it is in use is all that can be said
+        return f"another run{who} is writing to this output: wait for it, or choose another output"
+
+    def close(self, exit_code: int) -> None:
+        """Note how the run ended and let go of the journal."""
+        self._writer.shutdown()
+        self._reading.close()
+        if self._writing is None:
+            return
+        try:
+            with self._failing():
+                self._writing.execute(
+                    "UPDATE runs SET ended_at = ?, exit_code = ? WHERE id = ?",
+                    (_now(), exit_code, self._run_id),
+                )
+        finally:
+            self._writing.close()
+            self._lock.release()
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def has(self, key: bytes) -> bool:
+        """Say whether a request needs no asking: it was answered, or failed in this run."""
+        with self._failing():
+            found = self._reading.execute(
+                "SELECT 1 FROM results WHERE key = ? AND (status = 'ok' OR run_id = ?) LIMIT 1",
+                (key, self._run_id),
+            ).fetchone()
+        return found is not None
+
+    async def put_all(self, results: Sequence[Result]) -> None:
+        """Write results; they are on disk when this returns."""
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._insert, results)
+
+    def _insert(self, results: Sequence[Result]) -> None:
+        now = _now()
+        assert self._writing is not None, "the journal was opened to look at"
+        with self._failing():
+            self._writing.execute("BEGIN")
+            self._writing.executemany(_INSERT, [self._entry(result, now) for result in results])
+            self._writing.execute("COMMIT")
+
+    def _entry(self, result: Result, now: str) -> tuple[object, ...]:
+        usage = result.usage
+        return (
+            result.request.key,
+            self._run_id,
+            now,
+            _text(result.request.document.name),
+            result.request.turn,
+            result.status,
+            _text(result.error),
+            _text(result.content),
+            result.model,
+            result.finish_reason,
+            usage and usage.prompt_tokens,
+            usage and usage.completion_tokens,
+            usage and usage.cached_tokens,
+            usage and usage.cache_write_tokens,
+            usage and usage.reasoning_tokens,
+            None if result.cost_usd is None else f"{result.cost_usd:f}",
+            result.attempts,
+            result.latency_seconds,
+        )
+
+    def get(self, request: Request) -> Result | None:
+        """Look an answer up, with all that was spent on it; None if it was never asked."""
+        with self._failing():
+            entries = self._reading.execute(_SELECT, (request.key,)).fetchall()
+        return _result(request, entries) if entries else None
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(_explain(self.path, error)) from error
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > SCHEMA_VERSION:
+        raise JournalError(
+            f"{path} was written by a newer version of this program: update it, "
+            "or choose another output"
+        )
+    for step, script in enumerate(_MIGRATIONS[found:], start=found + 1):
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {step}; COMMIT;")
+
+
+def _begin(connection: sqlite3.Connection, command: str) -> int:
+    cursor = connection.execute(
+        "INSERT INTO runs (started_at, pid, version, command) VALUES (?, ?, ?, ?)",
+        (_now(), os.getpid(), version("document-pipeline"), command),
+    )
+    return cursor.lastrowid or 0
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename a journal, so that the next run starts without its answers; they stay readable."""
+    if not path.exists():
+        return None
+    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    aside = path.with_name(f"{path.name}-{stamp}")
+    lock = filelock.FileLock(f"{path}.lock", blocking=False)
+    try:
+        with lock:
+            _checkpoint(path)
+            path.rename(aside)
+    except filelock.Timeout as error:
+        raise UsageError("another run is writing to this output: wait for it") from error
+    return aside
+
+
+def _checkpoint(path: Path) -> None:
+    """Fold the write-ahead log into the file, so that it can be moved alone."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+def _result(request: Request, entries: Sequence[tuple[object, ...]]) -> Result:
+    first, newest = entries[0], entries[-1]
+    _, status, error, content, model, finish_reason, *_ = newest
+    usages = [Usage(*entry[6:11]) for entry in entries if entry[6] is not None]  # type: ignore[arg-type]
+    costs = [Decimal(str(entry[11])) for entry in entries if entry[11] is not None]
+    return Result(
+        request=request,
+        status=status,  # type: ignore[arg-type]  # SQLite has no types to check
+        error=error,  # type: ignore[arg-type]
+        content=content,  # type: ignore[arg-type]
+        model=model,  # type: ignore[arg-type]
+        finish_reason=finish_reason,  # type: ignore[arg-type]
+        usage=total(usages) if usages else None,
+        cost_usd=sum(costs, Decimal(0)) if costs else None,
+        attempts=sum(entry[12] for entry in entries),  # type: ignore[misc]
+        latency_seconds=sum(entry[13] for entry in entries),  # type: ignore[misc]
+        entry=first[0],  # type: ignore[arg-type]
+    )
+
+
+def total(usages: Sequence[Usage]) -> Usage:
+    """Add usages up."""
+    return Usage(
+        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
+        completion_tokens=sum(usage.completion_tokens for usage in usages),
+        cached_tokens=sum(usage.cached_tokens for usage in usages),
+        cache_write_tokens=sum(usage.cache_write_tokens for usage in usages),
+        reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
+    )
+
+
+def _explain(path: Path, error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorname", "")
+    if code == "SQLITE_FULL" or "IOERR" in code:
+        return f"can't write the journal {path} ({error}): free some disk, then run the same again"
+    if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+        return (
+            f"{path} is damaged or isn't a journal ({error}): move it away to start without it, "
+            "or mend it with `sqlite3 JOURNAL .recover`"
+        )
+    return f"journal {path}: {error}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _text(text: str | None) -> str | None:
+    """Make a text fit for SQLite, which holds UTF-8 only: half a surrogate pair becomes U+FFFD."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -15,7 +15,7 @@ from pipeline.types import Message, Usage
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
-    from splintr import Tokenizer
+    from splintr import AnyTokenizer
 
 DEFAULT_MODEL = "gpt-6-luna"
 OPENAI_URL = "https://api.openai.com/v1"
@@ -68,7 +68,7 @@ def counter(model: str) -> Counter:
 
 
 @cache
-def _tokenizer(encoding: str) -> Tokenizer:
+def _tokenizer(encoding: str) -> AnyTokenizer:
     from splintr import Tokenizer
 
     return Tokenizer.from_pretrained(encoding)
@@ -180,15 +180,9 @@ def _source() -> str:
 
     from genai_prices import data_snapshot
 
-    days = [
-        getattr(entry.constraint, "start_date", None)
-        for provider in data_snapshot.get_snapshot().providers
-        for model in provider.models
-        for entry in [
-            *(model.price_variants or []),
-            *(model.prices if isinstance(model.prices, list) else []),
-        ]
-    ]
+    models = [model for item in data_snapshot.get_snapshot().providers for model in item.models]
+    variants = [variant.constraint for model in models for variant in model.price_variants or []]
+    days = [getattr(constraint, "start_date", None) for constraint in variants]
     newest = max(day for day in days if day is not None and day <= date.today())
     return f"genai-prices {version('genai-prices')} of {newest}"
 

@@ -47,27 +47,19 @@ class Engine:
 
 
 def settle(answered: Answered) -> Result:
-    """Judge an answer: is it one, does it fit, what did it cost."""
+    """Judge an answer: is there one, and can it be used."""
     request, answer = answered.request, answered.answer
-    error = str(answer) if isinstance(answer, BackendError) else None
-    if isinstance(answer, Response):
-        error = flaw(request, answer)
-        return Result(
-            request=request,
-            status="failed" if error else "ok",
-            error=error,
-            content=answer.content,
-            model=answer.model,
-            finish_reason=answer.finish_reason,
-            usage=answer.usage,
-            cost_usd=answered.cost_usd,
-            attempts=answered.attempts,
-            latency_seconds=answered.latency_seconds,
-        )
+    response = answer if isinstance(answer, Response) else None
+    error = flaw(request, answer) if isinstance(answer, Response) else str(answer)
     return Result(
         request=request,
-        status="failed",
+        status="failed" if error else "ok",
         error=error,
+        content=response and response.content,
+        model=response and response.model,
+        finish_reason=response and response.finish_reason,
+        usage=answered.usage,
+        cost_usd=answered.cost_usd,
         attempts=answered.attempts,
         latency_seconds=answered.latency_seconds,
     )

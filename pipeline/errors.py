@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.types import Usage
+
 
 class PipelineError(Exception):
     """Say in one line what went wrong and what to do."""
@@ -32,16 +37,23 @@ class BackendError(PipelineError):
 class TransientError(BackendError):
     """The server is busy or out of reach: the request is sent again.
 
-    `retry_after_seconds` is what the server asked for, if it did. `billed` says that the server may
-    have done the work all the same (the answer was lost on its way).
+    `retry_after_seconds` is what the server asked for, if it did. `lost` says that the server may
+    have done the work all the same, and bill it: the answer was lost on its way. `usage` is what it
+    says that it billed, where an answer came that can't be used.
     """
 
     def __init__(
-        self, message: str, *, retry_after_seconds: float | None = None, billed: bool = False
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        lost: bool = False,
+        usage: Usage | None = None,
     ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
-        self.billed = billed
+        self.lost = lost
+        self.usage = usage
 
 
 class RejectedError(BackendError):

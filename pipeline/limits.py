@@ -40,6 +40,10 @@ class RateLimiter:
         self._tokens_a_second = tpm / 60 if tpm else None
         self._next_tokens = 0.0
 
+    @property
+    def counts_tokens(self) -> bool:
+        return self._tokens_a_second is not None
+
     async def acquire(self, tokens: int) -> None:
         """Wait until one more request of this many tokens may be sent."""
         if self._requests:
@@ -116,6 +120,11 @@ class Gate:
         self._door = asyncio.Lock()
         self._settled = asyncio.Event()
         self._closed_until = 0.0
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Say whether the size of a request matters."""
+        return self.budget.max_cost_usd is not None or self._limiter.counts_tokens
 
     async def enter(self, prompt_tokens: int, max_tokens: int | None) -> Pass:
         """Wait until a request may be sent. Raises BudgetError when it can't be paid for."""

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.types import Result
 
@@ -159,7 +159,7 @@ class Bar(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def start(self, requests: int) -> None:
         from tqdm import tqdm

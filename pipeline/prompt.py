@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +94,7 @@ class Property(_Written):
     items: dict[str, Any] | None = None
     properties: dict[str, Any] | None = None
 
-    def schema(self) -> dict[str, Any]:
+    def json_schema(self) -> dict[str, Any]:
         """Write it as a JSON Schema."""
         result: dict[str, Any] = {"type": "number" if self.kind == "float" else self.kind}
         if self.description:
@@ -140,7 +140,7 @@ class FrontMatter(_Written):
         properties = [Property.model_validate(entry) for entry in entries]
         return {
             "type": "object",
-            "properties": {item.name: item.schema() for item in properties},
+            "properties": {item.name: item.json_schema() for item in properties},
             "required": [item.name for item in properties if item.required],
         }
 
@@ -188,11 +188,7 @@ class Prompt:
     @cached_property
     def variables(self) -> frozenset[str]:
         """Give the variables that the messages use."""
-        found = [
-            jinja2.meta.find_undeclared_variables(_environment().parse(text))
-            for _, text in self.templates
-        ]
-        return frozenset().union(*found)
+        return frozenset().union(*(_used(text) for _, text in self.templates))
 
     @property
     def uses_text(self) -> bool:
@@ -247,8 +243,13 @@ class Prompt:
         }
 
     @cached_property
-    def _rendered(self) -> tuple[tuple[Role, jinja2.Template], ...]:
-        return tuple((role, _environment().from_string(text)) for role, text in self.templates)
+    def _compiled(self) -> tuple[tuple[Role, jinja2.Template | str], ...]:
+        """Give the messages as templates, or as text where no document can change it."""
+        return tuple((role, self._compile(text)) for role, text in self.templates)
+
+    def _compile(self, text: str) -> jinja2.Template | str:
+        template = _environment().from_string(text)
+        return template.render(self.settings) if _used(text) <= self.settings.keys() else template
 
     @cached_property
     def _parameters(self) -> dict[str, object]:
@@ -268,9 +269,9 @@ class Prompt:
         turn = len(answers)
         variables = self._variables_of(document)
         messages: list[Message] = []
-        for place, (role, template) in enumerate(self._rendered[: self.turns[turn] + 1]):
+        for place, (role, template) in enumerate(self._compiled[: self.turns[turn] + 1]):
             try:
-                content = template.render(variables)
+                content = template if isinstance(template, str) else template.render(variables)
             except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
                 raise DocumentError(f"{role} message of prompt {self.name}: {error}") from error
             messages.append(Message(role, content))
@@ -284,9 +285,9 @@ class Prompt:
         aliases = {_alias(name): value for name, value in fields.items()}
         return {
             **self._defaults,
-            **self.settings,
             **aliases,
             **fields,
+            **self.settings,
             "row": fields,
             "text": document.text,
         }
@@ -334,6 +335,11 @@ def _identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "answer"
 
 
+def _used(text: str) -> set[str]:
+    return jinja2.meta.find_undeclared_variables(_environment().parse(text))
+
+
+@cache
 def _environment() -> jinja2.Environment:
     return jinja2.sandbox.ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined,

@@ -145,7 +145,8 @@ class Run:
             if bound is None or plan.high_usd is None:
                 plan.high_usd = None
             else:
-                plan.high_usd += backend.price.ceiling_usd(tokens + unknown * bound, bound)
+                most = backend.most_tokens(request) + unknown * bound
+                plan.high_usd += backend.price.ceiling_usd(most, bound)
 
     async def ask(self, progress: Progress) -> None:
         """Ask for all that is missing, a turn of the conversation at a time."""

@@ -21,13 +21,12 @@ _KINDS: dict[object, Kind] = {
 
 def check(schema: Schema) -> None:
     """Raise UsageError unless this is a JSON Schema of an object with properties."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import SchemaError
+    import jsonschema_rs
 
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        where = "/".join(str(part) for part in error.path) or "top level"
+        jsonschema_rs.meta.validate(dict(schema))
+    except jsonschema_rs.ValidationError as error:
+        where = "/".join(str(part) for part in error.instance_path) or "top level"
         raise UsageError(f"outputs: not a JSON Schema: {error.message} (at {where})") from error
     if schema.get("type") != "object" or not schema.get("properties"):
         raise UsageError("outputs: the schema must be `type: object` with `properties`")

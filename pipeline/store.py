@@ -271,22 +271,11 @@ def _result(request: Request, entries: Sequence[tuple[object, ...]]) -> Result:
         content=content,  # type: ignore[arg-type]
         model=model,  # type: ignore[arg-type]
         finish_reason=finish_reason,  # type: ignore[arg-type]
-        usage=total(usages) if usages else None,
+        usage=sum(usages[1:], usages[0]) if usages else None,
         cost_usd=sum(costs, Decimal(0)) if costs else None,
         attempts=sum(entry[12] for entry in entries),  # type: ignore[misc]
         latency_seconds=sum(entry[13] for entry in entries),  # type: ignore[misc]
         entry=first[0],  # type: ignore[arg-type]
-    )
-
-
-def total(usages: Sequence[Usage]) -> Usage:
-    """Add usages up."""
-    return Usage(
-        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
-        completion_tokens=sum(usage.completion_tokens for usage in usages),
-        cached_tokens=sum(usage.cached_tokens for usage in usages),
-        cache_write_tokens=sum(usage.cache_write_tokens for usage in usages),
-        reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
     )
 
 

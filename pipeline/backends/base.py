@@ -13,20 +13,23 @@ from decimal import Decimal
 
 from pipeline.costs import Counter, Price
 from pipeline.errors import BackendError, FatalError, TransientError
-from pipeline.limits import Gate, retrying
-from pipeline.types import Request, Response
+from pipeline.limits import Gate, Pass, retrying
+from pipeline.types import Request, Response, Usage
 
+# Answers that come this close together are journaled at once: each commit has its price.
+GATHER_SECONDS = 0.01
 GRACE_SECONDS = 10.0  # what is in flight gets this long to finish when the run is stopped
 
 
 @dataclass(slots=True)
 class Answered:
-    """A request with its answer, or with why there is none."""
+    """A request with its answer, or with why there is none, and what all its attempts took."""
 
     request: Request
     answer: Response | BackendError | None = None
     attempts: int = 0
     latency_seconds: float = 0.0
+    usage: Usage | None = None
     cost_usd: Decimal | None = None
 
 
@@ -45,8 +48,7 @@ class Backend(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._schema: Mapping[str, object] | None = None
-        self._schema_tokens = 0
+        self._schema: tuple[Mapping[str, object] | None, int] = (None, 0)
         self.stopped = False
         self.notices: list[str] = []
 
@@ -65,17 +67,17 @@ class Backend(ABC):
         """Let go of connections and processes."""
 
     def count_tokens(self, request: Request) -> int:
-        """Estimate the prompt tokens of a request, offline; the schema is a part of the prompt."""
-        tokens = self.counter.count_messages(request.messages)
-        if request.response_format is not None:
-            tokens += self._count_schema(request.response_format)
-        return tokens
+        """Estimate the prompt tokens of a request, offline."""
+        return self.counter.count_messages(request.messages)
 
-    def _count_schema(self, response_format: Mapping[str, object]) -> int:
-        if response_format is not self._schema:  # the same for all requests of a prompt
-            self._schema = response_format
-            self._schema_tokens = self.counter.count(json.dumps(response_format))
-        return self._schema_tokens
+    def most_tokens(self, request: Request) -> int:
+        """Estimate them at the most: a server may write the schema into the prompt."""
+        return self.count_tokens(request) + self._schema_tokens(request.response_format)
+
+    def _schema_tokens(self, response_format: Mapping[str, object] | None) -> int:
+        if response_format is not self._schema[0]:  # one object for all requests of a prompt
+            self._schema = (response_format, self.counter.count(json.dumps(response_format)))
+        return self._schema[1]
 
     async def complete_all(self, requests: AsyncIterator[Request]) -> AsyncIterator[list[Answered]]:
         """Answer requests as they come, in lists of those that are ready at once.
@@ -110,6 +112,7 @@ class Backend(ABC):
         try:
             while self._tasks or ready:
                 await news.wait()
+                await asyncio.sleep(GATHER_SECONDS)
                 news.clear()
                 batch, ready[:] = list(ready), []
                 if batch:
@@ -156,34 +159,49 @@ class Backend(ABC):
     async def _attempt(self, answered: Answered) -> Response:
         """Pass the gate, send once, and settle what it took by what came of it."""
         request = answered.request
-        taken = await self.gate.enter(self.count_tokens(request), request.max_tokens)
+        tokens = self.most_tokens(request) if self.gate.counts_tokens else 0
+        taken = await self.gate.enter(tokens, request.max_tokens)
         answered.attempts += 1
         started = time.monotonic()
         try:
             with self._on_its_way():
                 response = await self.complete(request)
         except TransientError as error:
-            if error.billed:
-                self.gate.lose(taken)
-            else:
-                self.gate.leave(taken, None, None)
+            self._settle(answered, taken, error.usage, lost=error.lost)
             if error.retry_after_seconds:
                 self.gate.pause(error.retry_after_seconds)
             raise
         except BackendError:
-            self.gate.leave(taken, None, None)
+            self._settle(answered, taken, None)
             raise
         except asyncio.CancelledError:
-            self.gate.lose(taken)
+            self._settle(answered, taken, None, lost=True)
             raise
         finally:
             answered.latency_seconds += time.monotonic() - started
-        answered.cost_usd = self.cost_usd(response)
-        if response.usage is None:
+        lost = response.usage is None
+        self._settle(answered, taken, response.usage, lost=lost, tier=response.service_tier)
+        return response
+
+    def _settle(
+        self,
+        answered: Answered,
+        taken: Pass,
+        usage: Usage | None,
+        *,
+        lost: bool = False,
+        tier: str | None = None,
+    ) -> None:
+        """Bill the row for an attempt, and give back what was reserved for it."""
+        cost = self.cost_usd(usage, tier) if usage else None
+        if usage:
+            answered.usage = (answered.usage or Usage()) + usage
+        if cost is not None:
+            answered.cost_usd = (answered.cost_usd or Decimal(0)) + cost
+        if lost:
             self.gate.lose(taken)
         else:
-            self.gate.leave(taken, response.usage, answered.cost_usd)
-        return response
+            self.gate.leave(taken, usage, cost)
 
     @contextmanager
     def _on_its_way(self) -> Iterator[None]:
@@ -195,8 +213,6 @@ class Backend(ABC):
         finally:
             self._sending.discard(task)
 
-    def cost_usd(self, response: Response) -> Decimal | None:
-        """Price an answer; None where the price or the usage isn't known."""
-        if self.price is None or response.usage is None:
-            return None
-        return self.price.cost_usd(response.usage)
+    def cost_usd(self, usage: Usage, service_tier: str | None = None) -> Decimal | None:
+        """Price a usage; None where the price isn't known."""
+        return None if self.price is None else self.price.cost_usd(usage)

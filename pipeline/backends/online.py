@@ -54,6 +54,7 @@ class Online(Backend):
         server: str | None = None,
     ) -> None:
         super().__init__(gate=gate, counter=counter, price=price, max_concurrency=max_concurrency)
+        self.model = model
         self.base_url = base_url.rstrip("/")
         self.server = server or self.base_url
         self._client = openai.AsyncOpenAI(
@@ -61,7 +62,7 @@ class Online(Backend):
             base_url=self.base_url,
             max_retries=0,
             timeout=TIMEOUT_SECONDS,
-            http_client=Transport(),
+            http_client=Transport(self.base_url),
         )
         official = self.base_url == OPENAI_URL
         # Other servers mostly know the older name only.
@@ -128,15 +129,13 @@ class Online(Backend):
             self.notices.append(f"{body['model']} does not take `{name}`: it is asked without")
         return True
 
-    def cost_usd(self, response: Response) -> Decimal | None:
-        """Price an answer at the tier that the server says it used."""
-        tier = response.service_tier
-        if self.price is None or response.usage is None:
-            return None
-        if tier in (None, "default", "auto") or self.price.source == "--price":
-            return self.price.cost_usd(response.usage)
-        price = find_price(response.model, self.base_url, tier) or self.price
-        return price.cost_usd(response.usage)
+    def cost_usd(self, usage: Usage, service_tier: str | None = None) -> Decimal | None:
+        """Price a usage at the tier that the server says it used."""
+        ordinary = service_tier in (None, "default", "auto")
+        if self.price is None or ordinary or self.price.source == "--price":
+            return super().cost_usd(usage)
+        price = find_price(self.model, self.base_url, service_tier) or self.price
+        return price.cost_usd(usage)
 
     def _mapped(self, error: openai.OpenAIError, request: Request) -> BackendError:
         if isinstance(error, openai.APIStatusError):
@@ -144,8 +143,8 @@ class Online(Backend):
         if isinstance(error, openai.APIConnectionError):
             lost = not isinstance(error.__cause__, httpx2.ConnectError)
             reason = str(error.__cause__ or error)
-            return TransientError(f"{self.base_url} can't be reached: {reason}", billed=lost)
-        return TransientError(f"{self.base_url}: {error}", billed=True)
+            return TransientError(f"{self.base_url} can't be reached: {reason}", lost=lost)
+        return TransientError(f"{self.base_url}: {error}", lost=True)
 
     def _mapped_status(self, error: openai.APIStatusError, request: Request) -> BackendError:
         status, said = error.status_code, _message(error)
@@ -200,8 +199,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def read_response(content: bytes) -> Response:
     """Read a chat completion. Raises TransientError where a good status brought no completion."""
+    usage: Usage | None = None
     try:
         data = orjson.loads(content)
+        usage = _usage(data.get("usage"))
         choice = data["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
@@ -211,14 +212,14 @@ def read_response(content: bytes) -> Response:
             content=text,
             finish_reason=choice.get("finish_reason"),
             model=str(data.get("model") or ""),
-            usage=_usage(data.get("usage")),
+            usage=usage,
             refusal=refusal,
             service_tier=data.get("service_tier"),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         start = content[:60].decode("utf-8", "replace").replace("\n", " ")
         raise TransientError(
-            f"HTTP 200, but not a chat completion: {start!r}", billed=True
+            f"HTTP 200, but not a chat completion: {start!r}", lost=usage is None, usage=usage
         ) from error
 
 

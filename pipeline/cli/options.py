@@ -47,14 +47,21 @@ class Options:
         int | None, typer.Option(min=1, metavar="N", help="Take only the first N rows or files.")
     ] = None
     sample: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Take only N rows or files, chosen at random.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Take only N rows or files, chosen at random."),
     ] = None
-    max_tokens: Annotated[int | None, typer.Option(min=1, metavar="N", help="Longest answer, in tokens.")] = None
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Longest answer, in tokens.")
+    ] = None
     temperature: Annotated[
         float | None, typer.Option(min=0, max=2, metavar="T", help="Randomness of the answers.")
     ] = None
-    rpm: Annotated[float | None, typer.Option(min=0.001, metavar="N", help="Most requests a minute.")] = None
-    tpm: Annotated[float | None, typer.Option(min=0.001, metavar="N", help="Most tokens a minute.")] = None
+    rpm: Annotated[
+        float | None, typer.Option(min=0.001, metavar="N", help="Most requests a minute.")
+    ] = None
+    tpm: Annotated[
+        float | None, typer.Option(min=0.001, metavar="N", help="Most tokens a minute.")
+    ] = None
     max_concurrency: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Most requests in flight at once.")
     ] = None

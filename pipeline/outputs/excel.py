@@ -1,9 +1,9 @@
 """Excel: a workbook to be read by people, with real numbers, booleans and dates, and no formulas.
 
 A sheet holds 1,048,575 rows under its header, a cell 32,767 characters. What is more is never cut
-away: further rows are on the sheets "rows 2", "rows 3" and so on, and a text that is too long ends in
-a note that points to the sheet "long cells", which has the whole of it in parts. All of it is one
-file: nothing gets lost on its way, and no second name is taken that another file may have.
+away: further rows are on the sheets "rows 2", "rows 3" and so on, and a text that is too long ends
+in a note that points to the sheet "long cells", which has the whole of it in parts. All of it is
+one file: nothing gets lost on its way, and no second name is taken that another file may have.
 
 What Excel can't hold as a number (integers beyond 2**53, NaN, infinity) or as a date (before March
 1900, with a time zone) is text. Decimals become doubles, times keep their milliseconds.
@@ -100,9 +100,8 @@ class _Table:
             if sheet.rows == self._max_rows:
                 sheet = self._start(sizes)
             sheet.add([self._shorten(cell, sheet, index) for index, cell in enumerate(cells)])
-        for sheet in (*self._sheets, self._long):
-            if sheet:
-                sheet.close()
+        for sheet in [*self._sheets, *filter(None, [self._long])]:
+            sheet.close()
 
     def warn(self, name: str) -> None:
         """Log what is not where one would look for it."""

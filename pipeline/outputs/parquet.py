@@ -1,9 +1,9 @@
 """Parquet: typed columns, in row groups of 10,000 rows, compressed with zstd.
 
 A column of kind "any" has the type of its values if they share one (integers among floats are
-floats), and is text otherwise. So is a column with a value that its type can't hold: at the end of a
-run a column of text is worth more than an error. Only the last row settles it, so when a type changes
-on the way the file is written once more.
+floats), and is text otherwise. So is a column with a value that its type can't hold: at the end of
+a run a column of text is worth more than an error. Only the last row settles it, so when a type
+changes on the way the file is written once more.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH_CHARACTERS = 2**26  # 10,000 rows of whole documents may not fit in memory
+_DIGITS, _PLACES = 38, 12  # of a decimal; a token costs some 1e-8 USD
 
 
 def write(path: Path, columns: Sequence[Column], rows: Rows, *, batch_rows: int = 10_000) -> None:
@@ -100,7 +101,7 @@ class _Field:
         return {
             "integer": pa.int64(),
             "number": pa.float64(),
-            "decimal": pa.decimal128(38, 12),
+            "decimal": pa.decimal128(_DIGITS, _PLACES),
             "boolean": pa.bool_(),
         }.get(self._column.kind, pa.string())
 
@@ -142,7 +143,7 @@ def _common(classes: set[type]) -> pa.DataType:
         bool: pa.bool_(),
         int: pa.int64(),
         float: pa.float64(),
-        Decimal: pa.decimal128(38, 12),
+        Decimal: pa.decimal128(_DIGITS, _PLACES),
         date: pa.date32(),
         datetime: pa.timestamp("us"),
         time: pa.time64("us"),
@@ -152,8 +153,9 @@ def _common(classes: set[type]) -> pa.DataType:
 
 
 def _round(amount: Decimal) -> Decimal:
-    if amount.is_finite() and amount.as_tuple().exponent < -12:
-        return amount.quantize(Decimal("1e-12"), context=Context(prec=38))
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -_PLACES:
+        return amount.quantize(Decimal(1).scaleb(-_PLACES), context=Context(prec=_DIGITS))
     return amount
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompt import Prompt
-from pipeline.store import Store, total
+from pipeline.store import Store
 from pipeline.types import Column, Document, Result, Status, Usage
 
 # The names that the API itself uses.
@@ -112,7 +112,7 @@ def _account(
     usages = [result.usage for result in own if result.usage]
     known = bool(usages) or not own
     costs = [result.cost_usd for result in own if result.cost_usd is not None]
-    usage = total(usages) if usages else Usage()
+    usage = sum(usages, Usage())
     last = results[-1]
     return cells | {
         "model": last.model,

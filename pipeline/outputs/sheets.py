@@ -14,19 +14,21 @@ from pipeline.outputs.cells import clean, to_text
 _MAX_INTEGER = 2**53  # as far as a double counts
 _MIN_WIDTH, _UNKNOWN_WIDTH, _MAX_WIDTH = 9, 24, 60
 _ARROW_WIDTH = 4  # of the filter on a header
+_NUMBER_WIDTH = 14  # at the least: a number that is wider than its column shows as ####
+_MARGIN = 2
 _MAX_LINES = 10  # of a row, so that a screen holds several
 _LINE_POINTS = 15
 # Each class stands before the one it derives from.
 _FORMATS: dict[type, dict[str, object]] = {
     str: {"text_wrap": True},
-    bool: {},
+    bool: {"align": "left", "num_format": '"TRUE";"TRUE";"FALSE"'},  # LibreOffice would show 1, 0
     int: {"num_format": "0"},  # "General" shows 12 digits as 1.23457E+11
     float: {},
     Decimal: {"num_format": "0.00##########"},  # and 0.0000125 as 1.25E-05
-    datetime: {"num_format": "yyyy-mm-dd hh:mm:ss"},
-    date: {"num_format": "yyyy-mm-dd"},
-    time: {"num_format": "hh:mm:ss"},
-    timedelta: {"num_format": "[h]:mm:ss"},
+    datetime: {"align": "left", "num_format": "yyyy-mm-dd hh:mm:ss"},
+    date: {"align": "left", "num_format": "yyyy-mm-dd"},
+    time: {"align": "left", "num_format": "hh:mm:ss"},
+    timedelta: {"align": "left", "num_format": "[h]:mm:ss"},
 }
 
 
@@ -46,7 +48,9 @@ def hold(cell: object) -> object:
 def _is_number(cell: int | float | Decimal) -> bool:
     if isinstance(cell, float):
         return math.isfinite(cell)
-    return (isinstance(cell, int) or cell.is_finite()) and abs(cell) <= _MAX_INTEGER
+    if isinstance(cell, Decimal) and not cell.is_finite():
+        return False
+    return -_MAX_INTEGER <= cell <= _MAX_INTEGER
 
 
 def _is_moment(cell: date | time | timedelta) -> bool:
@@ -55,7 +59,7 @@ def _is_moment(cell: date | time | timedelta) -> bool:
     if isinstance(cell, (datetime, time)) and cell.tzinfo is not None:
         return False
     # Excel has a 29 February 1900, so that its earlier days are off by one.
-    return isinstance(cell, time) or (cell.year, cell.month) >= (1900, 3)
+    return not isinstance(cell, date) or (cell.year, cell.month) >= (1900, 3)
 
 
 def widths(names: Sequence[str], sample: Sequence[Sequence[object]]) -> list[int]:
@@ -64,19 +68,30 @@ def widths(names: Sequence[str], sample: Sequence[Sequence[object]]) -> list[int
 
 
 def _column_width(name: str, cells: Sequence[object]) -> int:
-    held = [_span(to_text(cell)) + 2 for cell in cells if cell is not None and cell != ""]
-    widest = max(held, default=_UNKNOWN_WIDTH)  # an empty column may get long texts further down
-    return min(max(_MIN_WIDTH, _span(name) + _ARROW_WIDTH, widest), _MAX_WIDTH)
+    taken = [_cell_width(cell) for cell in cells if cell is not None and cell != ""]
+    # An empty column may get long texts further down.
+    width = max(taken, default=_UNKNOWN_WIDTH) + _MARGIN
+    return min(max(_MIN_WIDTH, _span(name) + _ARROW_WIDTH, width), _MAX_WIDTH)
 
 
-def _span(text: str) -> int:
-    """Return the width of the longest line, letters of Chinese or Japanese counted twice."""
-    longest = max(text.split("\n"), key=len)[:_MAX_WIDTH]
-    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in longest)
+def _cell_width(cell: object) -> int:
+    if isinstance(cell, (int, Decimal)) and not isinstance(cell, bool):
+        return _NUMBER_WIDTH
+    lines = to_text(cell).split("\n", _MAX_LINES)[:_MAX_LINES]
+    return max(_span(line[:_MAX_WIDTH]) for line in lines)
+
+
+def _span(line: str) -> int:
+    """Return how wide a line is, letters of Chinese or Japanese counted twice."""
+    if line.isascii():
+        return len(line)
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in line)
 
 
 def _lines(text: str, width: int) -> int:
-    return text.count("\n") + len(text) // width + 1
+    """Return about how many lines a text takes, up to the most that a row shows."""
+    lines = text[: _MAX_LINES * width].split("\n", _MAX_LINES)
+    return min(sum(_span(line) // width + 1 for line in lines), _MAX_LINES)
 
 
 class Formats:
@@ -84,7 +99,7 @@ class Formats:
 
     def __init__(self, book: Any) -> None:
         self.header = book.add_format(
-            {"bold": True, "bottom": 1, "text_wrap": True, "valign": "vcenter"}
+            {"bold": True, "bottom": 1, "bg_color": "#EEEEEE", "text_wrap": True, "valign": "top"}
         )
         self.plain = book.add_format()
         self._cells = {
@@ -116,6 +131,7 @@ class Sheet:
         sheet.set_landscape()
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(0)
+        sheet.hide_gridlines(0)
 
     def add(self, cells: Sequence[object]) -> None:
         """Write the next row, of cells as from `hold`."""
@@ -123,16 +139,21 @@ class Sheet:
         for index, cell in enumerate(cells):
             if cell is not None and cell != "":
                 self._write(self.rows, index, cell)
-        lines = [
+        texts = [
             _lines(cell, width)
             for cell, width in zip(cells, self._widths, strict=True)
             if isinstance(cell, str)
         ]
-        if max(lines, default=1) > _MAX_LINES:
-            # xlsxwriter keeps the heights of all rows, for pictures: 300 bytes each.
-            self._sheet.row_info.clear()
-            self._sheet.row_sizes.clear()
-            self._sheet.set_row(self.rows, _MAX_LINES * _LINE_POINTS)
+        lines = max(texts, default=1)
+        if lines > 1:
+            self._set_height(lines * _LINE_POINTS)
+
+    def _set_height(self, points: int) -> None:
+        """Set the height of the last row: Excel would find it by itself, LibreOffice doesn't."""
+        # xlsxwriter keeps the heights of all rows, but needs only the last one's by now.
+        self._sheet.row_info.clear()
+        self._sheet.row_sizes.clear()
+        self._sheet.set_row(self.rows, points)
 
     def close(self) -> None:
         self._sheet.autofilter(0, 0, self.rows, len(self._widths) - 1)

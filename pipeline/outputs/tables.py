@@ -45,8 +45,8 @@ def check_output(path: Path) -> None:
 def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[Path]:
     """Write a header and the rows to `path`; return the files written.
 
-    Of a row only the `columns` are written. `rows` may be read more than once, so it starts anew for
-    each loop (a view, not a generator). An older file at `path` stays until the new one is on disk.
+    Of a row only the `columns` are written. `rows` may be read more than once, each time from its
+    start (a view, not a generator). An older file at `path` stays until the new one is on disk.
     """
     if isinstance(rows, Iterator):
         raise TypeError("rows must be iterable more than once, not an iterator")

@@ -1,4 +1,4 @@
-"""How text is encoded: of a whole file, or of a stream too large to hold. Guesses come from chardet."""
+"""How text is encoded: of a whole file, or of a table too large to hold. chardet guesses."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _MARKS = (
 _DECLARED = re.compile(
     rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.I
 )
+_CONTROLS = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 _PROOF_BYTES = 4  # this many continuation bytes don't come about by chance: the text is UTF-8
@@ -34,10 +35,10 @@ class _Fault:
 
 def decode(data: bytes) -> str:
     """Decode a whole file; a stray byte becomes U+FFFD; raise DocumentError if it isn't text."""
-    if marked := _marked(data):
-        return data.decode(marked, "replace")
-    if b"\0" in data:
-        return data.decode(_guess(data) or _refuse(), "replace")
+    if wide := _marked(data) or _unmarked_utf16(data[:_SAMPLE_BYTES]):
+        return data.decode(wide, "replace")
+    if looks_binary(data[:_SAMPLE_BYTES]):
+        _refuse()
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -62,7 +63,10 @@ def decode_html(data: bytes) -> str:
 
 def looks_binary(head: bytes) -> bool:
     """Say whether a file that begins like this holds something else than text."""
-    return b"\0" in head and not _marked(head) and _guess(head) is None
+    if b"\0" not in head or _marked(head) or _unmarked_utf16(head):
+        return False
+    # A NUL or two in a log is damage; padding and numbers are many, compressed data isn't UTF-8.
+    return head.count(0) > len(head) / 20 or not _is_utf8(head, cut=True)
 
 
 def encoding_of(file: BinaryIO, name: str) -> str:
@@ -71,7 +75,7 @@ def encoding_of(file: BinaryIO, name: str) -> str:
     Raise UsageError, before anything has been paid for, where a byte doesn't decode.
     """
     head = file.read(_SAMPLE_BYTES)
-    encoding = _marked(head) or (b"\0" in head and _guess(head)) or "utf-8"
+    encoding = _marked(head) or _unmarked_utf16(head) or "utf-8"
     fault = _fault(file, encoding)
     if fault and encoding == "utf-8" and fault.continued < _PROOF_BYTES:
         encoding = _guess_around(file, fault.offset, name)
@@ -90,9 +94,20 @@ def _marked(data: bytes) -> str | None:
     return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
 
 
-def _is_utf8(data: bytes) -> bool:
+def _unmarked_utf16(head: bytes) -> str | None:
+    """Recognize UTF-16 without its mark: its ASCII characters have a NUL, all on one side."""
+    halves = head[0::2].count(0), head[1::2].count(0)
+    # What could be UTF-8 with a few NULs is that; it could hardly be if it had other characters.
+    few = len(head) / (4 if _is_utf8(head, cut=True) else 50)
+    if min(halves) or max(halves) <= few:
+        return None
+    encoding = "utf-16-be" if halves[0] else "utf-16-le"
+    return None if _CONTROLS.search(head.decode(encoding, "ignore")) else encoding
+
+
+def _is_utf8(data: bytes, *, cut: bool = False) -> bool:
     try:
-        data.decode()
+        codecs.getincrementaldecoder("utf-8")().decode(data, not cut)
     except UnicodeDecodeError:
         return False
     return True

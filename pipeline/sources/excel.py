@@ -1,4 +1,4 @@
-"""The first sheet of an Excel workbook, read by calamine through pandas, cells as they are typed."""
+"""The first sheet of an Excel workbook, through pandas and calamine: cells keep their types."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ class ExcelTable:
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows under the header, numbered as in the sheet; an empty cell is None."""
-        for self._read in range(self._header + 1, len(self._rows)):
-            cells = self._rows[self._read][: self._width]
+        for number in range(self._header + 2, len(self._rows) + 1):
+            self._read = number
+            cells = self._rows[number - 1][: self._width]
             values = (None if _empty(cell) else cell for cell in cells)
-            yield self._read + 1, dict(zip(self._names, values, strict=True)), None
+            yield number, dict(zip(self._names, values, strict=True)), None
 
     def fraction(self) -> float:
         """Say how much of the sheet has been read, by rows."""

@@ -5,8 +5,8 @@ Nothing outside of this module knows xberg.
 
 from __future__ import annotations
 
-import asyncio
 import html
+import os
 import re
 from collections import deque
 from collections.abc import Generator, Iterable
@@ -19,18 +19,19 @@ from pipeline.sources.decoding import decode, decode_html, looks_binary
 from pipeline.sources.workers import STOPPED, Outcome, Workers
 
 if TYPE_CHECKING:
-    from xberg import ExtractedDocument, ExtractInput
+    from xberg import ExtractedDocument
 
 Kind = Literal["text", "image", "page", "document"]
 
 _TIMEOUT_SECONDS = 60
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".xht"})
 _IMAGES = frozenset(
-    ".png .jpg .jpeg .jpe .jp2 .gif .bmp .tif .tiff .webp .heic .heif .avif .ico".split()
+    {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif", ".ico"}
 )
-# Text by its bytes, but not what a reader of it sees.
+# Text by its bytes, but not what a reader of it sees; and what can be text only if it is damaged.
 _MARKUP = frozenset({".rtf", ".eml", ".ipynb", ".fb2", ".fodt", ".fodp", ".fods", ".fodg"})
-_MAGIC = (b"%PDF-", rb"{\rtf")
+_OFFICE = frozenset({".pdf", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub"})
+_MAGIC = (b"%PDF-", b"PK\x03\x04", rb"{\rtf")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
 # What xberg says, and what it means.
 _REASONS = (
@@ -99,7 +100,7 @@ def _kind(path: Path) -> Kind:
         return "text"
     if suffix in _PAGES:
         return "page"
-    if suffix in _MARKUP or head.startswith(_MAGIC) or looks_binary(head):
+    if suffix in _MARKUP | _OFFICE or head.startswith(_MAGIC) or looks_binary(head):
         return "document"
     return "text"
 
@@ -108,19 +109,18 @@ def _read(path: Path) -> str:
     kind = _kind(path)
     if kind == "image":
         raise DocumentError("an image has no text")
-    if kind == "document":
-        return _read_document(path)
     data = path.read_bytes()
     if not data:
         raise DocumentError("the file is empty")
-    return _read_page(data) if kind == "page" else decode(data)
+    if kind == "page":
+        return _read_page(decode_html(data))
+    return decode(data) if kind == "text" else _read_document(data, path.name)
 
 
-def _read_document(path: Path) -> str:
-    from xberg import ExtractInput
-
-    # An absolute path: anything that begins like an address would be fetched.
-    document = _ask_xberg(ExtractInput(kind="uri", uri=str(path.absolute())))
+def _read_document(data: bytes, name: str) -> str:
+    # The name helps to tell formats apart; one that isn't UTF-8 would be refused.
+    filename = os.fsencode(name).decode("utf-8", "replace")
+    document = _ask_xberg(data, filename=filename)
     if document.content.strip():
         return document.content
     if document.mime_type == "application/pdf":
@@ -129,20 +129,21 @@ def _read_document(path: Path) -> str:
     raise DocumentError("an image has no text" if image else "there is no text in it")
 
 
-def _read_page(data: bytes) -> str:
-    from xberg import ExtractInput
-
-    source = decode_html(data)
-    page = ExtractInput(kind="bytes", bytes=source.encode(), mime_type="text/html")
-    text = _ask_xberg(page).content
+def _read_page(source: str) -> str:
+    text = _ask_xberg(source.encode(), mime_type="text/html").content
     found = _TITLE.search(source)
     title = " ".join(html.unescape(found[1]).split()) if found else ""
     return text if title in text else f"# {title}\n\n{text}"
 
 
-def _ask_xberg(asked: ExtractInput) -> ExtractedDocument:
+def _ask_xberg(
+    data: bytes, *, filename: str | None = None, mime_type: str | None = None
+) -> ExtractedDocument:
+    import asyncio
+
     import xberg
 
+    asked = xberg.ExtractInput(kind="bytes", bytes=data, filename=filename, mime_type=mime_type)
     config = xberg.ExtractionConfig(
         use_cache=False,
         disable_ocr=True,

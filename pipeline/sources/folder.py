@@ -58,9 +58,10 @@ class FolderSource:
         self._workers = Workers(extract)
         paths = (root / file.path for file in self._files)
         with closing(extract_all(paths, workers=self._workers)) as outcomes:
-            for self._done, file in enumerate(self._files, 1):
+            for position, file in enumerate(self._files):
                 outcome = "" if self._skimming else next(outcomes)
-                yield self._document(self._done - 1, file, outcome)
+                self._done = position + 1
+                yield self._document(position, file, outcome)
 
     def fraction(self) -> float:
         """Say how many of the files have been read."""

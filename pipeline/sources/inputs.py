@@ -69,7 +69,7 @@ class PipedInput(FileInput):
     """Standard input, copied to a temporary file without a name, so that it can be read twice."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._file = tempfile.TemporaryFile()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the run
         weakref.finalize(self, self._file.close)
         copyfileobj(stream, self._file)
         self._file.flush()

@@ -15,11 +15,14 @@ from pipeline.types import Column, Document
 Row = tuple[int, dict[str, object], str | None]
 
 _PEEK_ROWS = 50
-_TEXT_NAMES = frozenset(
-    "text content contents body message document description comment comments review reviews "
-    "question ticket feedback transcript abstract complaint note notes sentence utterance email "
-    "article paragraph post tweet".split()
-)
+# fmt: off
+_TEXT_NAMES = frozenset({
+    "text", "content", "contents", "body", "message", "document", "description", "comment",
+    "comments", "review", "reviews", "question", "ticket", "feedback", "transcript", "abstract",
+    "complaint", "note", "notes", "sentence", "utterance", "email", "article", "paragraph", "post",
+    "tweet",
+})
+# fmt: on
 
 
 class Table(Protocol):
@@ -52,8 +55,9 @@ class TableSource:
         where = f"{self.name}, {self._table.unit} "
         column = self.text_column
         for position, (number, fields, error) in enumerate(self._table.rows()):
-            read = column is not None and error is None and not self._skimming
-            text = _text(fields.get(column)) if read else ""
+            text = ""
+            if column is not None and error is None and not self._skimming:
+                text = _text(fields.get(column))
             yield Document(position, f"{where}{number}", fields, text, error)
         self._fraction = 1.0
 
@@ -83,7 +87,7 @@ class TableSource:
 
 
 def find_text_column(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str | None:
-    """Find the column that is clearly the text: the only one, by its name, or by far the longest."""
+    """Find the column that is clearly the text: the only one, so named, or by far the longest."""
     if len(names) == 1:
         return names[0]
     named = [name for name in names if name.strip().lower() in _TEXT_NAMES]

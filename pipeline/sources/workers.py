@@ -1,4 +1,4 @@
-"""Processes that read files, one file at a time each: a file that kills its reader costs itself only.
+"""Processes that read a file at a time each: one that kills its reader costs itself only.
 
 concurrent.futures' process pool can't say which file broke it, doesn't stop a task that is running,
 and its processes outlive a parent that was killed; each of them here has a pipe of its own instead.

@@ -9,11 +9,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 
 from pipeline import schema
 from pipeline.backends.base import Answered, Backend
-from pipeline.errors import BackendError, RejectedError
+from pipeline.errors import RejectedError
 from pipeline.store import Store
 from pipeline.types import Request, Response, Result
 
@@ -49,19 +50,25 @@ class Engine:
 def settle(answered: Answered) -> Result:
     """Judge an answer: is there one, and can it be used."""
     request, answer = answered.request, answered.answer
-    response = answer if isinstance(answer, Response) else None
-    error = flaw(request, answer) if isinstance(answer, Response) else str(answer)
-    return Result(
+    result = Result(
         request=request,
-        status="failed" if error else "ok",
-        error=error,
-        content=response and response.content,
-        model=response and response.model,
-        finish_reason=response and response.finish_reason,
+        status="failed",
+        error=str(answer),
         usage=answered.usage,
         cost_usd=answered.cost_usd,
         attempts=answered.attempts,
         latency_seconds=answered.latency_seconds,
+    )
+    if not isinstance(answer, Response):
+        return result
+    error = flaw(request, answer)
+    return replace(
+        result,
+        status="failed" if error else "ok",
+        error=error,
+        content=answer.content,
+        model=answer.model,
+        finish_reason=answer.finish_reason,
     )
 
 

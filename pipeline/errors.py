@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pipeline.types import Usage
+from pipeline.types import Usage
 
 
 class PipelineError(Exception):

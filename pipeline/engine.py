@@ -34,7 +34,7 @@ class Engine:
         """Answer requests, in the order in which the answers come."""
         async for batch in self.backend.complete_all(self._pending(requests)):
             results = [settle(answered) for answered in batch]
-            await self.store.put_all(results)
+            self.store.put_all(results)
             for result in results:
                 self._asked.discard(result.request.key)
                 yield result

@@ -16,8 +16,6 @@ from pipeline.errors import BackendError, FatalError, TransientError
 from pipeline.limits import Gate, Pass, retrying
 from pipeline.types import Request, Response, Usage
 
-# Answers that come this close together are journaled at once: each commit has its price.
-GATHER_SECONDS = 0.01
 GRACE_SECONDS = 10.0  # what is in flight gets this long to finish when the run is stopped
 
 
@@ -112,7 +110,6 @@ class Backend(ABC):
         try:
             while self._tasks or ready:
                 await news.wait()
-                await asyncio.sleep(GATHER_SECONDS)
                 news.clear()
                 batch, ready[:] = list(ready), []
                 if batch:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from pipeline.backends.online import Online
+from pipeline.backends.transport import Transport
 from pipeline.costs import FREE, Counter
 from pipeline.errors import FatalError, UsageError
 from pipeline.limits import Gate
@@ -41,7 +42,8 @@ class Local(Online):
 
     async def open(self) -> None:
         self.base_url = await asyncio.to_thread(self._start) + "/v1"
-        self._client.base_url = self.base_url
+        self._transport = Transport(self.base_url, "none")
+        await super().open()
 
     def _start(self) -> str:
         # The child ends when its standard input does, which is when this process ends, however

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import httpx2
 import openai
 import orjson
 
@@ -57,13 +56,7 @@ class Online(Backend):
         self.model = model
         self.base_url = base_url.rstrip("/")
         self.server = server or self.base_url
-        self._client = openai.AsyncOpenAI(
-            api_key=api_key,
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=TIMEOUT_SECONDS,
-            http_client=Transport(self.base_url),
-        )
+        self._transport = Transport(self.base_url, api_key)
         official = self.base_url == OPENAI_URL
         # Other servers mostly know the older name only.
         self._bound = "max_completion_tokens" if official else "max_tokens"
@@ -73,8 +66,11 @@ class Online(Backend):
         )
         self._refused: set[str] = set()
 
+    async def open(self) -> None:
+        await self._transport.open()
+
     async def close(self) -> None:
-        await self._client.close()
+        await self._transport.close()
 
     def body(self, request: Request) -> Mapping[str, object]:
         parameters = {**self._defaults, **request.parameters}
@@ -95,18 +91,13 @@ class Online(Backend):
         while True:
             body = self.body(request)
             try:
-                reply = await self._client.post(
-                    "/chat/completions",
-                    cast_to=httpx2.Response,
-                    content=_encode(body),
-                    options={"security": {"bearer_auth": True}},
-                )
+                reply = await self._transport.post(_encode(body), TIMEOUT_SECONDS)
             except openai.BadRequestError as error:
                 # Others in flight may have found out the same; the body then differs by now.
                 if self._adapt(error, body) or self.body(request) != body:
                     continue
                 raise self._mapped(error, request) from error
-            except openai.OpenAIError as error:
+            except openai.APIStatusError as error:
                 raise self._mapped(error, request) from error
             return read_response(reply.content)
 
@@ -137,16 +128,7 @@ class Online(Backend):
         price = find_price(self.model, self.base_url, service_tier) or self.price
         return price.cost_usd(usage)
 
-    def _mapped(self, error: openai.OpenAIError, request: Request) -> BackendError:
-        if isinstance(error, openai.APIStatusError):
-            return self._mapped_status(error, request)
-        if isinstance(error, openai.APIConnectionError):
-            lost = not isinstance(error.__cause__, httpx2.ConnectError)
-            reason = str(error.__cause__ or error)
-            return TransientError(f"{self.base_url} can't be reached: {reason}", lost=lost)
-        return TransientError(f"{self.base_url}: {error}", lost=True)
-
-    def _mapped_status(self, error: openai.APIStatusError, request: Request) -> BackendError:
+    def _mapped(self, error: openai.APIStatusError, request: Request) -> BackendError:
         status, said = error.status_code, _message(error)
         if error.code in _QUOTA or status == 402:
             return FatalError(
@@ -157,6 +139,9 @@ class Online(Backend):
             return TransientError(
                 f"HTTP {status}: {said}", retry_after_seconds=retry_after(error.response.headers)
             )
+        if status < 400:
+            where = error.response.headers.get("location", "elsewhere")
+            return AccessError(f"{self.base_url} redirects to {where}: give that as --base-url")
         if status in (401, 403):
             return AccessError(
                 f"{self.base_url} refuses the key (HTTP {status}: {said}); check OPENAI_API_KEY"

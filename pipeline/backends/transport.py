@@ -1,126 +1,135 @@
-"""The HTTP client under the SDK: one aiohttp POST for each request.
+"""Posts bodies to one address: the SDK says where and how, aiohttp carries them.
 
-httpx2's own pool, auth and event layers cost three times the CPU of everything else that a row
-needs (benchmarks/rows.py). The SDK reads little of a request and of a good response, and is given
-just that; for an error it gets the whole thing, from which it makes its exceptions.
+The SDK builds one request, in rehearsal; its address and its headers, the key among them, serve
+for all that follow. A reply that is an error goes back through the SDK, which makes its exception
+of it. Sending each request through the SDK and its HTTP client costs three to five times the CPU
+(benchmarks/rows.py measures both).
 """
 
 from __future__ import annotations
 
 import ssl
 import urllib.request
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
+import openai
 import truststore
 
+from pipeline.errors import TransientError
 
-class Outgoing:
-    """What the SDK reads of a request that it had built."""
-
-    __slots__ = ("content", "headers", "method", "timeout", "url")
-
-    def __init__(
-        self, method: str, url: str, headers: dict[str, str], content: bytes, timeout: float | None
-    ) -> None:
-        self.method = method
-        self.url = url
-        self.headers = headers
-        self.content = content
-        self.timeout = timeout
+CONNECT_SECONDS = 30.0
+PATH = "/chat/completions"
+# What belongs to the rehearsed request alone.
+_OWN_HEADERS = {"host", "content-length", "connection", "idempotency-key", "accept-encoding"}
 
 
-class Incoming:
-    """What the SDK, and we, read of a good response."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: a status below 300, headers (any case), the body."""
 
-    __slots__ = ("content", "headers", "request", "status_code")
-
-    def __init__(
-        self, status_code: int, headers: Mapping[str, str], content: bytes, request: Outgoing
-    ) -> None:
-        self.status_code = status_code
-        self.headers = headers
-        self.content = content
-        self.request = request
-
-    def raise_for_status(self) -> Incoming:
-        return self
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
-class Transport(httpx2.AsyncClient):
-    """An `http_client` for AsyncOpenAI that sends by aiohttp. Not for streams."""
+_given: ContextVar[Reply] = ContextVar("_given")
 
-    def __init__(self, base_url: str) -> None:
-        super().__init__()
-        self._proxy = _proxy(base_url)
-        self._session: aiohttp.ClientSession | None = None
 
-    def build_request(  # type: ignore[override]  # the SDK's one way of calling it
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Sequence[tuple[str, str]],
-        content: bytes = b"",
-        timeout: httpx2.Timeout | float | None = None,
-        **_: Any,
-    ) -> httpx2.Request:
-        """Keep the parts as they are; aiohttp wants them so."""
-        seconds = timeout.read if isinstance(timeout, httpx2.Timeout) else timeout
-        return cast(httpx2.Request, Outgoing(method, url, dict(headers), content, seconds))
+class Rehearsal(httpx2.AsyncClient):
+    """What the SDK takes for its HTTP client: notes the request, gives it the reply at hand."""
+
+    built: httpx2.Request
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
-        """Send it. Raises httpx2's ConnectError when nothing was sent, ReadError or ReadTimeout
-        when the answer was lost on its way.
-        """
-        sent = cast(Outgoing, request)
-        try:
-            async with self._open().request(
-                sent.method,
-                sent.url,
-                data=sent.content,
-                headers=sent.headers,
-                proxy=self._proxy,
-                timeout=aiohttp.ClientTimeout(total=sent.timeout, sock_connect=30),
-            ) as reply:
-                content = await reply.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise httpx2.ConnectError(_reason(error)) from error
-        except TimeoutError as error:
-            raise httpx2.ReadTimeout(f"no answer in {sent.timeout:.0f} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise httpx2.ReadError(_reason(error)) from error
-        if reply.status < 300:
-            return cast(httpx2.Response, Incoming(reply.status, reply.headers, content, sent))
+        self.built = request
+        reply = _given.get()
+        headers = [
+            (name, value)
+            for name, value in reply.headers.items()
+            if name.lower() != "content-encoding"  # aiohttp has decoded it
+        ]
         return httpx2.Response(
-            reply.status,
-            headers=[
-                (name, value)
-                for name, value in reply.headers.items()
-                if name.lower() != "content-encoding"  # aiohttp has decoded it
-            ],
-            content=content,
-            request=httpx2.Request(sent.method, sent.url),
+            reply.status, headers=headers, content=reply.content, request=request
         )
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            self._session = aiohttp.ClientSession(
-                # limit=0: how many are in flight is the gate's business.
-                connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
 
-    async def aclose(self) -> None:
+class Transport:
+    """Posts to a server's chat completions. `open` it first."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self.base_url = base_url
+        self._rehearsal = Rehearsal()
+        self._sdk = openai.AsyncOpenAI(
+            api_key=api_key, base_url=base_url, max_retries=0, http_client=self._rehearsal
+        )
+
+    async def open(self) -> None:
+        """Let the SDK build a request, and get ready to send more of its kind."""
+        await self._through_sdk(Reply(200, {}, b"{}"))
+        built = self._rehearsal.built
+        self._url = str(built.url)
+        self._headers = {
+            name: value for name, value in built.headers.items() if name not in _OWN_HEADERS
+        }
+        self._proxy = _proxy(self._url)
+        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._session = aiohttp.ClientSession(
+            # limit=0: how many are in flight is the gate's business.
+            connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
+        if hasattr(self, "_session"):
             await self._session.close()
-        await super().aclose()
+        await self._sdk.close()
+
+    async def post(self, body: bytes, timeout_seconds: float) -> Reply:
+        """Post a body. Raises openai.APIStatusError for a status of 300 or more, TransientError
+        when no reply came.
+        """
+        try:
+            async with self._session.post(
+                self._url,
+                data=body,
+                headers=self._headers,
+                proxy=self._proxy,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS),
+            ) as response:
+                reply = Reply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise self._unreachable(_reason(error), lost=False) from error
+        except TimeoutError as error:
+            raise self._unreachable(f"no answer in {timeout_seconds:.0f} s", lost=True) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable(_reason(error), lost=True) from error
+        if reply.status >= 300:
+            await self._through_sdk(reply)
+        return reply
+
+    async def _through_sdk(self, reply: Reply) -> None:
+        """Give the SDK a reply, as if it had just come; of an error it makes its exception."""
+        token = _given.set(reply)
+        try:
+            await self._sdk.post(
+                PATH,
+                cast_to=httpx2.Response,
+                content=b"{}",
+                options={"security": {"bearer_auth": True}},
+            )
+        finally:
+            _given.reset(token)
+
+    def _unreachable(self, reason: str, *, lost: bool) -> TransientError:
+        return TransientError(f"{self.base_url} can't be reached: {reason}", lost=lost)
 
 
 def _proxy(url: str) -> str | None:

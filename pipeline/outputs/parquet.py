@@ -8,7 +8,7 @@ changes on the way the file is written once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal
@@ -44,17 +44,18 @@ def _settle(path: Path, fields: Sequence[_Field], rows: Rows, batch_rows: int) -
     schema = None
     settled = True
     with ExitStack() as stack:
+        file = stack.enter_context(path.open("wb"))  # pyarrow takes no path that isn't UTF-8
         for batch in _batches([field.name for field in fields], rows, batch_rows):
             arrays = [field.fit(cells) for field, cells in zip(fields, batch, strict=True)]
             found = _schema(fields)
             if schema is None:
                 schema = found
-                writer = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+                writer = stack.enter_context(pq.ParquetWriter(file, schema, compression="zstd"))
             settled = settled and found == schema
             if settled:
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
         if schema is None:
-            stack.enter_context(pq.ParquetWriter(path, _schema(fields)))
+            stack.enter_context(pq.ParquetWriter(file, _schema(fields)))
     return settled
 
 
@@ -85,6 +86,7 @@ class _Field:
     def __init__(self, column: Column) -> None:
         self.name = column.name
         self._column = column
+        self._adapt = _ADAPT.get(column.kind, _same) if column.arrow is None else _same
         self._classes: set[type] = set()
         self._is_text = False
 
@@ -118,17 +120,6 @@ class _Field:
         write = _json if self._column.kind == "json" else _text
         return pa.array(map(write, cells), type=pa.string(), size=len(cells))
 
-    def _adapt(self, cell: object) -> object:
-        if self._column.arrow is not None:
-            return cell
-        if isinstance(cell, Decimal) and self._column.kind == "decimal":
-            return _round(cell)
-        if isinstance(cell, Decimal) and self._column.kind == "number":
-            return float(cell)
-        if isinstance(cell, (datetime, time)) and cell.tzinfo is not None:
-            raise ValueError("pyarrow would drop the time zone")
-        return cell
-
 
 def _common(classes: set[type]) -> pa.DataType:
     """Return the type that holds values of all these classes as they are, text if there is none."""
@@ -152,11 +143,44 @@ def _common(classes: set[type]) -> pa.DataType:
     }.get(found.pop(), pa.string())
 
 
-def _round(amount: Decimal) -> Decimal:
-    exponent = amount.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -_PLACES:
-        return amount.quantize(Decimal(1).scaleb(-_PLACES), context=Context(prec=_DIGITS))
-    return amount
+def _same(cell: object) -> object:
+    return cell
+
+
+def _integer(cell: object) -> object:
+    if isinstance(cell, float) and not cell.is_integer():
+        raise ValueError("pyarrow would cut the fraction off")
+    return cell
+
+
+def _number(cell: object) -> object:
+    if isinstance(cell, bool):
+        raise TypeError("pyarrow would take it for 0 or 1")
+    return float(cell) if isinstance(cell, Decimal) else cell
+
+
+def _decimal(cell: object) -> object:
+    if not isinstance(cell, Decimal):
+        return cell
+    exponent = cell.as_tuple().exponent
+    if isinstance(exponent, str) or exponent >= -_PLACES:
+        return cell
+    return cell.quantize(Decimal(1).scaleb(-_PLACES), context=Context(prec=_DIGITS))
+
+
+def _moment(cell: object) -> object:
+    if isinstance(cell, (datetime, time)) and cell.tzinfo is not None:
+        raise ValueError("pyarrow would drop the time zone")
+    return cell
+
+
+# What pyarrow would alter in silence, or refuse, of the values of a kind.
+_ADAPT: dict[str, Callable[[object], object]] = {
+    "integer": _integer,
+    "number": _number,
+    "decimal": _decimal,
+    "any": _moment,
+}
 
 
 def _text(cell: object) -> str | None:

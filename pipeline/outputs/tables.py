@@ -27,8 +27,9 @@ _WRITERS: dict[str, Callable[[Path, Sequence[Column], Rows], None]] = {
 _REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there",
-    errno.EACCES: "make the folder writable, close the file where it is open",
-    errno.EPERM: "make the folder writable, close the file where it is open",
+    errno.ENOENT: "make its folder again",
+    errno.EACCES: "close the file if it is open elsewhere, make its folder writable",
+    errno.EPERM: "close the file if it is open elsewhere, make its folder writable",
 }
 
 
@@ -86,7 +87,7 @@ def _find_writer(path: Path) -> Callable[[Path, Sequence[Column], Rows], None]:
     suffix = path.suffix.lower()
     if suffix in _WRITERS:
         return _WRITERS[suffix]
-    near = get_close_matches(suffix, _WRITERS, n=1, cutoff=0.5)
+    near = get_close_matches(suffix, _WRITERS, n=1)
     better = path.with_suffix(near[0]) if near else f"{path}.csv"
     raise UsageError(
         f"the name of the output {path} says no format: end it in {', '.join(_WRITERS)}, "

@@ -131,7 +131,9 @@ def _guess_around(file: BinaryIO, offset: int, name: str) -> str:
     file.seek(max(0, offset - _SAMPLE_BYTES // 2))
     if encoding := _guess(file.read(_SAMPLE_BYTES)):
         return encoding
-    raise UsageError(f"{name} is not text; if it is of another format, give it that suffix")
+    raise UsageError(
+        f"{name} is not text; give a file with the suffix of its format, such as .xlsx or .pdf"
+    )
 
 
 def _fault(file: BinaryIO, encoding: str) -> _Fault | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "image", "page", "document"]
 
+_HEAD_BYTES = 8192
 _TIMEOUT_SECONDS = 60
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".xht"})
 _IMAGES = frozenset(
@@ -33,12 +34,14 @@ _MARKUP = frozenset({".rtf", ".eml", ".ipynb", ".fb2", ".fodt", ".fodp", ".fods"
 _OFFICE = frozenset({".pdf", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub"})
 _MAGIC = (b"%PDF-", b"PK\x03\x04", rb"{\rtf")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+_UNKNOWN = "not text, and not a document format that can be read"
 # What xberg says, and what it means.
 _REASONS = (
     ("password", "protected by a password"),
     ("Zip archive", "damaged, or protected by a password"),
     ("Transcription", "sound or video has no text"),
-    ("Unsupported format", "not text, and not a document format that can be read"),
+    ("decode image", "an image has no text"),
+    ("Unsupported format", _UNKNOWN),
 )
 
 
@@ -95,7 +98,7 @@ def _kind(path: Path) -> Kind:
     if suffix in _IMAGES:
         return "image"
     with path.open("rb") as file:
-        head = file.read(8192)
+        head = file.read(_HEAD_BYTES)
     if not head:
         return "text"
     if suffix in _PAGES:
@@ -121,6 +124,8 @@ def _read_document(data: bytes, name: str) -> str:
     # The name helps to tell formats apart; one that isn't UTF-8 would be refused.
     filename = os.fsencode(name).decode("utf-8", "replace")
     document = _ask_xberg(data, filename=filename)
+    if document.mime_type == "text/plain" and looks_binary(data[:_HEAD_BYTES]):
+        raise DocumentError(_UNKNOWN)  # what xberg doesn't know it takes for text
     if document.content.strip():
         return document.content
     if document.mime_type == "application/pdf":

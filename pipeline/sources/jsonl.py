@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 
 import orjson
@@ -13,8 +12,6 @@ from pipeline.sources.decoding import encoding_of
 from pipeline.sources.inputs import FileInput
 from pipeline.sources.table import Row
 from pipeline.types import Column
-
-_LONG_NUMBER = re.compile(r"\d{19}")  # orjson makes a float of an integer beyond 64 bits
 
 
 class JsonlTable:
@@ -53,10 +50,21 @@ class JsonlTable:
 def parse_object(line: str) -> dict[str, object] | None:
     """Parse a JSON object; None if it is anything else."""
     try:
-        value = _lenient(line) if _LONG_NUMBER.search(line) else orjson.loads(line)
+        value = orjson.loads(line)
+        if _maybe_rounded(value):
+            value = _lenient(line)
     except orjson.JSONDecodeError:
         value = _lenient(line)
     return value if isinstance(value, dict) else None
+
+
+def _maybe_rounded(value: object) -> bool:
+    """Look for a number that may have been an integer: beyond 64 bits orjson makes it a float."""
+    if isinstance(value, float):
+        return value <= -(2**63) or value >= 2**64
+    if isinstance(value, dict):
+        return any(map(_maybe_rounded, value.values()))
+    return isinstance(value, list) and any(map(_maybe_rounded, value))
 
 
 def _lenient(line: str) -> object:

@@ -17,10 +17,9 @@ Row = tuple[int, dict[str, object], str | None]
 _PEEK_ROWS = 50
 # fmt: off
 _TEXT_NAMES = frozenset({
-    "text", "content", "contents", "body", "message", "document", "description", "comment",
-    "comments", "review", "reviews", "question", "ticket", "feedback", "transcript", "abstract",
-    "complaint", "note", "notes", "sentence", "utterance", "email", "article", "paragraph", "post",
-    "tweet",
+    "text", "content", "body", "message", "document", "description", "comment", "comments",
+    "review", "reviews", "question", "ticket", "feedback", "transcript", "abstract", "complaint",
+    "sentence", "utterance", "article", "paragraph", "tweet",
 })
 # fmt: on
 

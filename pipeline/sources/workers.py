@@ -110,7 +110,7 @@ class _Worker:
         return None
 
     def alive(self) -> bool:
-        return self._process.is_alive()
+        return not self._pipe.poll()  # an idle process has nothing to say but that it is gone
 
     def stop(self) -> None:
         self._process.kill()

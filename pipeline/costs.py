@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -53,9 +53,16 @@ class Counter:
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """Estimate the prompt tokens of a chat: the server adds a few that it doesn't publish."""
-        return TOKENS_PER_REPLY + sum(
-            TOKENS_PER_MESSAGE + self.count(message.content) for message in messages
-        )
+        tokens = TOKENS_PER_REPLY
+        for message in messages:
+            fixed = message.role in ("system", "developer")  # mostly the same for all documents
+            count = self._count_again if fixed else self.count
+            tokens += TOKENS_PER_MESSAGE + count(message.content)
+        return tokens
+
+    @lru_cache(maxsize=16)  # noqa: B019  # a counter is a small value, not a thing that leaks
+    def _count_again(self, text: str) -> int:
+        return self.count(text)
 
 
 def counter(model: str) -> Counter:

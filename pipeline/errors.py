@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.types import Usage
+from pipeline.types import Levels, Usage
 
 
 class PipelineError(Exception):
@@ -28,29 +28,49 @@ class JournalError(PipelineError):
 
 
 class BackendError(PipelineError):
-    """A request that wasn't answered."""
+    """A request that wasn't answered. `levels` is what the reply said of the server's limits."""
+
+    def __init__(self, message: str, *, levels: Levels | None = None) -> None:
+        super().__init__(message)
+        self.levels = levels
 
 
 class TransientError(BackendError):
-    """The server is busy or out of reach: the request is sent again.
+    """What may get better: the request is sent again.
 
-    `retry_after_seconds` is what the server asked for, if it did. `lost` says that the server may
-    have done the work all the same, and bill it: the answer was lost on its way. `usage` is what it
-    says that it billed, where an answer came that can't be used.
+    `lost` says that the server may have done the work all the same, and bill it: the answer was
+    lost on its way. `usage` is what it says that it billed, where an answer came that is of no use.
     """
 
     def __init__(
         self,
         message: str,
         *,
-        retry_after_seconds: float | None = None,
+        levels: Levels | None = None,
         lost: bool = False,
         usage: Usage | None = None,
     ) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        super().__init__(message, levels=levels)
         self.lost = lost
         self.usage = usage
+
+
+class LimitError(TransientError):
+    """A rate limit. `retry_after_seconds` is how long the server asked to wait, if it did."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        levels: Levels | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, levels=levels)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnreachableError(TransientError):
+    """The server can't be reached, or the connection to it broke."""
 
 
 class RejectedError(BackendError):

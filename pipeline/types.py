@@ -94,8 +94,25 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """What a reply says of one limit. `reset_seconds`, until it is whole again, may be unsaid."""
+
+    limit: float
+    remaining: float
+    reset_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What a reply's headers say of the server's limits; None for what they don't."""
+
+    requests: Level | None = None
+    tokens: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """A server's answer. `usage` is None where the server did not say."""
+    """A server's answer. `usage` and `levels` are None where the server did not say."""
 
     content: str | None
     finish_reason: str | None
@@ -103,6 +120,7 @@ class Response:
     usage: Usage | None
     refusal: str | None = None
     service_tier: str | None = None
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,52 +6,83 @@ import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_random_exponential,
+)
+
 from pipeline.costs import Counter, Price
-from pipeline.errors import BackendError, FatalError, TransientError
-from pipeline.limits import Gate, Pass, retrying
+from pipeline.errors import BackendError, FatalError, LimitError, TransientError
+from pipeline.limits.gate import Gate, Pass
+from pipeline.limits.latencies import Latencies
 from pipeline.types import Request, Response, Usage
 
 GRACE_SECONDS = 10.0  # what is in flight gets this long to finish when the run is stopped
+MAX_FAILURES = 10  # attempts that fail while others succeed; with a fifth of all replies bad, 1 row
+#                    in ten million fails so often
+HEDGE_SHARE = 0.01  # of the requests may be sent a second time
+LOOK_SECONDS = 0.1  # how often to look for requests that hang
+
+_backoff = wait_random_exponential(multiplier=0.25, max=30)  # full jitter
 
 
 @dataclass(slots=True)
 class Answered:
-    """A request with its answer, or with why there is none, and what all its attempts took."""
+    """A request with its answer, or with why there is none, and what all its attempts took.
+
+    `failures` are those that the request is to blame for; `failed_since` is how many answers there
+    had been when it failed first.
+    """
 
     request: Request
     answer: Response | BackendError | None = None
     attempts: int = 0
+    failures: int = 0
+    failed_since: int | None = None
     latency_seconds: float = 0.0
     usage: Usage | None = None
     cost_usd: Decimal | None = None
+    hedged: bool = False
+    sent_at: float = 0.0
+    size: int = 0
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class Backend(ABC):
-    """Answers requests. `server` names who answers and is part of each request's key."""
+    """Answers requests. `server` names who answers and is part of each request's key.
+
+    `notices` are what the user should know of how the server is asked.
+    """
 
     server: str
 
     def __init__(
-        self, *, gate: Gate, counter: Counter, price: Price | None, max_concurrency: int
+        self, *, gate: Gate, counter: Counter, price: Price | None, hedge: bool = False
     ) -> None:
         self.gate = gate
         self.counter = counter
         self.price = price
-        self.max_concurrency = max_concurrency
+        self.notices: list[str] = []
+        self.stopped = False
+        self.hedges = 0
+        self._hedge_share = HEDGE_SHARE if hedge else 0.0
+        self._latencies = Latencies()
+        self._sent = 0
+        self._sending: dict[asyncio.Task[None], Answered] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sending: set[asyncio.Task[None]] = set()
+        self._ready: list[Answered] = []
+        self._news = asyncio.Event()
         self._failure: BaseException | None = None
         self._schema: tuple[Mapping[str, object] | None, int] = (None, 0)
-        self.stopped = False
-        self.notices: list[str] = []
 
     @abstractmethod
-    async def complete(self, request: Request) -> Response:
+    async def complete(self, request: Request, timeout_seconds: float) -> Response:
         """Send one request once. Raises BackendError."""
 
     @abstractmethod
@@ -80,136 +111,212 @@ class Backend(ABC):
     async def complete_all(self, requests: AsyncIterator[Request]) -> AsyncIterator[list[Answered]]:
         """Answer requests as they come, in lists of those that are ready at once.
 
-        A request counts as in flight until its list has been dealt with, which is when the next
-        list is asked for: so no more than `max_concurrency` answers can ever be lost. What ends the
-        run is raised when everything in flight has come back.
+        An answer leaves the window when its list has been dealt with, which is when the next list
+        is asked for: no more answers can be lost than may be in flight. What ends the run is raised
+        when everything in flight has come back.
         """
-        ready: list[Answered] = []
-        news = asyncio.Event()
-        slots = asyncio.Semaphore(self.max_concurrency)
-
-        def finish(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            self._sending.discard(task)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                self._fail(error)
-            news.set()
-
-        async def dispatch() -> None:
-            async for request in requests:
-                await slots.acquire()
-                if self.stopped:
-                    return
-                task = asyncio.create_task(self._answer(Answered(request), ready))
-                self._tasks.add(task)
-                task.add_done_callback(finish)
-
-        dispatcher = asyncio.create_task(dispatch())
-        self._tasks.add(dispatcher)
-        dispatcher.add_done_callback(finish)
+        self._start(self._dispatch(requests))
+        self._look_soon()
         try:
-            while self._tasks or ready:
-                await news.wait()
-                news.clear()
-                batch, ready[:] = list(ready), []
+            while self._tasks or self._ready:
+                await self._news.wait()
+                self._news.clear()
+                batch, self._ready = self._ready, []
                 if batch:
                     yield batch
-                for _ in batch:
-                    slots.release()
+                for answered in batch:
+                    if isinstance(answered.answer, Response):
+                        self.gate.release()
         finally:
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._timer.cancel()
+            await self._abandon()
         if self._failure is not None:
             raise self._failure
+
+    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """Send nothing more; what is on its way may still come back, for a moment."""
+        self.stopped = True
+        for task in self._tasks - self._sending.keys():
+            task.cancel()
+        asyncio.get_running_loop().call_later(grace_seconds, self._cancel_all)
 
     @property
     def in_flight(self) -> int:
         """How many requests are on their way now."""
         return len(self._sending)
 
-    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Send nothing more; what is on its way may still come back, for a moment."""
-        self.stopped = True
-        for task in self._tasks - self._sending:
-            task.cancel()
-        asyncio.get_running_loop().call_later(grace_seconds, self._abandon)
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finish)
+        return task
 
-    def _abandon(self) -> None:
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if self._failure is None:
+                self._failure = error
+            self.stop()
+        self._news.set()
+
+    def _cancel_all(self) -> None:
         for task in self._tasks:
             task.cancel()
 
-    def _fail(self, error: BaseException) -> None:
-        if self._failure is None:
-            self._failure = error
-        self.stop()
+    async def _abandon(self) -> None:
+        self._cancel_all()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _answer(self, answered: Answered, ready: list[Answered]) -> None:
+    async def _dispatch(self, requests: AsyncIterator[Request]) -> None:
+        async for request in requests:
+            answered = Answered(request, size=sum(len(part.content) for part in request.messages))
+            taken = await self._enter(request)
+            answered.tasks.append(self._start(self._answer(answered, taken)))
+
+    async def _enter(self, request: Request) -> Pass:
+        tokens = self.most_tokens(request) if self.gate.counts_tokens else 0
+        return await self.gate.enter(tokens, request.max_tokens)
+
+    async def _answer(self, answered: Answered, taken: Pass) -> None:
+        """Ask until there is an answer, or a reason to ask no more."""
         try:
-            answered.answer = await retrying()(self._attempt, answered)
+            answer: Response | BackendError = await self._attempt(answered, taken)
+        except TransientError as error:
+            answer = await self._again(answered, error)
         except FatalError:
             raise
         except BackendError as error:
-            answered.answer = error
-        ready.append(answered)
+            answer = error
+        self._deliver(answered, answer)
 
-    async def _attempt(self, answered: Answered) -> Response:
-        """Pass the gate, send once, and settle what it took by what came of it."""
-        request = answered.request
-        tokens = self.most_tokens(request) if self.gate.counts_tokens else 0
-        taken = await self.gate.enter(tokens, request.max_tokens)
-        answered.attempts += 1
-        started = time.monotonic()
+    async def _again(self, answered: Answered, first: TransientError) -> Response | BackendError:
+        """Retry what failed, with full jitter; what was refused has the gate to wait for."""
+        errors = [first]
+
+        async def attempt() -> Response:
+            if errors:
+                raise errors.pop()
+            return await self._attempt(answered, await self._enter(answered.request))
+
+        def hopeless(_: RetryCallState) -> bool:
+            return answered.failures >= MAX_FAILURES
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=hopeless,
+            wait=_wait,
+            reraise=True,
+        )
         try:
-            with self._on_its_way():
-                response = await self.complete(request)
-        except TransientError as error:
-            self._settle(answered, taken, error.usage, lost=error.lost)
-            if error.retry_after_seconds:
-                self.gate.pause(error.retry_after_seconds)
+            return await retrying(attempt)
+        except FatalError:
             raise
-        except BackendError:
-            self._settle(answered, taken, None)
-            raise
-        except asyncio.CancelledError:
-            self._settle(answered, taken, None, lost=True)
-            raise
-        finally:
-            answered.latency_seconds += time.monotonic() - started
-        lost = response.usage is None
-        self._settle(answered, taken, response.usage, lost=lost, tier=response.service_tier)
-        return response
+        except BackendError as error:
+            return error
 
-    def _settle(
-        self,
-        answered: Answered,
-        taken: Pass,
-        usage: Usage | None,
-        *,
-        lost: bool = False,
-        tier: str | None = None,
-    ) -> None:
-        """Bill the row for an attempt, and give back what was reserved for it."""
-        cost = self.cost_usd(usage, tier) if usage else None
-        if usage:
-            answered.usage = (answered.usage or Usage()) + usage
-        if cost is not None:
-            answered.cost_usd = (answered.cost_usd or Decimal(0)) + cost
-        if lost:
-            self.gate.lose(taken)
-        else:
-            self.gate.leave(taken, usage, cost)
-
-    @contextmanager
-    def _on_its_way(self) -> Iterator[None]:
+    async def _attempt(self, answered: Answered, taken: Pass) -> Response:
+        """Send once, and settle what the request took by what came of it."""
         task = asyncio.current_task()
         assert task is not None
-        self._sending.add(task)
+        answered.attempts += 1
+        self._sent += 1
+        self._sending[task] = answered
+        answered.sent_at = started = time.monotonic()
         try:
-            yield
+            timeout = self._latencies.timeout(answered.size, answered.failures)
+            response = await self.complete(answered.request, timeout)
+        except LimitError as error:
+            self.gate.refuse(taken, error.levels, error.retry_after_seconds)
+            raise
+        except TransientError as error:
+            self._blame(answered, taken, error)
+            raise
+        except BackendError as error:
+            self.gate.reject(taken, error.levels)
+            raise
+        except BaseException:
+            self.gate.cancel(taken)
+            raise
         finally:
-            self._sending.discard(task)
+            del self._sending[task]
+            seconds = time.monotonic() - started
+            answered.latency_seconds += seconds
+        self._latencies.add(answered.size, seconds)
+        cost = self._bill(answered, response.usage, response.service_tier)
+        self.gate.answer(taken, usage=response.usage, cost_usd=cost, levels=response.levels)
+        return response
+
+    def _blame(self, answered: Answered, taken: Pass, error: TransientError) -> None:
+        cost = self._bill(answered, error.usage)
+        own = self.gate.blames(taken, error, answered.failed_since)
+        if answered.failed_since is None:
+            answered.failed_since = self.gate.circuit.answers
+        answered.failures += own
+        self.gate.fail(taken, error, cost, own=own)
+
+    def _bill(
+        self, answered: Answered, usage: Usage | None, service_tier: str | None = None
+    ) -> Decimal | None:
+        """Bill an attempt to its row."""
+        if usage is None:
+            return None
+        cost = self.cost_usd(usage, service_tier)
+        answered.usage = usage if answered.usage is None else answered.usage + usage
+        if cost is not None:
+            answered.cost_usd = cost + (answered.cost_usd or Decimal(0))
+        return cost
 
     def cost_usd(self, usage: Usage, service_tier: str | None = None) -> Decimal | None:
         """Price a usage; None where the price isn't known."""
         return None if self.price is None else self.price.cost_usd(usage)
+
+    def _deliver(self, answered: Answered, answer: Response | BackendError) -> None:
+        """Hand an answer over; a failure only when nobody else is still asking the same."""
+        task = asyncio.current_task()
+        assert task is not None
+        answered.tasks.remove(task)
+        if isinstance(answer, Response):
+            for rival in answered.tasks:
+                rival.cancel()
+        elif any(not rival.done() for rival in answered.tasks):
+            return
+        answered.answer = answer
+        self._ready.append(answered)
+        self._news.set()
+
+    def _look_soon(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Ask a second time for answers that are far later than others of their size."""
+        now = time.monotonic()
+        for answered in list(self._sending.values()):
+            after = self._latencies.hedge_after(answered.size)
+            if after is not None and not answered.hedged and now - answered.sent_at > after:
+                self._hedge(answered)
+        self._look_soon()
+
+    def _hedge(self, answered: Answered) -> None:
+        if self.stopped or self.hedges + 1 > self._sent * self._hedge_share:
+            return
+        request = answered.request
+        tokens = self.most_tokens(request) if self.gate.counts_tokens else 0
+        taken = self.gate.enter_now(tokens, request.max_tokens)
+        if taken is not None:
+            answered.hedged = True
+            self.hedges += 1
+            answered.tasks.append(self._start(self._second(answered, taken)))
+
+    async def _second(self, answered: Answered, taken: Pass) -> None:
+        try:
+            answer: Response | BackendError = await self._attempt(answered, taken)
+        except FatalError:
+            raise
+        except BackendError as error:
+            answer = error
+        self._deliver(answered, answer)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return 0.0 if isinstance(error, LimitError) else _backoff(state)

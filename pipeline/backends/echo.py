@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.backends.base import Backend
 from pipeline.costs import FREE, Counter
-from pipeline.limits import Gate
+from pipeline.limits.gate import Gate
 from pipeline.types import Request, Response, Usage
 
 
@@ -21,8 +21,8 @@ class Echo(Backend):
 
     server = "echo"
 
-    def __init__(self, *, gate: Gate, counter: Counter, max_concurrency: int = 64) -> None:
-        super().__init__(gate=gate, counter=counter, price=FREE, max_concurrency=max_concurrency)
+    def __init__(self, *, gate: Gate, counter: Counter) -> None:
+        super().__init__(gate=gate, counter=counter, price=FREE)
 
     def body(self, request: Request) -> Mapping[str, object]:
         return {
@@ -32,7 +32,7 @@ class Echo(Backend):
             ],
         }
 
-    async def complete(self, request: Request) -> Response:
+    async def complete(self, request: Request, timeout_seconds: float) -> Response:
         said = request.messages[-1].content
         schema = (request.response_format or {}).get("json_schema")
         if isinstance(schema, dict):

@@ -13,10 +13,11 @@ from pipeline.backends.online import Online
 from pipeline.backends.transport import Transport
 from pipeline.costs import FREE, Counter
 from pipeline.errors import FatalError, UsageError
-from pipeline.limits import Gate
+from pipeline.limits.gate import Gate
 
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
 NAME = "local"
+SLOTS = 2  # requests at once: one is answered, one is ready to be
 
 
 class Local(Online):
@@ -30,7 +31,7 @@ class Local(Online):
             gate=gate,
             counter=counter,
             price=FREE,
-            max_concurrency=2,  # one is answered, one is ready to be
+            hedge=False,
             server=f"local:{file.name}:{file.stat().st_size}",
         )
         self.notices.append(
@@ -41,11 +42,11 @@ class Local(Online):
         self._process: subprocess.Popen[str] | None = None
 
     async def open(self) -> None:
-        self.base_url = await asyncio.to_thread(self._start) + "/v1"
+        self.base_url = await asyncio.to_thread(self._launch) + "/v1"
         self._transport = Transport(self.base_url, "none")
         await super().open()
 
-    def _start(self) -> str:
+    def _launch(self) -> str:
         # The child ends when its standard input does, which is when this process ends, however
         # that happens. A session of its own keeps the terminal's Ctrl-C away from it.
         self._process = subprocess.Popen(

@@ -17,15 +17,20 @@ import orjson
 from pipeline.backends.base import Backend
 from pipeline.backends.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
-from pipeline.errors import AccessError, BackendError, FatalError, RejectedError, TransientError
-from pipeline.limits import Gate
-from pipeline.types import Request, Response, Usage
-
-TIMEOUT_SECONDS = 600.0  # the SDK's own default
+from pipeline.errors import (
+    AccessError,
+    BackendError,
+    FatalError,
+    LimitError,
+    RejectedError,
+    TransientError,
+)
+from pipeline.limits.gate import Gate
+from pipeline.types import Level, Levels, Request, Response, Usage
 
 # Codes of https://platform.openai.com/docs/guides/error-codes
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
-_BUSY = {408, 409, 425, 429}
+_BUSY = {408, 409, 425}
 # What only steers how an answer is made. A model that doesn't take it is asked without.
 _OPTIONAL = {
     "reasoning_effort",
@@ -49,10 +54,10 @@ class Online(Backend):
         gate: Gate,
         counter: Counter,
         price: Price | None,
-        max_concurrency: int,
+        hedge: bool = True,
         server: str | None = None,
     ) -> None:
-        super().__init__(gate=gate, counter=counter, price=price, max_concurrency=max_concurrency)
+        super().__init__(gate=gate, counter=counter, price=price, hedge=hedge)
         self.model = model
         self.base_url = base_url.rstrip("/")
         self.server = server or self.base_url
@@ -87,11 +92,11 @@ class Online(Backend):
             body["response_format"] = request.response_format
         return body
 
-    async def complete(self, request: Request) -> Response:
+    async def complete(self, request: Request, timeout_seconds: float) -> Response:
         while True:
             body = self.body(request)
             try:
-                reply = await self._transport.post(_encode(body), TIMEOUT_SECONDS)
+                reply = await self._transport.post(_encode(body), timeout_seconds)
             except openai.BadRequestError as error:
                 # Others in flight may have found out the same; the body then differs by now.
                 if self._adapt(error, body) or self.body(request) != body:
@@ -99,7 +104,7 @@ class Online(Backend):
                 raise self._mapped(error, request) from error
             except openai.APIStatusError as error:
                 raise self._mapped(error, request) from error
-            return read_response(reply.content)
+            return read_response(reply.content, read_levels(reply.headers))
 
     def _adapt(self, error: openai.BadRequestError, body: Mapping[str, object]) -> bool:
         """Learn from a refusal how this model wants to be asked; False if it was none."""
@@ -130,15 +135,18 @@ class Online(Backend):
 
     def _mapped(self, error: openai.APIStatusError, request: Request) -> BackendError:
         status, said = error.status_code, _message(error)
+        headers = error.response.headers
+        levels = read_levels(headers)
         if error.code in _QUOTA or status == 402:
             return FatalError(
                 f"the account has no quota left ({said}); "
                 "add credit or raise the limit with the provider"
             )
+        if status == 429:
+            wait = retry_after(headers)
+            return LimitError(f"HTTP 429: {said}", levels=levels, retry_after_seconds=wait)
         if status in _BUSY or status >= 500:
-            return TransientError(
-                f"HTTP {status}: {said}", retry_after_seconds=retry_after(error.response.headers)
-            )
+            return TransientError(f"HTTP {status}: {said}", levels=levels)
         if status < 400:
             where = error.response.headers.get("location", "elsewhere")
             return AccessError(f"{self.base_url} redirects to {where}: give that as --base-url")
@@ -153,7 +161,8 @@ class Online(Backend):
             )
         if error.param in self.body(request) and error.param not in ("messages", "model"):
             return AccessError(f"{request.model} refuses `{error.param}` (HTTP {status}: {said})")
-        return RejectedError(f"HTTP {status}{f' {error.code}' if error.code else ''}: {said}")
+        code = f" {error.code}" if error.code else ""
+        return RejectedError(f"HTTP {status}{code}: {said}", levels=levels)
 
 
 def _encode(body: Mapping[str, object]) -> bytes:
@@ -182,7 +191,40 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def read_response(content: bytes) -> Response:
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_seconds(text: str) -> float | None:
+    """Read a time as OpenAI writes it, such as 6m0s, 8.64s or 120ms; a plain number is seconds."""
+    parts = _PART.findall(text)
+    if parts:
+        return sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def read_levels(headers: Mapping[str, str]) -> Levels | None:
+    """Read what a reply says of the limits
+    (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers).
+    """
+    if "x-ratelimit-limit-requests" not in headers and "x-ratelimit-limit-tokens" not in headers:
+        return None
+    return Levels(requests=_level(headers, "requests"), tokens=_level(headers, "tokens"))
+
+
+def _level(headers: Mapping[str, str], what: str) -> Level | None:
+    try:
+        limit = float(headers[f"x-ratelimit-limit-{what}"])
+        remaining = float(headers[f"x-ratelimit-remaining-{what}"])
+    except (KeyError, ValueError):
+        return None
+    return Level(limit, remaining, duration_seconds(headers.get(f"x-ratelimit-reset-{what}", "")))
+
+
+def read_response(content: bytes, levels: Levels | None = None) -> Response:
     """Read a chat completion. Raises TransientError where a good status brought no completion."""
     usage: Usage | None = None
     try:
@@ -200,11 +242,15 @@ def read_response(content: bytes) -> Response:
             usage=usage,
             refusal=refusal,
             service_tier=data.get("service_tier"),
+            levels=levels,
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         start = content[:60].decode("utf-8", "replace").replace("\n", " ")
         raise TransientError(
-            f"HTTP 200, but not a chat completion: {start!r}", lost=usage is None, usage=usage
+            f"HTTP 200, but not a chat completion: {start!r}",
+            levels=levels,
+            lost=usage is None,
+            usage=usage,
         ) from error
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline.backends.base import Backend
 from pipeline.costs import OPENAI_URL, Price, counter, find_price
 from pipeline.errors import UsageError
-from pipeline.limits import Budget, Gate, RateLimiter
+from pipeline.limits.budget import Budget
+from pipeline.limits.ceilings import Ceilings
+from pipeline.limits.circuit import PATIENCE_SECONDS, Circuit
+from pipeline.limits.gate import Gate
+from pipeline.limits.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Limits:
     tpm: float | None = None
     max_concurrency: int | None = None
     max_cost_usd: Decimal | None = None
+    patience_seconds: float = PATIENCE_SECONDS
+    hedge: bool = True
 
 
 def open_backend(
@@ -34,15 +40,15 @@ def open_backend(
     Raises UsageError when a key, a file or a price is missing that the run can't do without.
     """
     limits = limits or Limits()
-    limiter = RateLimiter(rpm=limits.rpm, tpm=limits.tpm)
     if model == "echo":
         from pipeline.backends.echo import Echo
 
-        return Echo(gate=Gate(limiter=limiter), counter=counter(model))
+        return Echo(gate=_gate(limits), counter=counter(model))
     if model == "local" or model.startswith("local:"):
-        from pipeline.backends.local import Local, model_file
+        from pipeline.backends.local import SLOTS, Local, model_file
 
-        return Local(file=model_file(model), gate=Gate(limiter=limiter), counter=counter("local"))
+        gate = _gate(replace(limits, max_concurrency=SLOTS))
+        return Local(file=model_file(model), gate=gate, counter=counter("local"))
     if base_url is None and not api_key:
         raise UsageError(
             "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "
@@ -61,8 +67,17 @@ def open_backend(
         model=model,
         base_url=base_url,
         api_key=api_key or "none",
-        gate=Gate(limiter=limiter, budget=Budget(price, limits.max_cost_usd)),
+        gate=_gate(limits, price),
         counter=counter(model),
         price=price,
-        max_concurrency=limits.max_concurrency or 64,
+        hedge=limits.hedge,
+    )
+
+
+def _gate(limits: Limits, price: Price | None = None) -> Gate:
+    return Gate(
+        ceilings=Ceilings(rpm=limits.rpm, tpm=limits.tpm),
+        budget=Budget(price, limits.max_cost_usd),
+        window=Window(limits.max_concurrency),
+        circuit=Circuit(limits.patience_seconds),
     )

@@ -21,7 +21,7 @@ import httpx2
 import openai
 import truststore
 
-from pipeline.errors import TransientError
+from pipeline.errors import UnreachableError
 
 CONNECT_SECONDS = 30.0
 PATH = "/chat/completions"
@@ -92,7 +92,7 @@ class Transport:
         await self._sdk.close()
 
     async def post(self, body: bytes, timeout_seconds: float) -> Reply:
-        """Post a body. Raises openai.APIStatusError for a status of 300 or more, TransientError
+        """Post a body. Raises openai.APIStatusError for a status of 300 or more, UnreachableError
         when no reply came.
         """
         try:
@@ -128,8 +128,8 @@ class Transport:
         finally:
             _given.reset(token)
 
-    def _unreachable(self, reason: str, *, lost: bool) -> TransientError:
-        return TransientError(f"{self.base_url} can't be reached: {reason}", lost=lost)
+    def _unreachable(self, reason: str, *, lost: bool) -> UnreachableError:
+        return UnreachableError(f"{self.base_url} can't be reached: {reason}", lost=lost)
 
 
 def _proxy(url: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Annotated
@@ -52,6 +53,7 @@ from pipeline.cli import estimate, models  # noqa: E402, F401
 
 def main() -> None:
     """Run the command line; every error of ours is one line and an exit code."""
+    gc.disable()  # what is imported is kept; `build` starts the collector for what is not
     try:
         app()
     except PipelineError as error:

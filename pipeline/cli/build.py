@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -39,6 +40,7 @@ class Built:
 def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder: Path) -> Built:
     """Make everything that a run needs, and check it, before anything is sent."""
     notices: list[str] = []
+    _collect_garbage()
     source = open_input(input, options, store)
     prompt = _with_options(prompt, options, notices)
     backend = _backend(prompt.model or costs.DEFAULT_MODEL, options)
@@ -112,6 +114,15 @@ def _check(prompt: Prompt, source: Source) -> None:
             f"which column of {source.name} is the text? name it with --text-column; "
             f"its columns are: {', '.join(names)}"
         )
+
+
+def _collect_garbage() -> None:
+    """Start the collector, now that the imports are done: it need never look at them again, and at
+    the rest seldom (a third of the CPU of a row with 1,000 requests in flight).
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    gc.enable()
 
 
 def command_line() -> str:

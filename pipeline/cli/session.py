@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -77,10 +76,6 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
     if not _agreed(plan, options):
         progress.note("nothing was sent")
         return 2
-    # What was imported lives until the end: the collector needn't look at it again and again
-    # (a third of the CPU of a row with 1,000 in flight).
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
     interrupted, fatal = asyncio.run(_ask(built, plan, progress))
     progress.close()
     if interrupted or fatal:

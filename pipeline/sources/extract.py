@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import DocumentError
 from pipeline.sources.decoding import decode, decode_html, looks_binary
-from pipeline.sources.workers import STOPPED, Outcome, Workers
+from pipeline.sources.workers import Outcome, Workers
 
 if TYPE_CHECKING:
     from xberg import ExtractedDocument
@@ -82,7 +82,7 @@ def _outcome(item: Path | Future[Outcome]) -> Outcome:
     except DocumentError as error:
         return error
     except CancelledError:
-        return DocumentError(STOPPED)
+        return DocumentError("not read: the run ended early")
 
 
 def _is_quick(path: Path) -> bool:
@@ -135,7 +135,7 @@ def _read_document(data: bytes, name: str) -> str:
 
 
 def _read_page(source: str) -> str:
-    text = _ask_xberg(source.encode(), mime_type="text/html").content
+    text = _ask_xberg(source.encode(errors="replace"), mime_type="text/html").content
     found = _TITLE.search(source)
     title = " ".join(html.unescape(found[1]).split()) if found else ""
     return text if title in text else f"# {title}\n\n{text}"

@@ -36,11 +36,10 @@ class FolderSource:
         self,
         path: Path,
         *,
-        name: str | None = None,
         patterns: Sequence[str] = (),
         exclude_paths: Collection[Path] = (),
     ) -> None:
-        self.name = name or path.name or str(path)
+        self.name = os.path.basename(os.path.abspath(path)) or str(path)
         self.text_column: str | None = "document"
         self._path = path
         self._patterns = patterns

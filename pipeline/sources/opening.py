@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import partial
 from glob import has_magic
@@ -48,7 +49,7 @@ def open_source(
         return _piped(text_column, glob)
     if os.path.isfile(path):
         return _file(path, text_column, glob)
-    folder, patterns = _split(path) if has_magic(uri) and not path.exists() else (path, [])
+    folder, patterns = _split(path) if has_magic(uri) and not os.path.exists(path) else (path, [])
     if not uri or not os.path.isdir(folder):
         raise _missing(uri, folder)
     _check_no_table(uri, text_column)
@@ -105,12 +106,14 @@ def _missing(uri: str, path: Path) -> UsageError:
         return UsageError(
             f"{uri} is an address, which can't be read; copy it to this machine first"
         )
-    if path.exists():
+    if os.path.exists(path):
         return UsageError(
             f'{path} is neither a file nor a folder; pipe it in and give "-" as INPUT'
         )
-    missing = next(p for p in (path, *path.parents) if p.parent.exists())
-    siblings = os.listdir(missing.parent) if os.path.isdir(missing.parent) else []
+    missing = next(p for p in (path, *path.parents) if os.path.exists(p.parent))
+    siblings: list[str] = []
+    with suppress(OSError):  # it may be a file, or not ours to list
+        siblings = os.listdir(missing.parent)
     close = [str(missing.parent / name) for name in get_close_matches(missing.name, siblings)]
     hint = f"did you mean {' or '.join(close)}?" if close else "check the path"
     return UsageError(f"there is no file or folder {missing}; {hint}")
@@ -118,7 +121,7 @@ def _missing(uri: str, path: Path) -> UsageError:
 
 def _no_match(folder: Path, patterns: list[str]) -> UsageError:
     suffixes = sorted({Path(file.path).suffix or Path(file.path).name for file in walk(folder)})
-    if not suffixes:
+    if not suffixes or not patterns:
         return UsageError(
             f"the folder {folder} holds no files to read: hidden ones, links that lead out of it "
             "and the run's own files don't count"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from pipeline.errors import UsageError
+from pipeline.errors import DocumentError, UsageError
 from pipeline.sources.csvs import read_cells, sniff_delimiter
 from pipeline.sources.decoding import decode, encoding_of
 from pipeline.sources.inputs import PipedInput
@@ -26,12 +26,15 @@ class PipedDocument:
         self._done = 0.0
 
     def __iter__(self) -> Iterator[Document]:
-        text = ""
+        text, error = "", None
         if not self._skimming:
-            with self._piped.open() as raw:
-                text = decode(raw.read())
+            try:
+                with self._piped.open() as raw:
+                    text = decode(raw.read())
+            except DocumentError as refused:
+                error = str(refused)
         self._done = 1.0
-        yield Document(0, self.name, {"document": self.name}, text)
+        yield Document(0, self.name, {"document": self.name}, text, error)
 
     def fraction(self) -> float:
         """Say whether it has been read."""

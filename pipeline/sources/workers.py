@@ -1,7 +1,8 @@
 """Processes that read a file at a time each: one that kills its reader costs itself only.
 
-concurrent.futures' process pool can't say which file broke it, doesn't stop a task that is running,
-and its processes outlive a parent that was killed; each of them here has a pipe of its own instead.
+concurrent.futures' process pool can't say which file broke it, doesn't stop a file that is being
+read, and its processes outlive a parent that was killed. Here each process has a pipe of its own,
+and a thread that waits for it.
 """
 
 from __future__ import annotations
@@ -11,82 +12,96 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 
 from pipeline.errors import DocumentError
 
 Read = Callable[[Path], str]
 Outcome = str | DocumentError
 
-STOPPED = "not read: the run ended early"
+_TIMEOUT_SECONDS = 75.0  # the reader of documents gives up by itself after 60, mostly
 
 
 class Workers:
     """Run `read`, a function of a module, in processes that start when there is work for them."""
 
     def __init__(
-        self, read: Read, *, processes: int | None = None, timeout_seconds: float = 75.0
+        self, read: Read, *, processes: int | None = None, timeout_seconds: float = _TIMEOUT_SECONDS
     ) -> None:
         self.processes = processes or os.cpu_count() or 1
         self._read = read
         self._timeout_seconds = timeout_seconds
-        # A thread waits for each process.
-        self._threads = ThreadPoolExecutor(self.processes, "read")
+        self._jobs: SimpleQueue[tuple[Path, Future[Outcome]] | None] = SimpleQueue()
         self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
         self._alive: set[_Worker] = set()
-        self._idle: list[_Worker] = []
         self._closed = False
 
     def submit(self, path: Path) -> Future[Outcome]:
-        """Read a file as soon as a process is free."""
+        """Read a file as soon as a process is free. The future of one that isn't is cancelled."""
+        future: Future[Outcome] = Future()
         with self._lock:
-            if not self._closed:
-                return self._threads.submit(self._run, path)
-        stopped: Future[Outcome] = Future()
-        stopped.cancel()
-        return stopped
+            if self._closed:
+                future.cancel()
+                return future
+            self._jobs.put((path, future))
+            if len(self._threads) < self.processes:
+                # Daemons, so that leaving the program doesn't wait for a file.
+                self._threads.append(threading.Thread(target=self._work, daemon=True))
+                self._threads[-1].start()
+        return future
 
     def close(self) -> None:
         """End the processes at once, whatever they are doing."""
         with self._lock:
             self._closed = True
             workers, self._alive = self._alive, set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.stop()
-        self._threads.shutdown()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self, path: Path) -> Outcome:
-        worker = self._take()
-        if worker is None:
-            return DocumentError(STOPPED)
-        outcome = worker.ask(path, self._timeout_seconds)
-        if outcome is not None:
-            self._idle.append(worker)
-            return outcome
-        with self._lock:
-            self._alive.discard(worker)
-        worker.stop()
-        return DocumentError(
-            f"reading it crashed or took over {self._timeout_seconds:g} seconds: it may be damaged"
-        )
+    def _work(self) -> None:
+        worker: _Worker | None = None
+        while job := self._jobs.get():
+            path, future = job
+            try:
+                worker = self._ready(worker)
+            except OSError as error:  # no more processes, no more memory
+                future.set_exception(error)
+                continue
+            if worker is None:
+                future.cancel()
+                continue
+            outcome = worker.ask(path, self._timeout_seconds)
+            future.set_result(self._bury(worker) if outcome is None else outcome)
 
-    def _take(self) -> _Worker | None:
+    def _ready(self, worker: _Worker | None) -> _Worker | None:
+        """Give the worker if it lives, or a new one; None if there are to be none any more."""
         with self._lock:
             if self._closed:
                 return None
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.alive():
-                    return worker
+            if worker and worker.alive():
+                return worker
+            if worker:
                 self._alive.discard(worker)
             worker = _Worker(self._read)
             self._alive.add(worker)
             return worker
+
+    def _bury(self, worker: _Worker) -> DocumentError:
+        worker.stop()
+        with self._lock:
+            self._alive.discard(worker)
+        seconds = f"{self._timeout_seconds:g} seconds"
+        return DocumentError(f"reading it crashed or took over {seconds}: it may be damaged")
 
 
 class _Worker:

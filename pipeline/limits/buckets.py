@@ -1,0 +1,137 @@
+"""Our picture of a limit that the server keeps as a token bucket, drawn from its reply headers.
+
+A reply tells what was left when its request came in (`remaining`) and how long until the bucket is
+full again (`reset`). Requests that were on their way at the same time may be counted in it or not,
+and time has passed since. So a reply gives bounds: what is left now lies between `remaining` less
+all of those others, and `remaining` plus what has flowed in meanwhile. The picture follows our own
+sending and the bucket's rate, and is moved only when it leaves the bounds.
+
+Pure: every method is told the time, in seconds of any clock that only goes forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.types import Level
+
+MARGIN_SECONDS = 0.05  # of the rate is kept back at first, against rounding and reordering
+MOST_MARGIN_SECONDS = 1.0
+AGE_SECONDS = 60.0  # what was seen of the rate is measured anew this often
+SURE_RISE = 20.0  # `remaining` must have moved this far for `reset` to tell the rate well
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where the picture stood when a request was sent."""
+
+    sent_at: float
+    amount: float
+    returned: float
+
+
+class Bucket:
+    """One limit of a server. Until its first reply nothing is known, and nothing is held back."""
+
+    def __init__(self) -> None:
+        self.known = False
+        self.capacity = 0.0
+        self.rate = 0.0
+        self.in_flight = 0.0
+        self._level = 0.0
+        self._then = 0.0
+        self._returned = 0.0
+        self._margin_seconds = MARGIN_SECONDS
+        self._high: tuple[float, float] | None = None
+        self._low: tuple[float, float] | None = None
+        self._since = 0.0
+        self._limit = 0.0
+
+    def level(self, now: float) -> float:
+        """Estimate what is left."""
+        flowed = max(now - self._then, 0.0) * self.rate
+        return min(self._level + flowed, self.capacity)
+
+    def wait(self, now: float, amount: float) -> float:
+        """Say how many seconds until this amount may be sent; 0 is now.
+
+        An amount that is more than the whole bucket waits until that is full.
+        """
+        if not self.known:
+            return 0.0
+        wanted = min(amount + self._margin, self.capacity)
+        missing = wanted - self.level(now)
+        if missing <= 1e-9:
+            return 0.0
+        return missing / self.rate if self.rate else 1.0
+
+    @property
+    def _margin(self) -> float:
+        return min(self.rate * self._margin_seconds, self.capacity / 4)
+
+    def take(self, now: float, amount: float) -> Mark:
+        """Send a request of this amount."""
+        self._set(now, self.level(now) - amount)
+        self.in_flight += amount
+        return Mark(now, amount, self._returned)
+
+    def give_back(self, now: float, mark: Mark) -> None:
+        """Note that a request came back and wasn't charged."""
+        self._set(now, self.level(now) + mark.amount)
+        self.note(mark)
+
+    def note(self, mark: Mark) -> None:
+        """Note that a request came back."""
+        self.in_flight -= mark.amount
+        self._returned += mark.amount
+
+    def refuse(self) -> None:
+        """Keep more back from now on: the picture was wrong."""
+        self._margin_seconds = min(self._margin_seconds * 2, MOST_MARGIN_SECONDS)
+
+    def learn(self, now: float, mark: Mark, seen: Level) -> None:
+        """Correct the picture by a reply to a request that was noted just before."""
+        self._measure(now, seen)
+        if not self.known:
+            self.known = True
+            self._set(now, seen.remaining - self.in_flight)
+            return
+        others = self.in_flight + self._returned - mark.returned - mark.amount
+        lowest = seen.remaining - max(others, 0.0)
+        highest = seen.remaining + self.rate * (now - mark.sent_at)
+        self._set(now, min(max(self.level(now), lowest), highest))
+
+    def _set(self, now: float, level: float) -> None:
+        self._level = min(level, self.capacity)
+        self._then = max(now, self._then)
+
+    def _measure(self, now: float, seen: Level) -> None:
+        """Find the bucket's rate and size: `reset` grows by 1 / rate as `remaining` falls by 1."""
+        if seen.limit != self._limit or now > self._since + AGE_SECONDS:
+            self._limit, self._since = seen.limit, now
+            self._high = self._low = None
+        if seen.reset_seconds is not None:
+            point = (seen.remaining, seen.reset_seconds)
+            self._high = max(self._high or point, point)
+            self._low = min(self._low or point, point)
+        rate = self._slope()
+        if rate is not None and seen.reset_seconds is not None:
+            self.rate = rate
+            self.capacity = max(seen.remaining + rate * seen.reset_seconds, seen.remaining, 1.0)
+        elif not self.known:
+            self.rate = _first_guess(seen)
+            self.capacity = max(seen.limit, seen.remaining, 1.0)
+
+    def _slope(self) -> float | None:
+        if self._high is None or self._low is None:
+            return None
+        rise, run = self._high[0] - self._low[0], self._low[1] - self._high[1]
+        return rise / run if rise >= SURE_RISE and run > 0 else None
+
+
+def _first_guess(seen: Level) -> float:
+    """Guess the rate from one reply: the limit is a minute's, unless `reset` says it is slower."""
+    minute = seen.limit / 60
+    if seen.reset_seconds and seen.limit > seen.remaining:
+        return min(minute, (seen.limit - seen.remaining) / seen.reset_seconds)
+    return minute

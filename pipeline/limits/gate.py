@@ -1,0 +1,304 @@
+"""The one door to the server: whoever passes it may send, in the order of coming.
+
+One caller stands in the door and waits for whatever says no: a pause that the server asked for, an
+outage, a full window, an empty bucket, the pace, the budget. Every reply may change that, so every
+reply makes the one in the door look again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pipeline.errors import BudgetError, FatalError, TransientError, UnreachableError
+from pipeline.limits.buckets import Bucket, Mark
+from pipeline.limits.budget import Budget
+from pipeline.limits.ceilings import Ceilings
+from pipeline.limits.circuit import Circuit
+from pipeline.limits.pace import Pace
+from pipeline.limits.window import Window
+from pipeline.types import Levels, Usage
+
+FOREVER = 3600.0  # until something changes
+ROOM = 0.2  # of a bucket must be left for a request that needn't be sent
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a request took with it through the gate.
+
+    `counted_tokens` is our count of its prompt, `tokens` what the server is expected to charge, and
+    `answers` how many answers there had been.
+    """
+
+    sent_at: float
+    counted_tokens: int
+    tokens: int
+    ceiling_usd: Decimal
+    request_mark: Mark
+    token_mark: Mark
+    answers: int
+
+
+class Gate:
+    """Lets requests through, and learns from what comes of them."""
+
+    def __init__(
+        self,
+        *,
+        ceilings: Ceilings | None = None,
+        budget: Budget | None = None,
+        window: Window | None = None,
+        circuit: Circuit | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.budget = budget or Budget()
+        self.window = window or Window()
+        self.circuit = circuit or Circuit()
+        self.requests = Bucket()
+        self.tokens = Bucket()
+        self.pace = Pace()
+        self.note = note
+        self.refused = 0
+        self._ceilings = ceilings or Ceilings()
+        self._clock = clock
+        self._door = asyncio.Lock()
+        self._news = asyncio.Event()
+        self._closed_until = 0.0
+        self._ratio = self._most_ratio = 1.0
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Say whether the size of a request matters."""
+        return (
+            self.budget.max_cost_usd is not None
+            or self._ceilings.counts_tokens
+            or self.tokens.known
+            or not self.circuit.answers  # the first answer will tell
+        )
+
+    async def enter(self, prompt_tokens: int, max_tokens: int | None) -> Pass:
+        """Wait until a request may be sent. Raises BudgetError when it can't be paid for,
+        FatalError when the server has been away for too long.
+        """
+        async with self._door:
+            tokens = self._charged(prompt_tokens, max_tokens)
+            await self._ceilings.acquire(tokens)
+            while True:
+                ceiling = self.budget.ceiling_usd(self._most(prompt_tokens), max_tokens)
+                wait = self._wait(self._clock(), tokens, ceiling)
+                if wait <= 0:
+                    return self._take(prompt_tokens, tokens, ceiling)
+                await self._wait_for_news(wait)
+
+    def enter_now(self, prompt_tokens: int, max_tokens: int | None) -> Pass | None:
+        """Take a request through that needn't be sent, if there is room to spare."""
+        now = self._clock()
+        tokens = self._charged(prompt_tokens, max_tokens)
+        ceiling = self.budget.ceiling_usd(self._most(prompt_tokens), max_tokens)
+        if self._door.locked() and not self.window.full:
+            return None  # somebody is waiting for a limit
+        for bucket, amount in ((self.requests, 1.0), (self.tokens, float(tokens))):
+            if bucket.known and bucket.level(now) - amount < bucket.capacity * ROOM:
+                return None
+        if self.circuit.open or self.pace.rate or not self.budget.fits(ceiling):
+            return None
+        return self._take(prompt_tokens, tokens, ceiling)
+
+    def _charged(self, prompt_tokens: int, max_tokens: int | None) -> int:
+        """Estimate what the server charges: our count, corrected by its own, and the allowance."""
+        return round(prompt_tokens * self._ratio) + (max_tokens or 0)
+
+    def _most(self, prompt_tokens: int) -> int:
+        """Correct our count by the most that the server has counted more than we."""
+        return math.ceil(prompt_tokens * self._most_ratio)
+
+    def _wait(self, now: float, tokens: int, ceiling_usd: Decimal) -> float:
+        if self.circuit.expired(now):
+            raise FatalError(self._given_up(now))
+        if not self.budget.fits(ceiling_usd):
+            if not self.budget.reserved_usd:
+                raise BudgetError(self._used_up(ceiling_usd))
+            return FOREVER
+        if self.window.full:
+            return FOREVER
+        if tokens > self.tokens.capacity and self.tokens.known and self.window.in_flight:
+            return FOREVER  # larger than the whole bucket: it goes alone
+        return max(
+            self._closed_until - now,
+            self.circuit.wait(now),
+            self.requests.wait(now, 1.0),
+            self.tokens.wait(now, tokens),
+            self.pace.wait(now),
+        )
+
+    def _given_up(self, now: float) -> str:
+        circuit = self.circuit
+        if not circuit.answers:
+            return f"{circuit.reason}; is --base-url right, and does the server run?"
+        away = (now - (circuit.opened_at or now)) / 60
+        return f"the server has been away for {away:.0f} min: {circuit.reason}"
+
+    def _used_up(self, ceiling_usd: Decimal) -> str:
+        budget = self.budget
+        return (
+            f"--max-cost {budget.max_cost_usd} USD is used up: {budget.taken_usd:f} USD taken, "
+            f"the next request could cost {ceiling_usd:f}"
+        )
+
+    def _take(self, counted_tokens: int, tokens: int, ceiling_usd: Decimal) -> Pass:
+        now = self._clock()
+        self.budget.reserve(ceiling_usd)
+        self.window.in_flight += 1
+        self.circuit.take()
+        self.pace.take(now)
+        return Pass(
+            sent_at=now,
+            counted_tokens=counted_tokens,
+            tokens=tokens,
+            ceiling_usd=ceiling_usd,
+            request_mark=self.requests.take(now, 1.0),
+            token_mark=self.tokens.take(now, float(tokens)),
+            answers=self.circuit.answers,
+        )
+
+    async def _wait_for_news(self, seconds: float) -> None:
+        self._news.clear()
+        timer = asyncio.get_running_loop().call_later(seconds, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+
+    def answer(
+        self,
+        taken: Pass,
+        *,
+        usage: Usage | None,
+        cost_usd: Decimal | None,
+        levels: Levels | None,
+    ) -> None:
+        """Note an answer. It stays in the window until it is journaled: see `release`."""
+        now = self._clock()
+        self.window.admit(now - taken.sent_at)
+        self.pace.admit(taken.sent_at)
+        self._alive()
+        if usage is None:
+            self.budget.lose(taken.ceiling_usd)
+        else:
+            self.budget.settle(taken.ceiling_usd, cost_usd)
+            self._ceilings.refund(taken.tokens - usage.total_tokens)
+            self._compare(taken.counted_tokens, usage.prompt_tokens)
+        self._return(now, taken, levels)
+
+    def release(self) -> None:
+        """Let an answer leave the window."""
+        self.window.in_flight -= 1
+        self._news.set()
+
+    def reject(self, taken: Pass, levels: Levels | None) -> None:
+        """Note a request that was refused for what it is: the server is there, bills nothing."""
+        self._alive()
+        self.budget.settle(taken.ceiling_usd, None)
+        self._ceilings.refund(taken.tokens)
+        self._return(self._clock(), taken, levels)
+        self.release()
+
+    def refuse(self, taken: Pass, levels: Levels | None, wait_seconds: float | None) -> None:
+        """Note a 429: nobody sends until the server says so."""
+        now = self._clock()
+        self.refused += 1
+        self.budget.settle(taken.ceiling_usd, None)
+        self._return(now, taken, levels, charged=False)
+        if levels is not None:
+            self.requests.refuse()
+            self.tokens.refuse()
+            self.pause(wait_seconds or 0.1)
+        else:
+            pause = self.pace.refuse(now, taken.sent_at)
+            self.window.cut(now, taken.sent_at)
+            self.pause(max(wait_seconds or 0.0, pause))
+        self.release()
+
+    def fail(
+        self, taken: Pass, error: TransientError, cost_usd: Decimal | None, *, own: bool
+    ) -> None:
+        """Note a failure. `own` says that the request is to blame, not the server."""
+        now = self._clock()
+        if error.lost:
+            self.budget.lose(taken.ceiling_usd)
+        else:
+            self.budget.settle(taken.ceiling_usd, cost_usd)
+        self._return(now, taken, error.levels)
+        self.release()
+        if own:
+            return
+        unreachable = isinstance(error, UnreachableError)
+        if self.circuit.fail(now, str(error), unreachable=unreachable):
+            self.note(f"the server is away ({error}): waiting for it, trying now and then")
+            self.window.restart()
+
+    def blames(self, taken: Pass, error: TransientError, since: int | None) -> bool:
+        """Say whether a failure is the request's own fault: others were answered meanwhile, or
+        since it first failed (`since` is how many answers there were then), or there are no others.
+        """
+        answers = self.circuit.answers
+        if isinstance(error, UnreachableError):
+            return answers > taken.answers
+        alone = self.window.in_flight <= 1 and not self._door.locked()
+        return alone or answers > (taken.answers if since is None else since)
+
+    def cancel(self, taken: Pass) -> None:
+        """Note that nobody waits for the answer any more; it may be billed all the same."""
+        self.budget.lose(taken.ceiling_usd)
+        self._return(self._clock(), taken, None)
+        self.release()
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody through for a while: it holds for the whole run."""
+        self._closed_until = max(self._closed_until, self._clock() + seconds)
+
+    def _alive(self) -> None:
+        away_since = self.circuit.opened_at
+        if self.circuit.answer():
+            away = self._clock() - (away_since or 0.0)
+            self.note(f"the server is back after {away:.0f} s")
+
+    def _compare(self, counted: int, prompt_tokens: int) -> None:
+        """Learn how the server's count of a prompt differs from ours."""
+        if counted:
+            ratio = prompt_tokens / counted
+            self._ratio += (ratio - self._ratio) * 0.1
+            self._most_ratio = max(self._most_ratio, ratio)
+
+    def _return(
+        self, now: float, taken: Pass, levels: Levels | None, *, charged: bool = True
+    ) -> None:
+        seen = levels or Levels()
+        for bucket, mark, level in (
+            (self.requests, taken.request_mark, seen.requests),
+            (self.tokens, taken.token_mark, seen.tokens),
+        ):
+            if charged:
+                bucket.note(mark)
+            else:
+                bucket.give_back(now, mark)
+            if level is not None:
+                bucket.learn(now, mark, level)
+        self._news.set()
+
+    def state(self) -> str:
+        """Say what the run waits for, in a few words; nothing when it is in full swing."""
+        now = self._clock()
+        if self.circuit.opened_at is not None:
+            return f"server away for {now - self.circuit.opened_at:.0f} s"
+        until = max(self._closed_until - now, self.requests.wait(now, 1.0), self.pace.wait(now))
+        if until > 1:
+            clock = time.strftime("%H:%M:%S", time.localtime(time.time() + until))
+            return f"waiting for the limit until {clock}"
+        return ""

@@ -1,0 +1,77 @@
+"""How many requests may be in flight: more while that brings more answers, fewer when it hurts.
+
+Slow start as in TCP (one more for each answer doubles it in a round trip), until an answer is
+refused or answers take clearly longer than they did; then one more a round trip.
+
+Pure: every method is told the time.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if sys.platform != "win32":
+    import resource
+
+FIRST = 20  # once the first answer, which goes alone, has shown that there is nothing to obey
+CEILING = 2000
+SLOWER = 2.0  # times the usual latency, and it grows no more
+MUCH_SLOWER = 4.0  # times, and it shrinks
+DRIFT = 1.002  # an answer: how fast what is usual may rise, as longer rows come
+SPARE_FILES = 64
+
+
+class Window:
+    """The number of requests that may be in flight at once."""
+
+    def __init__(self, ceiling: int | None = None) -> None:
+        self.ceiling = min(ceiling or CEILING, _open_files())
+        self.size = 1.0
+        self.in_flight = 0
+        self._slow_start = True
+        self._cut_at = 0.0
+        self._usual: float | None = None
+        self._recent = 0.0
+
+    @property
+    def full(self) -> bool:
+        return self.in_flight >= int(self.size)
+
+    def admit(self, latency_seconds: float) -> None:
+        """Note an answer that came in this time; call it before the request leaves the window."""
+        if self._usual is None:
+            self._usual = self._recent = latency_seconds
+            self.size = float(FIRST)
+        self._recent += (latency_seconds - self._recent) * 0.05
+        self._usual = min(self._usual * DRIFT, self._recent)
+        slowness = self._recent / max(self._usual, 1e-3)
+        if slowness > MUCH_SLOWER:
+            self.size = max(self.size - 1 / 4, min(self.size, float(FIRST)))
+        elif slowness < SLOWER and self.in_flight >= int(self.size):
+            self.size += 1.0 if self._slow_start else 1 / self.size
+        self.size = min(self.size, float(self.ceiling))
+
+    def cut(self, now: float, sent_at: float) -> None:
+        """Halve it, once for all that was sent before the last cut."""
+        if sent_at > self._cut_at:
+            self._cut_at = now
+            self._slow_start = False
+            self.size = max(self.size / 2, 1.0)
+
+    def restart(self) -> None:
+        """Start over: the server was away."""
+        self.size = min(float(FIRST), float(self.ceiling))
+        self._slow_start = True
+
+
+def _open_files() -> int:
+    """Say how many connections this process may open, having asked for as many as it can get."""
+    if sys.platform == "win32":
+        return CEILING
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CEILING + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return CEILING if soft == resource.RLIM_INFINITY else max(soft - SPARE_FILES, 1)

@@ -326,6 +326,7 @@ def _canonical(value: object) -> bytes:
         return repr(value).encode("utf-8", "surrogatepass")
 
 
+@cache
 def _alias(name: str) -> str:
     """Make a column's name usable as a variable: `Customer Name` is `Customer_Name`."""
     return re.sub(r"\W+", "_", name).strip("_")

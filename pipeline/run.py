@@ -31,7 +31,6 @@ class Plan:
     unreadable: int = 0
     requests: int = 0
     prompt_tokens: int = 0
-    completion_tokens: int | None = 0
     low_usd: Decimal | None = Decimal(0)
     high_usd: Decimal | None = Decimal(0)
     complete: bool = True
@@ -44,8 +43,6 @@ class Plan:
         self.unreadable = round(self.unreadable * factor)
         self.requests = round(self.requests * factor)
         self.prompt_tokens = round(self.prompt_tokens * factor)
-        if self.completion_tokens is not None:
-            self.completion_tokens = round(self.completion_tokens * factor)
         if self.low_usd is not None:
             self.low_usd *= Decimal(factor)
         if self.high_usd is not None:
@@ -111,42 +108,37 @@ class Run:
             plan.first = plan.first or request
             answer = self.store.get(request)
             if answer is None or answer.status != "ok":
-                return self._plan_turns(plan, document, said, seen)
+                if request.key not in seen:
+                    seen.add(request.key)
+                    self._plan_turns(plan, request, said)
+                return
             said.append(answer.content or "")
         if len(said) == len(self.prompt.turns):
             plan.done += 1
         else:
             plan.unreadable += 1
 
-    def _plan_turns(
-        self, plan: Plan, document: Document, said: list[str], seen: set[bytes]
-    ) -> None:
+    def _plan_turns(self, plan: Plan, request: Request, said: list[str]) -> None:
         """Add the turns that are left; an answer that isn't there yet is as long as it may be."""
-        backend = self.engine.backend
-        for turn in range(len(said), len(self.prompt.turns)):
-            unknown = turn - len(said)
-            request = self.prompt.render(document, [*said, *[""] * unknown])
-            if not unknown:
-                if request.key in seen:
-                    return
-                seen.add(request.key)
-            bound = request.max_tokens
-            tokens = backend.count_tokens(request)
-            plan.requests += 1
-            plan.prompt_tokens += tokens
-            if bound is None or plan.completion_tokens is None:
-                plan.completion_tokens = None
-            else:
-                plan.completion_tokens += bound
-            if backend.price is None or plan.low_usd is None:
-                plan.low_usd = plan.high_usd = None
-                continue
-            plan.low_usd += backend.price.ceiling_usd(tokens, 1)
-            if bound is None or plan.high_usd is None:
-                plan.high_usd = None
-            else:
-                most = backend.most_tokens(request) + unknown * bound
-                plan.high_usd += backend.price.ceiling_usd(most, bound)
+        self._plan_request(plan, request, unknown=0)
+        for unknown in range(1, len(self.prompt.turns) - len(said)):
+            later = self.prompt.render(request.document, [*said, *[""] * unknown])
+            self._plan_request(plan, later, unknown)
+
+    def _plan_request(self, plan: Plan, request: Request, unknown: int) -> None:
+        backend, bound = self.engine.backend, request.max_tokens
+        tokens = backend.count_tokens(request)
+        plan.requests += 1
+        plan.prompt_tokens += tokens
+        if backend.price is None or plan.low_usd is None:
+            plan.low_usd = plan.high_usd = None
+            return
+        plan.low_usd += backend.price.ceiling_usd(tokens, 1)
+        if bound is None or plan.high_usd is None:
+            plan.high_usd = None
+        else:
+            most = backend.most_tokens(request, tokens) + unknown * bound
+            plan.high_usd += backend.price.ceiling_usd(most, bound)
 
     async def ask(self, progress: Progress) -> None:
         """Ask for all that is missing, a turn of the conversation at a time."""

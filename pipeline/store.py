@@ -86,6 +86,11 @@ class Store:
         self._writing: sqlite3.Connection | None = None
         self._run_id = 0
 
+    @property
+    def paths(self) -> list[Path]:
+        """Name all files that belong to the journal."""
+        return [self.path, *(Path(f"{self.path}{end}") for end in ("-wal", "-shm", ".lock"))]
+
     def open(self, command: str) -> None:
         """Open the journal, made anew if there is none, and note that a run begins.
 

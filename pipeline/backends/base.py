@@ -99,9 +99,10 @@ class Backend(ABC):
         """Estimate the prompt tokens of a request, offline."""
         return self.counter.count_messages(request.messages)
 
-    def most_tokens(self, request: Request) -> int:
+    def most_tokens(self, request: Request, counted: int | None = None) -> int:
         """Estimate them at the most: a server may write the schema into the prompt."""
-        return self.count_tokens(request) + self._schema_tokens(request.response_format)
+        tokens = self.count_tokens(request) if counted is None else counted
+        return tokens + self._schema_tokens(request.response_format)
 
     def _schema_tokens(self, response_format: Mapping[str, object] | None) -> int:
         if response_format is not self._schema[0]:  # one object for all requests of a prompt

@@ -58,7 +58,7 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
 
 def open_input(input: str, options: Options, store: Store) -> Source:
     """Open the input, without the run's own files in it."""
-    own = [store.output, store.path]
+    own = [store.output, *store.paths]
     source = open_source(
         input, text_column=options.text_column, glob=options.glob, exclude_paths=own
     )

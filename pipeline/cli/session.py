@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import traceback
 
 import orjson
 import typer
@@ -95,7 +96,7 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
     if fatal:
         typer.echo(f"error: {fatal}", err=True)
         if options.debug:
-            raise fatal
+            traceback.print_exception(fatal)
     return code
 
 

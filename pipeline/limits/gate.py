@@ -185,7 +185,7 @@ class Gate:
     ) -> None:
         """Note an answer. It stays in the window until it is journaled: see `release`."""
         now = self._clock()
-        self.window.admit(now - taken.sent_at)
+        self.window.admit(now, now - taken.sent_at)
         self.pace.admit(taken.sent_at)
         self._alive()
         if usage is None:

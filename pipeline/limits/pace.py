@@ -14,6 +14,8 @@ CREEP = 0.004  # of the rate a second
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 SURE_COUNT = 10  # admitted requests, for a measurement to count
+SLOWEST = 0.01  # requests a second
+SLACK_SECONDS = 0.02  # that a late wake-up may be made up for
 
 
 class Pace:
@@ -22,10 +24,12 @@ class Pace:
     def __init__(self) -> None:
         self.rate: float | None = None
         self._next = 0.0
-        self._empty_at: float | None = None  # when the first request of the last storm was sent
-        self._reacted_at = 0.0
-        self._first_at: float | None = None
-        self._admitted = 0
+        self._began_at = 0.0  # the stretch that is measured: from the first request or a refusal
+        self._empty_at: float | None = None  # to when the first request of the last storm was sent
+        self._reacted_at = -1.0
+        self._admitted = 0  # of the requests sent in this stretch
+        self._admitted_since = 0  # and of those sent after it
+        self._measured = True
         self._pause = FIRST_PAUSE_SECONDS
 
     def wait(self, now: float) -> float:
@@ -34,28 +38,41 @@ class Pace:
 
     def take(self, now: float) -> None:
         """Send a request."""
-        if self._first_at is None:
-            self._first_at = now
+        if not self._began_at:
+            self._began_at = now
+        if self._empty_at is None:
+            return
+        if not self._measured:
+            self._measure(self._empty_at - self._began_at)
         if self.rate:
-            since = now - (self._empty_at or now)
-            self._next = max(self._next, now - 0.02) + 1 / (self.rate * (1 + CREEP * since))
+            creep = 1 + CREEP * (now - self._empty_at)
+            self._next = max(self._next, now - SLACK_SECONDS) + 1 / (self.rate * creep)
 
     def admit(self, sent_at: float) -> None:
         """Note that a request was let in."""
-        if self._empty_at is None or sent_at > self._empty_at:
+        if self._empty_at is None or sent_at <= self._empty_at:
             self._admitted += 1
+        else:
+            self._admitted_since += 1
             self._pause = FIRST_PAUSE_SECONDS
 
     def refuse(self, now: float, sent_at: float) -> float:
         """Note a refusal; give how many seconds nobody should send."""
         if sent_at <= self._reacted_at:
             return 0.0  # it was on its way when the storm began
-        began = self._first_at if self._empty_at is None else self._empty_at
-        elapsed = sent_at - (sent_at if began is None else began)
-        if self._admitted >= SURE_COUNT and elapsed > 0:
-            self.rate = max(self._admitted / elapsed * BELOW, 0.01)
-        elif self.rate:
-            self.rate /= 2
-        self._empty_at, self._reacted_at, self._admitted = sent_at, now, 0
+        if self._empty_at is not None:
+            self._began_at, self._admitted = self._empty_at, self._admitted_since
+        self._admitted_since = 0
+        self._empty_at, self._reacted_at, self._measured = sent_at, now, False
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         return pause
+
+    def _measure(self, elapsed_seconds: float) -> None:
+        """Take the rate of the last stretch. A refusal comes at once, an answer takes its time: so
+        this is done when the pause is over and the answers to all of the stretch have come.
+        """
+        self._measured = True
+        if self._admitted >= SURE_COUNT and elapsed_seconds > 0:
+            self.rate = max(self._admitted / elapsed_seconds * BELOW, SLOWEST)
+        elif self.rate:
+            self.rate = max(self.rate / 2, SLOWEST)

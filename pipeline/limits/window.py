@@ -15,9 +15,9 @@ if sys.platform != "win32":
 
 FIRST = 20  # once the first answer, which goes alone, has shown that there is nothing to obey
 CEILING = 2000
-SLOWER = 2.0  # times the usual latency, and it grows no more
-MUCH_SLOWER = 4.0  # times, and it shrinks
-DRIFT = 1.002  # an answer: how fast what is usual may rise, as longer rows come
+SLOWER = 1.5  # times the usual latency, and it grows no more
+MUCH_SLOWER = 2.5  # times, and it shrinks
+DRIFT = 0.02  # a second: how fast what is usual may rise, as longer rows come
 SPARE_FILES = 64
 
 
@@ -32,22 +32,26 @@ class Window:
         self._cut_at = 0.0
         self._usual: float | None = None
         self._recent = 0.0
+        self._then = 0.0
 
     @property
     def full(self) -> bool:
         return self.in_flight >= int(self.size)
 
-    def admit(self, latency_seconds: float) -> None:
+    def admit(self, now: float, latency_seconds: float) -> None:
         """Note an answer that came in this time; call it before the request leaves the window."""
         if self._usual is None:
             self._usual = self._recent = latency_seconds
+            self._then = now
             self.size = float(FIRST)
-        self._recent += (latency_seconds - self._recent) * 0.05
-        self._usual = min(self._usual * DRIFT, self._recent)
+        self._recent += (latency_seconds - self._recent) * 0.2
+        drift = 1 + DRIFT * max(now - self._then, 0.0)
+        self._then = now
+        self._usual = min(self._usual * drift, self._recent)
         slowness = self._recent / max(self._usual, 1e-3)
         if slowness > MUCH_SLOWER:
             self.size = max(self.size - 1 / 4, min(self.size, float(FIRST)))
-        elif slowness < SLOWER and self.in_flight >= int(self.size):
+        elif slowness < SLOWER and self.in_flight >= self.size / 2:  # it is what limits
             self.size += 1.0 if self._slow_start else 1 / self.size
         self.size = min(self.size, float(self.ceiling))
 

@@ -49,7 +49,11 @@ class Counter:
 
     def count(self, text: str) -> int:
         """Count the tokens of a text; nothing in it is read as a special token."""
-        return len(_tokenizer(self.encoding).encode_ordinary(text))
+        tokenizer = _tokenizer(self.encoding)
+        try:
+            return len(tokenizer.encode_ordinary(text))
+        except UnicodeEncodeError:  # half a surrogate pair
+            return len(tokenizer.encode_ordinary(text.encode("utf-8", "replace").decode()))
 
     def count_messages(self, messages: Iterable[Message]) -> int:
         """Estimate the prompt tokens of a chat: the server adds a few that it doesn't publish."""

@@ -38,8 +38,9 @@ class BackendError(PipelineError):
 class TransientError(BackendError):
     """What may get better: the request is sent again.
 
-    `lost` says that the server may have done the work all the same, and bill it: the answer was
-    lost on its way. `usage` is what it says that it billed, where an answer came that is of no use.
+    `retry_after_seconds` is how long the server asked to wait, if it did. `lost` says that it may
+    have done the work all the same, and bill it: the answer was lost on its way. `usage` is what it
+    says that it billed, where an answer came that is of no use.
     """
 
     def __init__(
@@ -47,26 +48,18 @@ class TransientError(BackendError):
         message: str,
         *,
         levels: Levels | None = None,
+        retry_after_seconds: float | None = None,
         lost: bool = False,
         usage: Usage | None = None,
     ) -> None:
         super().__init__(message, levels=levels)
+        self.retry_after_seconds = retry_after_seconds
         self.lost = lost
         self.usage = usage
 
 
 class LimitError(TransientError):
-    """A rate limit. `retry_after_seconds` is how long the server asked to wait, if it did."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        levels: Levels | None = None,
-        retry_after_seconds: float | None = None,
-    ) -> None:
-        super().__init__(message, levels=levels)
-        self.retry_after_seconds = retry_after_seconds
+    """A rate limit."""
 
 
 class UnreachableError(TransientError):

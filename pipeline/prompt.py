@@ -226,6 +226,7 @@ class Prompt:
         """Raise UsageError naming each variable that neither the input nor a default gives."""
         columns = list(columns)
         known = {"text", "row", *map(_alias, columns), *columns, *self.settings, *self._defaults}
+        known |= _environment().globals.keys()
         missing = sorted(self.variables - known)
         if missing:
             names = ", ".join(f"{{{{ {name} }}}}" for name in missing)
@@ -249,7 +250,12 @@ class Prompt:
 
     def _compile(self, text: str) -> jinja2.Template | str:
         template = _environment().from_string(text)
-        return template.render(self.settings) if _used(text) <= self.settings.keys() else template
+        if not _used(text) <= self.settings.keys():
+            return template
+        try:
+            return template.render(self.settings)
+        except Exception:  # an expression can raise anything; each document will say what it was
+            return template
 
     @cached_property
     def _parameters(self) -> dict[str, object]:
@@ -270,15 +276,22 @@ class Prompt:
         variables = self._variables_of(document)
         messages: list[Message] = []
         for place, (role, template) in enumerate(self._compiled[: self.turns[turn] + 1]):
-            try:
-                content = template if isinstance(template, str) else template.render(variables)
-            except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
-                raise DocumentError(f"{role} message of prompt {self.name}: {error}") from error
+            content = (
+                template if isinstance(template, str) else self._fill_in(role, template, variables)
+            )
             messages.append(Message(role, content))
             if place in self.turns[:turn]:
                 messages.append(Message("assistant", answers[self.turns.index(place)]))
         last = turn == len(self.turns) - 1
         return self._request(document, turn, tuple(messages), last)
+
+    def _fill_in(
+        self, role: Role, template: jinja2.Template, variables: Mapping[str, object]
+    ) -> str:
+        try:
+            return template.render(variables)
+        except Exception as error:  # an expression in a template can raise anything
+            raise DocumentError(f"{role} message of prompt {self.name}: {error}") from error
 
     def _variables_of(self, document: Document) -> dict[str, object]:
         fields = document.fields
@@ -312,8 +325,10 @@ class Prompt:
 
     def limit(self, name: str, values: Sequence[str]) -> Prompt:
         """Allow one output only these values, and give them to the messages as `labels`."""
-        outputs = dict(self.outputs or {})
+        outputs = dict(self.outputs or {"properties": {}})
         properties = dict(outputs["properties"])
+        if name not in properties:
+            raise UsageError(f"prompt {self.name} has no output {name!r} to choose from labels")
         properties[name] = {**properties[name], "enum": list(values)}
         settings = {**self.settings, "labels": list(values)}
         return replace(self, outputs={**outputs, "properties": properties}, settings=settings)
@@ -337,7 +352,10 @@ def _identifier(name: str) -> str:
 
 
 def _used(text: str) -> set[str]:
-    return jinja2.meta.find_undeclared_variables(_environment().parse(text))
+    """Give the names that a message uses, Jinja2's own (`range`, ...) among them."""
+    bare = _environment().overlay()
+    bare.globals = {}
+    return jinja2.meta.find_undeclared_variables(bare.parse(text))
 
 
 @cache
@@ -402,6 +420,8 @@ def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
         where = f", line {mark.line + 2}" if mark else ""
         problem = getattr(error, "problem", None) or "it can't be read"
         raise UsageError(f"{origin}{where}: the front matter is not YAML: {problem}") from error
+    except ValueError as error:  # a date that there isn't
+        raise UsageError(f"{origin}: the front matter is not YAML: {error}") from error
     if not isinstance(data, dict):
         raise UsageError(f"{origin}: the front matter is not YAML with `key: value` lines")
     try:
@@ -410,7 +430,9 @@ def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         known = first["type"] == "extra_forbidden"
-        problem = "is not a key of a prompt file" if known else first["msg"]
+        problem = (
+            "is not a key of a prompt file" if known else first["msg"].removeprefix("Value error, ")
+        )
         raise UsageError(f"{origin}: `{key}` {problem}") from error
 
 

@@ -95,7 +95,7 @@ def parse(content: str) -> dict[str, object]:
     """Read an answer; RejectedError unless it is a JSON object."""
     try:
         value = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         start = content[:60].replace("\n", " ")
         raise RejectedError(f"the answer is not JSON ({error}): {start!r}") from error
     if not isinstance(value, dict):

@@ -117,11 +117,18 @@ class Store:
         """Open the journal to look at; without one there is nothing to see."""
         with self._failing():
             if self.path.exists():
-                address = f"{self.path.absolute().as_uri()}?mode=ro"
+                address = f"{self.path.absolute().as_uri()}?mode=ro{self._frozen}"
                 self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
-                return
+                if _version_of(self._reading, self.path):
+                    return
+                self._reading.close()
             self._reading = sqlite3.connect(":memory:", check_same_thread=False)
-            self._reading.executescript("".join(_MIGRATIONS))
+            _migrate(self._reading, self.path)
+
+    @property
+    def _frozen(self) -> str:
+        """Tell SQLite that nobody writes, unless somebody does."""
+        return "" if Path(f"{self.path}-wal").exists() else "&immutable=1"
 
     def _create(self) -> None:
         try:
@@ -228,13 +235,18 @@ class Store:
             raise JournalError(_explain(self.path, error)) from error
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _version_of(connection: sqlite3.Connection, path: Path) -> int:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > SCHEMA_VERSION:
         raise JournalError(
             f"{path} was written by a newer version of this program: update it, "
             "or choose another output"
         )
+    return int(found)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    found = _version_of(connection, path)
     for step, script in enumerate(_MIGRATIONS[found:], start=found + 1):
         connection.executescript(f"BEGIN; {script} PRAGMA user_version = {step}; COMMIT;")
 
@@ -251,23 +263,28 @@ def set_aside(path: Path) -> Path | None:
     """Rename a journal, so that the next run starts without its answers; they stay readable."""
     if not path.exists():
         return None
-    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    aside = path.with_name(f"{path.name}-{stamp}")
-    lock = filelock.FileLock(f"{path}.lock", blocking=False)
     try:
-        with lock:
-            _checkpoint(path)
+        with filelock.FileLock(f"{path}.lock", blocking=False) as lock:
+            with contextlib.suppress(sqlite3.Error):  # what is no journal can be set aside, too
+                _checkpoint(path)
+            aside = _free_name(path)
             path.rename(aside)
+            Path(lock.lock_file).unlink(missing_ok=True)
     except filelock.Timeout as error:
         raise UsageError("another run is writing to this output: wait for it") from error
     return aside
 
 
+def _free_name(path: Path) -> Path:
+    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    names = (f"{path.name}-{stamp}{end}" for end in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(free for name in names if not (free := path.with_name(name)).exists())
+
+
 def _checkpoint(path: Path) -> None:
     """Fold the write-ahead log into the file, so that it can be moved alone."""
-    connection = sqlite3.connect(path)
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _result(request: Request, entries: Sequence[tuple[object, ...]]) -> Result:

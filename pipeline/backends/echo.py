@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from pipeline.backends.base import Backend
 from pipeline.costs import FREE, Counter
 from pipeline.limits.gate import Gate
+from pipeline.schema import Schema
 from pipeline.types import Request, Response, Usage
 
 
@@ -36,7 +36,9 @@ class Echo(Backend):
         said = request.messages[-1].content
         schema = (request.response_format or {}).get("json_schema")
         if isinstance(schema, dict):
-            said = json.dumps(_instance(schema["schema"], said), ensure_ascii=False)
+            said = json.dumps(
+                _instance(schema["schema"], schema["schema"], said), ensure_ascii=False
+            )
         return Response(
             content=said,
             finish_reason="stop",
@@ -48,16 +50,37 @@ class Echo(Backend):
         )
 
 
-def _instance(schema: Mapping[str, Any], said: str) -> object:
-    """Make an instance of a schema: of an enum, the value that the text names, else the first."""
+def _instance(schema: Schema, root: Schema, said: str) -> object:
+    """Make the least that fits a schema; of an enum, the value that the text names, if any."""
+    if "$ref" in schema:
+        return _instance(_resolve(root, schema["$ref"]), root, said)
+    for several in ("anyOf", "oneOf", "allOf"):
+        if several in schema:
+            return _instance(schema[several][0], root, said)
+    if "const" in schema:
+        return schema["const"]
     if "enum" in schema:
         values: list[object] = schema["enum"]
         return next((value for value in values if str(value) in said), values[0])
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = kind[0]
+    kind = schema.get("type", "string")
+    return _of_kind(kind[0] if isinstance(kind, list) else kind, schema, root, said)
+
+
+def _of_kind(kind: str, schema: Schema, root: Schema, said: str) -> object:
     if kind == "object":
         parts = schema.get("properties", {})
-        return {name: _instance(part, said) for name, part in parts.items()}
-    plain: dict[object, object] = {"array": [], "integer": 0, "number": 0, "boolean": False}
-    return plain.get(kind, said if kind == "string" else None)
+        return {name: _instance(part, root, said) for name, part in parts.items()}
+    if kind == "array":
+        return [_instance(schema.get("items", {}), root, said)] * schema.get("minItems", 0)
+    if kind == "string":
+        return said[: schema.get("maxLength")]
+    least = schema.get("minimum", 0)
+    plain: dict[str, object] = {"integer": least, "number": least, "boolean": False, "null": None}
+    return plain[kind]
+
+
+def _resolve(root: Schema, reference: str) -> Schema:
+    found = root
+    for step in reference.removeprefix("#").strip("/").split("/"):
+        found = found[step] if step else found
+    return found

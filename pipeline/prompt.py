@@ -234,6 +234,16 @@ class Prompt:
                 f"prompt {self.name} uses {names}, which the input doesn't have; "
                 f"its columns are: {', '.join(columns)}"
             )
+        for role, text in self.templates:
+            if _used(text) <= self.settings.keys():
+                self._try(role, text)
+
+    def _try(self, role: Role, text: str) -> None:
+        """Fill in a message that is the same for all documents: if it fails, it fails for all."""
+        try:
+            self._fill_in(role, _environment().from_string(text), self.settings)
+        except DocumentError as error:
+            raise UsageError(str(error)) from error
 
     @cached_property
     def _defaults(self) -> dict[str, object]:

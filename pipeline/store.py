@@ -8,6 +8,7 @@ documents, so the file is its owner's alone.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import sqlite3
 import time
@@ -88,8 +89,9 @@ class Store:
 
     @property
     def paths(self) -> list[Path]:
-        """Name all files that belong to the journal."""
-        return [self.path, *(Path(f"{self.path}{end}") for end in ("-wal", "-shm", ".lock"))]
+        """Name all files that belong to the journal, and to those set aside."""
+        beside = self.path.parent.glob(f"{glob.escape(self.path.name)}*")
+        return [self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm"), *beside]
 
     def open(self, command: str) -> None:
         """Open the journal, made anew if there is none, and note that a run begins.
@@ -254,7 +256,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 def _begin(connection: sqlite3.Connection, command: str) -> int:
     cursor = connection.execute(
         "INSERT INTO runs (started_at, pid, version, command) VALUES (?, ?, ?, ?)",
-        (_now(), os.getpid(), version("document-pipeline"), command),
+        (_now(), os.getpid(), version("document-pipeline"), _text(command)),
     )
     return cursor.lastrowid or 0
 

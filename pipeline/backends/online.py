@@ -173,7 +173,7 @@ class Online(Backend):
         body = error.body
         said = body.get("message") if isinstance(body, dict) else None
         text = str(said or error.response.reason_phrase or "no reason given")
-        text = re.sub(r"\bsk-[\w*.-]*\w", "sk-...", text.replace(self._api_key, "..."))
+        text = re.sub(r"\bsk-[\w*.-]*\w", "sk-...", text).replace(self._api_key, "...")
         return " ".join(text.split())[:300]
 
 

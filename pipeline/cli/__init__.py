@@ -70,15 +70,23 @@ def _run() -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else bool(done.code)
     except PipelineError as error:
-        typer.echo(f"error: {error}", err=True)
-        if "--debug" in sys.argv:
-            traceback.print_exc()
+        complain(str(error))
         return error.exit_code
     except BrokenPipeError:
         return 1  # who read our output has enough
     except Exception as error:  # a fault of ours: the user gets a line, too
-        typer.echo(f"error: unexpected {type(error).__name__}: {error} (see --debug)", err=True)
-        if "--debug" in sys.argv:
-            traceback.print_exc()
+        complain(f"unexpected {type(error).__name__}: {error} (see --debug)")
         return 1
     return 0
+
+
+def complain(message: str) -> None:
+    """Print an error: a line, or an object where the log is made of them."""
+    if "--json-log" in sys.argv:
+        from pipeline.progress import event
+
+        event("error", text=message)
+    else:
+        typer.echo(f"error: {message}", err=True)
+    if "--debug" in sys.argv:
+        traceback.print_exc()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import shlex
 import sys
@@ -18,6 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.prompt import Prompt
 from pipeline.run import Run
 from pipeline.sources.base import Source
+from pipeline.sources.decoding import decode
 from pipeline.sources.opening import open_source
 from pipeline.sources.selection import select
 from pipeline.sources.spool import Spool
@@ -59,6 +61,8 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
 def open_input(input: str, options: Options, store: Store) -> Source:
     """Open the input, without the run's own files in it."""
     own = [store.output, *store.paths]
+    if any(Path(input).absolute() == path.absolute() for path in own):
+        raise UsageError(f"the output {store.output} is the input: choose another name for it")
     source = open_source(
         input, text_column=options.text_column, glob=options.glob, exclude_paths=own
     )
@@ -91,19 +95,33 @@ def _backend(model: str, options: Options) -> Backend:
     )
     return open_backend(
         model,
-        base_url=options.base_url or os.environ.get("OPENAI_BASE_URL") or None,
-        api_key=os.environ.get("OPENAI_API_KEY") or None,
+        base_url=_address(options.base_url or os.environ.get("OPENAI_BASE_URL")),
+        api_key=os.environ.get("OPENAI_API_KEY", "").strip() or None,
         limits=limits,
         price=options.fixed_price(),
     )
 
 
+def _address(base_url: str | None) -> str | None:
+    if not base_url:
+        return None
+    if not base_url.startswith(("http://", "https://")):
+        raise UsageError(f"--base-url {base_url}: begin it with http:// or https://")
+    return base_url
+
+
 def load_env() -> None:
     """Read `.env` of the working folder; what the environment has already stays."""
-    if Path(".env").is_file():
-        from dotenv import load_dotenv
+    file = Path(".env")
+    if not file.is_file():
+        return
+    from dotenv import load_dotenv
 
-        load_dotenv(Path(".env"))
+    try:
+        text = decode(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"can't read {file.absolute()}: {error.strerror}") from error
+    load_dotenv(stream=io.StringIO(text))
 
 
 def _check(prompt: Prompt, source: Source) -> None:

@@ -6,11 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-import traceback
 
 import orjson
 import typer
 
+from pipeline.cli import complain
 from pipeline.cli.build import Built, build, command_line
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
@@ -94,9 +94,7 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
     if not options.quiet:
         describe_outcome(outcome, built, progress, code)
     if fatal:
-        typer.echo(f"error: {fatal}", err=True)
-        if options.debug:
-            traceback.print_exception(fatal)
+        complain(str(fatal))
     return code
 
 

@@ -23,6 +23,7 @@ from pipeline.limits.pace import Pace
 from pipeline.limits.window import Window
 from pipeline.types import Levels, Usage
 
+BYTES_PER_TOKEN = 4  # in English; other languages have more tokens already
 FOREVER = 3600.0  # until something changes
 ROOM = 0.2  # of a bucket must be left for a request that needn't be sent
 
@@ -70,7 +71,8 @@ class Gate:
         self._door = asyncio.Lock()
         self._news = asyncio.Event()
         self._closed_until = 0.0
-        self._ratio = self._most_ratio = 1.0
+        self._ratio = 1.0
+        self._most_ratio = 0.0
 
     @property
     def counts_tokens(self) -> bool:
@@ -90,7 +92,7 @@ class Gate:
             tokens = self._charged(prompt_tokens, max_tokens)
             await self._ceilings.acquire(tokens)
             while True:
-                ceiling = self.budget.ceiling_usd(self._most(prompt_tokens), max_tokens)
+                ceiling = self._ceiling(prompt_tokens, max_tokens)
                 wait = self._wait(self._clock(), tokens, ceiling)
                 if wait <= 0:
                     return self._take(prompt_tokens, tokens, ceiling)
@@ -100,7 +102,7 @@ class Gate:
         """Take a request through that needn't be sent, if there is room to spare."""
         now = self._clock()
         tokens = self._charged(prompt_tokens, max_tokens)
-        ceiling = self.budget.ceiling_usd(self._most(prompt_tokens), max_tokens)
+        ceiling = self._ceiling(prompt_tokens, max_tokens)
         if self._door.locked() and not self.window.full:
             return None  # somebody is waiting for a limit
         for bucket, amount in ((self.requests, 1.0), (self.tokens, float(tokens))):
@@ -114,9 +116,18 @@ class Gate:
         """Estimate what the server charges: our count, corrected by its own, and the allowance."""
         return round(prompt_tokens * self._ratio) + (max_tokens or 0)
 
+    def _ceiling(self, prompt_tokens: int, max_tokens: int | None) -> Decimal:
+        """Give the most that a request can cost; of the first, what it probably costs will do."""
+        ceiling = self.budget.ceiling_usd(self._most(prompt_tokens), max_tokens)
+        if not self.budget.taken_usd and not self.budget.fits(ceiling):
+            return self.budget.ceiling_usd(prompt_tokens, max_tokens)
+        return ceiling
+
     def _most(self, prompt_tokens: int) -> int:
-        """Correct our count by the most that the server has counted more than we."""
-        return math.ceil(prompt_tokens * self._most_ratio)
+        """Correct our count by the most that the server has counted more than we. Before its first
+        count that may be anything up to a token a byte.
+        """
+        return math.ceil(prompt_tokens * (self._most_ratio or BYTES_PER_TOKEN))
 
     def _wait(self, now: float, tokens: int, ceiling_usd: Decimal) -> float:
         if self.circuit.expired(now):
@@ -192,7 +203,8 @@ class Gate:
             self.budget.lose(taken.ceiling_usd)
         else:
             self.budget.settle(taken.ceiling_usd, cost_usd)
-            self._ceilings.refund(taken.tokens - usage.total_tokens)
+            if self.tokens.known:  # else it may charge for the allowance, used or not
+                self._ceilings.refund(taken.tokens - usage.total_tokens)
             self._compare(taken.counted_tokens, usage.prompt_tokens)
         self._return(now, taken, levels)
 
@@ -275,7 +287,7 @@ class Gate:
         if counted:
             ratio = prompt_tokens / counted
             self._ratio += (ratio - self._ratio) * 0.1
-            self._most_ratio = max(self._most_ratio, ratio)
+            self._most_ratio = max(self._most_ratio, ratio, 1.0)
 
     def _return(
         self, now: float, taken: Pass, levels: Levels | None, *, charged: bool = True

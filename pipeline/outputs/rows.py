@@ -58,7 +58,8 @@ class Rows:
     def _added(self, document: Document, billed: Bits) -> dict[str, object]:
         results, problem = self._turns(document)
         status, error = self._state(document, results, problem)
-        cells = dict(self._prompt.answers([result.content for result in results if _ok(result)]))
+        cells: dict[str, object] = {column.name: None for column in self._prompt.columns}
+        cells |= self._prompt.answers([result.content for result in results if _ok(result)])
         cells |= _account(status, error, results, [billed.take(item.entry) for item in results])
         return {f"{self._prefix}{name}": value for name, value in cells.items()}
 

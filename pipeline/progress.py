@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -59,10 +60,14 @@ class Spent:
 
 
 class Progress(ABC):
-    """Shows results as they come in; `note` says something that the user should know."""
+    """Shows results as they come in; `note` says something that the user should know.
+
+    `state` tells in a few words what the run is doing or waiting for.
+    """
 
     def __init__(self) -> None:
         self.spent = Spent()
+        self.state: Callable[[], str] = str
 
     def start(self, requests: int) -> None:
         """Begin to count, towards this many."""
@@ -74,7 +79,8 @@ class Progress(ABC):
         self.show()
 
     @abstractmethod
-    def show(self) -> None: ...
+    def show(self) -> None:
+        """Show how far it is, if it's time; called for each result and each second."""
 
     @abstractmethod
     def note(self, text: str) -> None: ...
@@ -122,6 +128,7 @@ class Lines(Progress):
             f"{spent.tokens:,} tokens",
             spent.cost(),
             f"{duration(left)} left",
+            self.state(),
         ]
         self.note(", ".join(part for part in parts if part))
 
@@ -143,6 +150,7 @@ class JsonLines(Lines):
             completion_tokens=spent.completion_tokens,
             cost_usd=None if spent.unpriced else float(spent.cost_usd),
             seconds=round(spent.seconds, 1),
+            state=self.state(),
         )
 
     def note(self, text: str) -> None:
@@ -173,11 +181,10 @@ class Bar(Progress):
         if self._bar is None:
             return
         spent = self.spent
-        parts = [f"{spent.tokens:,} tokens", spent.cost()]
-        if spent.failed:
-            parts.insert(0, f"{spent.failed:,} failed")
+        failed = f"{spent.failed:,} failed" if spent.failed else ""
+        parts = [failed, f"{spent.tokens:,} tokens", spent.cost(), self.state()]
         self._bar.set_postfix_str(", ".join(part for part in parts if part), refresh=False)
-        self._bar.update()
+        self._bar.update(spent.answered - self._bar.n)
 
     def note(self, text: str) -> None:
         if self._bar is None:

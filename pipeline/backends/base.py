@@ -146,6 +146,14 @@ class Backend(ABC):
         """How many requests are on their way now."""
         return len(self._sending)
 
+    def state(self) -> str:
+        """Say in a few words what the run waits for, or how many requests are in flight."""
+        waiting = self.gate.state()
+        parts = [waiting or f"{self.in_flight:,} in flight"]
+        if self.hedges:
+            parts.append(f"hedged {self.hedges:,}")
+        return ", ".join(parts)
+
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -120,13 +121,21 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
         progress.note("stopping: waiting a moment for what is in flight; again to stop at once")
         built.backend.stop()
 
+    def tick() -> None:
+        progress.show()
+        loop.call_later(1, tick)
+
+    built.backend.gate.note = progress.note
+    progress.state = built.backend.state
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, interrupt)
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
+            loop.add_signal_handler(name, interrupt)
     if not plan.requests and plan.complete:
         return False, None
     try:
         await built.backend.open()
         progress.start(plan.requests)
+        loop.call_later(1, tick)
         await built.run.ask(progress)
     except FatalError as error:
         return interrupted, error

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from xllamacpp import CommonParams, Server
 
-from pipeline.backends.local import NAME, threads
+from pipeline.backends.local import threads
 
 
 def main(file: str, context_tokens: int) -> None:
@@ -24,7 +25,9 @@ def main(file: str, context_tokens: int) -> None:
     params.cpuparams.n_threads = threads()
     params.cpuparams_batch.n_threads = threads()
     params.verbosity = -1
-    params.model_alias = {NAME}
+    params.model_alias = {Path(file).stem}  # what `model` of the replies says
+    params.sampling.penalty_repeat = 1.15  # so small a model says one thing over and over
+    params.sampling.penalty_last_n = 256
     server = Server(params)
     print(server.listening_address, flush=True)
     sys.stdin.read()

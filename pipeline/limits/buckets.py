@@ -11,6 +11,7 @@ Pure: every method is told the time, in seconds of any clock that only goes forw
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pipeline.types import Level
@@ -18,7 +19,10 @@ from pipeline.types import Level
 MARGIN_SECONDS = 0.05  # of the rate is kept back at first, against rounding and reordering
 MOST_MARGIN_SECONDS = 1.0
 AGE_SECONDS = 60.0  # what was seen of the rate is measured anew this often
-SURE_RISE = 20.0  # `remaining` must have moved this far for `reset` to tell the rate well
+LONGEST_SECONDS = 60.0  # to wait before looking again
+SURE_POINTS = 3  # different levels
+SURE_RISE = 20.0  # `remaining` must have moved this far for the slope to tell the rate well
+ROUNDING_SECONDS = 0.001  # `reset` is told in milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,16 @@ class Bucket:
         self._then = 0.0
         self._returned = 0.0
         self._margin_seconds = MARGIN_SECONDS
-        self._high: tuple[float, float] | None = None
-        self._low: tuple[float, float] | None = None
+        self._points = Points()
         self._since = 0.0
+        self._whole_at = math.inf  # when the bucket is full, if nothing more is sent
+        self._sure = False
         self._limit = 0.0
 
     def level(self, now: float) -> float:
         """Estimate what is left."""
+        if now >= self._whole_at and self.in_flight <= 0:
+            return self.capacity
         flowed = max(now - self._then, 0.0) * self.rate
         return min(self._level + flowed, self.capacity)
 
@@ -63,7 +70,10 @@ class Bucket:
         missing = wanted - self.level(now)
         if missing <= 1e-9:
             return 0.0
-        return missing / self.rate if self.rate else 1.0
+        seconds = missing / self.rate if self.rate else math.inf
+        if self.in_flight <= 0:
+            seconds = min(seconds, max(self._whole_at - now, 0.0))
+        return min(seconds, LONGEST_SECONDS)
 
     @property
     def _margin(self) -> float:
@@ -91,7 +101,9 @@ class Bucket:
 
     def learn(self, now: float, mark: Mark, seen: Level) -> None:
         """Correct the picture by a reply to a request that was noted just before."""
-        self._measure(now, seen)
+        self._measure(now, mark, seen)
+        if seen.reset_seconds is not None:
+            self._whole_at = now + seen.reset_seconds
         if not self.known:
             self.known = True
             self._set(now, seen.remaining - self.in_flight)
@@ -105,26 +117,57 @@ class Bucket:
         self._level = min(level, self.capacity)
         self._then = max(now, self._then)
 
-    def _measure(self, now: float, seen: Level) -> None:
-        """Find the bucket's rate and size: `reset` grows by 1 / rate as `remaining` falls by 1."""
+    def _measure(self, now: float, mark: Mark, seen: Level) -> None:
+        """Find the bucket's rate and size."""
         if seen.limit != self._limit or now > self._since + AGE_SECONDS:
             self._limit, self._since = seen.limit, now
-            self._high = self._low = None
+            self._points = Points()
         if seen.reset_seconds is not None:
-            point = (seen.remaining, seen.reset_seconds)
-            self._high = max(self._high or point, point)
-            self._low = min(self._low or point, point)
-        rate = self._slope()
+            self._points.add(seen.limit, seen.remaining, seen.reset_seconds)
+        rate = self._points.rate()
         if rate is not None and seen.reset_seconds is not None:
             self.rate = rate
             self.capacity = max(seen.remaining + rate * seen.reset_seconds, seen.remaining, 1.0)
-        elif not self.known:
+            self._sure = True
+        elif not self._sure:
             self.rate = _first_guess(seen)
-            self.capacity = max(seen.limit, seen.remaining, 1.0)
+            self.capacity = max(self.capacity, seen.remaining + mark.amount)
 
-    def _slope(self) -> float | None:
-        if self._high is None or self._low is None:
+
+class Points:
+    """What replies have said of `remaining` and `reset`, and the rate that follows from it.
+
+    A bucket of size `limit` lacks what flows in during `reset`: limit - remaining = rate * reset.
+    As `remaining` is rounded down, each reply gives two bounds of the rate. Some servers state a
+    minute's limit for a smaller bucket; then the bounds contradict each other, and what is left is
+    the slope: `reset` grows by 1 / rate as `remaining` falls by 1.
+    """
+
+    def __init__(self) -> None:
+        self._least = 0.0
+        self._most = math.inf
+        self._seen: set[float] = set()
+        self._high: tuple[float, float] | None = None
+        self._low: tuple[float, float] | None = None
+
+    def add(self, limit: float, remaining: float, reset_seconds: float) -> None:
+        """Note a reply."""
+        missing = limit - remaining
+        self._least = max(self._least, (missing - 1) / (reset_seconds + ROUNDING_SECONDS))
+        if reset_seconds > 2 * ROUNDING_SECONDS:
+            self._most = min(self._most, missing / (reset_seconds - 2 * ROUNDING_SECONDS))
+        if len(self._seen) < SURE_POINTS:
+            self._seen.add(remaining)
+        point = (remaining, reset_seconds)
+        self._high = max(self._high or point, point)
+        self._low = min(self._low or point, point)
+
+    def rate(self) -> float | None:
+        """Give the rate, a second; None while it isn't sure."""
+        if len(self._seen) < SURE_POINTS or self._high is None or self._low is None:
             return None
+        if 0 < self._least <= self._most:
+            return self._least
         rise, run = self._high[0] - self._low[0], self._low[1] - self._high[1]
         return rise / run if rise >= SURE_RISE and run > 0 else None
 

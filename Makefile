@@ -2,7 +2,7 @@
 UV ?= $(shell command -v uv || echo .venv/bin/uv)
 RUN = $(UV) run --group dev
 
-.PHONY: install format check test bench
+.PHONY: install format check test bench bench-faults
 
 install:
 	$(UV) sync --group dev
@@ -22,3 +22,6 @@ test:
 
 bench:
 	$(RUN) python -m benchmarks.rows
+
+bench-faults:
+	$(RUN) python -m benchmarks.faults

@@ -92,6 +92,8 @@ def _backend(model: str, options: Options) -> Backend:
         tpm=options.tpm,
         max_concurrency=options.max_concurrency,
         max_cost_usd=options.max_cost_usd(),
+        patience_seconds=options.patience * 60,
+        hedge=options.hedge,
     )
     return open_backend(
         model,

@@ -75,6 +75,13 @@ class Options:
             metavar="IN,OUT", help="USD per million tokens, for a model without a known price."
         ),
     ] = None
+    patience: Annotated[
+        float,
+        typer.Option(min=0, metavar="MINUTES", help="How long to wait for a server that is away."),
+    ] = 30.0
+    hedge: Annotated[
+        bool, typer.Option("--hedge/--no-hedge", help="Ask a second time for what hangs.")
+    ] = True
     prefix: Annotated[str, typer.Option(help="Put this before the name of each new column.")] = ""
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False
 

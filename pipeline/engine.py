@@ -14,11 +14,12 @@ from itertools import islice
 
 from pipeline import schema
 from pipeline.backends.base import Answered, Backend
-from pipeline.errors import RejectedError
+from pipeline.errors import JournalFullError, RejectedError
 from pipeline.store import Store
 from pipeline.types import Request, Response, Result
 
 READ_AT_ONCE = 256
+FULL_SECONDS = 5.0  # between attempts to write to a full disk
 READ_SECONDS = 0.05  # a slow source hands over what it has by then
 
 
@@ -34,10 +35,25 @@ class Engine:
         """Answer requests, in the order in which the answers come."""
         async for batch in self.backend.complete_all(self._pending(requests)):
             results = [settle(answered) for answered in batch]
-            self.store.put_all(results)
+            await self._journal(results)
             for result in results:
                 self._asked.discard(result.request.key)
                 yield result
+
+    async def _journal(self, results: Sequence[Result]) -> None:
+        """Write results down; while the disk is full they wait here, and so does everything else.
+
+        Raises JournalFullError when it stays full for longer than anyone wants to wait.
+        """
+        full_at = time.monotonic()
+        while True:
+            try:
+                return self.store.put_all(results)
+            except JournalFullError as error:
+                if time.monotonic() > full_at + self.backend.gate.circuit.patience_seconds:
+                    raise
+                self.backend.gate.note(f"{error}; {len(results):,} answers wait to be written")
+                await asyncio.sleep(FULL_SECONDS)
 
     async def _pending(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
         """Leave out what the journal knows and what is being asked right now."""

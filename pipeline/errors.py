@@ -27,6 +27,10 @@ class JournalError(PipelineError):
     exit_code = 2
 
 
+class JournalFullError(JournalError):
+    """The disk takes no more; it may when something else has been removed."""
+
+
 class BackendError(PipelineError):
     """A request that wasn't answered. `levels` is what the reply said of the server's limits."""
 

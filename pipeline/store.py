@@ -21,7 +21,7 @@ from pathlib import Path
 
 import filelock
 
-from pipeline.errors import JournalError, UsageError
+from pipeline.errors import JournalError, JournalFullError, UsageError
 from pipeline.types import Request, Result, Usage
 
 SCHEMA_VERSION = 1
@@ -190,15 +190,39 @@ class Store:
         Called where the answers come in: a commit takes 40 us, a tenth of what it takes to hand it
         to a thread that must wait for the interpreter.
         """
-        now = _now()
         assert self._writing is not None, "the journal was opened to look at"
+        if not self.path.exists():
+            self._restore()
+        now = _now()
         with self._failing():
-            self._writing.execute("BEGIN")
-            self._writing.executemany(_INSERT, [self._entry(result, now) for result in results])
-            self._writing.execute("COMMIT")
+            try:
+                self._writing.execute("BEGIN")
+                self._writing.executemany(_INSERT, [self._entry(item, now) for item in results])
+                self._writing.execute("COMMIT")
+            except sqlite3.Error:
+                with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
+                    self._writing.execute("ROLLBACK")
+                raise
         if time.monotonic() > self._synced + SYNC_SECONDS:
             self._synced = time.monotonic()
             self._syncer.submit(_sync, Path(f"{self.path}-wal"))
+
+    def _restore(self) -> None:
+        """Write the journal anew where somebody has removed it: what is open still has it all."""
+        assert self._writing is not None
+        with self._failing():
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise JournalError(f"can't restore {self.path}: {error.strerror}") from error
+            for end in ("-wal", "-shm"):
+                Path(f"{self.path}{end}").unlink(missing_ok=True)
+            self._create()
+            anew = self._connect()
+            self._writing.backup(anew)
+            self._writing.close()
+            self._reading.close()
+            self._writing, self._reading = anew, self._connect()
 
     def _entry(self, result: Result, now: str) -> tuple[object, ...]:
         usage = result.usage
@@ -234,7 +258,10 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalError(_explain(self.path, error)) from error
+            code = getattr(error, "sqlite_errorname", "")
+            full = code == "SQLITE_FULL" or code.startswith("SQLITE_IOERR")
+            kind = JournalFullError if full else JournalError
+            raise kind(_explain(self.path, error)) from error
 
 
 def _version_of(connection: sqlite3.Connection, path: Path) -> int:
@@ -318,7 +345,7 @@ def _sync(path: Path) -> None:
 def _explain(path: Path, error: sqlite3.Error) -> str:
     code = getattr(error, "sqlite_errorname", "")
     if code == "SQLITE_FULL" or "IOERR" in code:
-        return f"can't write the journal {path} ({error}): free some disk, then run the same again"
+        return f"can't write the journal {path} ({error}): free some disk"
     if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
         return (
             f"{path} is damaged or isn't a journal ({error}): move it away to start without it, "

@@ -34,6 +34,13 @@ _ROLE_LINE = re.compile(r"^[ \t]*(system|developer|user|assistant):[ \t]*$", re.
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
+# Parameters of the API that would hide the document, or that the budget goes by.
+RESERVED = {
+    *("messages", "model", "stream", "n"),
+    *("max_tokens", "max_completion_tokens", "response_format"),
+}
+
+
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
@@ -56,6 +63,14 @@ class Options(_Written):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     additional_properties: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("additional_properties")
+    @classmethod
+    def _nothing_of_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(value.keys() & RESERVED)
+        if taken:
+            raise ValueError(f"can't hold `{taken[0]}`: the program sets that itself")
+        return value
 
     def parameters(self) -> dict[str, object]:
         """Give them the API's names; those not set are left out."""

@@ -49,8 +49,9 @@ class Ended:
 
     @property
     def errors(self) -> list[str]:
-        """The lines that say what went wrong. There is never a traceback among the others."""
+        """The lines that say what went wrong, none of them by surprise."""
         assert "Traceback" not in self.err, self.err
+        assert "error: unexpected" not in self.err, self.err
         return [line for line in self.lines if line.startswith("error: ")]
 
 

@@ -20,7 +20,6 @@ from tests.running import (
     PROMPT,
     Ended,
     Job,
-    asked,
     column,
     environment,
     job,
@@ -134,19 +133,11 @@ ERRORS: dict[str, tuple[list[str], str]] = {
         echoing(prompt="typo.prompty"),
         "typo.prompty: `temprature` is not a key of a prompt file",
     ),
-    "missing prompt": (
-        echoing(prompt="missing.prompty"),
-        "can't read the prompt file missing.prompty: No such file or directory",
-    ),
     "unknown shipped prompt": (
         echoing(prompt="sumarize"),
         "no prompt 'sumarize': give a prompt file, or one of classify, summarize",
     ),
     "no prompt": (echoing(prompt=""), 'give a prompt: -p PROMPT, or --instruction "..."'),
-    "two prompts": (
-        echoing("--instruction", "Hi"),
-        'give a prompt: -p PROMPT, or --instruction "..."',
-    ),
     "output in a folder that isn't there": (
         echoing(output="missing/out.csv"),
         "the folder of the output missing/out.csv doesn't exist: make it first: "
@@ -176,10 +167,6 @@ ERRORS: dict[str, tuple[list[str], str]] = {
         "--price 1: give two amounts, such as --price 0.15,0.60",
     ),
     "price in letters": (echoing("--price", "1,b"), "--price b: not an amount in USD"),
-    "price inf": (
-        echoing("--price", "1,inf"),
-        "--price inf: must be an amount of 0 USD or more",
-    ),
     "price below zero": (
         echoing("--price", "1,-2"),
         "--price -2: must be an amount of 0 USD or more",
@@ -189,6 +176,10 @@ ERRORS: dict[str, tuple[list[str], str]] = {
         echoing("--max-cost", "1", "--base-url", "http://localhost:9/v1", model="no-such-model"),
         "--max-cost needs the price of no-such-model, which isn't published for "
         "http://localhost:9/v1: give it with --price INPUT,OUTPUT (USD per million tokens)",
+    ),
+    "address without a scheme": (
+        echoing("--base-url", "localhost:9/v1", model="m"),
+        "--base-url localhost:9/v1: begin it with http:// or https://",
     ),
     "missing model file": (
         echoing(model="local:missing.gguf"),
@@ -202,28 +193,18 @@ ERRORS: dict[str, tuple[list[str], str]] = {
         ["classify", "in.csv", "--labels", "a,b,a", "-o", "out.csv", "-m", "echo"],
         "--labels a,b,a: give at least two labels, each once",
     ),
-    "unknown models": (
-        ["models", "no-such-model"],
-        "no model of openai with 'no-such-model' in its name has a known price",
-    ),
-    "estimate of no prompt": (
-        ["estimate", "in.csv", "-m", "echo"],
-        'give a prompt: -p PROMPT, or --instruction "..."',
-    ),
 }
 
 
 @pytest.fixture(scope="module")
 def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
     """Run all those commands, several at a time. What takes long is started first."""
-    folders = {name: tmp_path_factory.mktemp("errors") for name in ["away", "address", *ERRORS]}
+    folders = {name: tmp_path_factory.mktemp("errors") for name in ["away", *ERRORS]}
     for folder in folders.values():
         fill(folder)
-    with ThreadPoolExecutor(4) as pool:
-        away, address = Job(folders["away"], CLOSED), Job(folders["address"], "localhost:9/v1")
+    with ThreadPoolExecutor(3) as pool:
         yield {
-            "away": pool.submit(away.run),
-            "address": pool.submit(address.run),
+            "away": pool.submit(Job(folders["away"], CLOSED).run),
             **{
                 name: pool.submit(in_its_folder, command, folders[name])
                 for name, (command, _) in ERRORS.items()
@@ -315,13 +296,10 @@ def test_debug_adds_the_traceback(folder: Path) -> None:
     assert "Traceback (most recent call last):" in ended.err
 
 
-@pytest.mark.parametrize("options", [[], ["--debug"]])
-def test_a_key_is_never_shown_whatever_the_server_says(
-    two: Job, server: Server, options: list[str]
-) -> None:
+def test_a_key_is_never_shown_whatever_the_server_says(two: Job, server: Server) -> None:
     key = "sk-proj-aB3dE6gH9"
     server.change(faults=(Fault("invalid_api_key", message=f"Incorrect API key provided: {key}."),))
-    ended = pipeline(*two.arguments(*options), folder=two.folder, OPENAI_API_KEY=key)
+    ended = pipeline(*two.arguments("--debug"), folder=two.folder, OPENAI_API_KEY=key)
     assert "Incorrect API key provided: sk-..." in ended.err
     assert key not in ended.err + ended.out
     written = [path.read_bytes() for path in two.folder.iterdir()]
@@ -331,41 +309,27 @@ def test_a_key_is_never_shown_whatever_the_server_says(
 # Keys and servers
 
 
-def test_the_key_is_read_from_a_file_beside(two: Job, server: Server) -> None:
-    server.change(require_key="sk-file")
-    (two.folder / ".env").write_text("# mine\nexport OPENAI_API_KEY='sk-file'\n")
-    assert two.run().code == 0
-
-
 def test_the_environment_comes_before_the_file(two: Job, server: Server) -> None:
     server.change(require_key="sk-environment")
     (two.folder / ".env").write_text("OPENAI_API_KEY=sk-file\n")
-    ended = pipeline(*two.arguments(), folder=two.folder, OPENAI_API_KEY="sk-environment")
-    assert ended.code == 0
+    key = "sk-environment \r\n"  # white space around it does no harm
+    assert pipeline(*two.arguments(), folder=two.folder, OPENAI_API_KEY=key).code == 0
 
 
-def test_the_server_is_read_from_the_file_too(folder: Path, server: Server) -> None:
+def test_the_key_and_the_server_are_read_from_a_file_beside(folder: Path, server: Server) -> None:
     server.change(require_key="sk-file")
-    (folder / ".env").write_text(f"OPENAI_API_KEY=sk-file\nOPENAI_BASE_URL={server.base_url}\n")
+    (folder / ".env").write_text(
+        f"# mine\nexport OPENAI_API_KEY='sk-file'\nOPENAI_BASE_URL={server.base_url}\n"
+    )
     ended = pipeline("run", "in.csv", "-p", "ask.prompty", "-o", "out.csv", folder=folder)
     assert (ended.code, server.tally.answered) == (0, 2)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_a_file_of_any_encoding_is_read_or_refused_in_one_line(
-    two: Job, server: Server, encoding: str
-) -> None:
-    """PowerShell's `echo KEY=... > .env` writes UTF-16."""
+def test_a_file_that_powershell_wrote_is_read(two: Job, server: Server) -> None:
+    """`echo KEY=... > .env` writes UTF-16 there."""
     server.change(require_key="sk-file")
-    (two.folder / ".env").write_text("OPENAI_API_KEY=sk-file\n# é\n", encoding=encoding)
-    ended = two.run()
-    assert ended.code == 0 or ".env" in error(ended)
-
-
-def test_white_space_after_a_key_does_no_harm(two: Job, server: Server) -> None:
-    server.change(require_key="sk-right")
-    ended = pipeline(*two.arguments(), folder=two.folder, OPENAI_API_KEY="sk-right \r\n")
-    assert (ended.code, ended.errors) == (0, [])
+    (two.folder / ".env").write_text("OPENAI_API_KEY=sk-file\n", encoding="utf-16")
+    assert two.run().code == 0
 
 
 # Help
@@ -436,16 +400,18 @@ def test_a_run_says_its_plan_and_its_sum(two: Job, server: Server) -> None:
     ]
 
 
-def test_a_second_run_has_nothing_to_ask(two: Job, server: Server) -> None:
-    two.run()
-    server.reset()
-    ended = two.run()
-    assert said(ended) == [
+def test_a_second_run_has_nothing_to_ask(folder: Path) -> None:
+    first, second = (pipeline(*echoing(), folder=folder) for _ in range(2))
+    assert said(first) == [
+        "2 rows, 2 requests to echo, about 14 prompt tokens (estimated): free",
+        "2 rows: 2 ok -> out.csv",
+        "this run: 16 tokens (14 in, 2 out), 0 USD, N s, N requests a second",
+    ]
+    assert said(second) == [
         "2 rows, 2 done already: nothing to ask",
         "2 rows: 2 ok -> out.csv",
         "this run: 0 tokens (0 in, 0 out), 0 USD, N s",
     ]
-    assert server.tally.received == 0
 
 
 def test_a_run_with_failures_says_why_and_how_to_go_on(tmp_path: Path, server: Server) -> None:
@@ -455,29 +421,22 @@ def test_a_run_with_failures_says_why_and_how_to_go_on(tmp_path: Path, server: S
             Fault("bad_request", contains="worse", message="No 'b' at 22."),
             Fault("refusal", contains="shy"),
         ),
-        completion_tokens=1,
+        answer=lambda body: "word " * 30,
         prompt_tokens=1,
     )
     made = job(tmp_path, server, ["bad 1", "good", "worse 2", "shy", "bad 3"])
-    ended = made.run()
+    ended = made.run("--max-tokens", "5")
     assert ended.code == 1
+    assert column(made.rows(), "finish_reason") == ["", "length", "", "length", ""]
     assert said(ended)[1:] == [
         "5 rows: 1 ok, 4 failed -> out.csv",
         "  3 x HTTP 400: No 'a' at 1.",
         "  1 x the model refused: I can't help with that.",
-        "this run: 4 tokens (2 in, 2 out), 0.000040 USD, N s, N requests a second",
+        "  1 answers were cut off (finish_reason `length`): raise --max-tokens",
+        "this run: 12 tokens (2 in, 10 out), 0.00018 USD, N s, N requests a second",
         "for the failed rows again, run the same command:",
-        f"  pipeline {' '.join(made.arguments())}",
+        f"  pipeline {' '.join(made.arguments('--max-tokens', '5'))}",
     ]
-
-
-def test_answers_that_were_cut_off_are_counted(tmp_path: Path, server: Server) -> None:
-    server.change(answer=lambda body: "word " * 30)
-    made = job(tmp_path, server, ["a", "b"])
-    ended = made.run("--max-tokens", "5")
-    assert ended.code == 0
-    assert "  2 answers were cut off (finish_reason `length`): raise --max-tokens" in ended.lines
-    assert column(made.rows(), "finish_reason") == ["length", "length"]
 
 
 def test_a_model_without_a_price_has_one_warning_and_no_cost(two: Job, server: Server) -> None:
@@ -505,19 +464,19 @@ def test_a_cap_gives_a_prompt_without_a_bound_one(two: Job, server: Server) -> N
     assert {record.json["max_tokens"] for record in server.tally.records} == {1024}
 
 
-def test_quiet_says_nothing(two: Job) -> None:
-    ended = two.run("--quiet")
+def test_quiet_says_nothing(folder: Path) -> None:
+    ended = pipeline(*echoing("--quiet"), folder=folder)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
-    assert column(two.rows(), "status") == ["ok", "ok"]
+    assert column(read_rows(folder / "out.csv"), "status") == ["ok", "ok"]
 
 
 def test_quiet_says_what_went_wrong(folder: Path) -> None:
     assert alone(pipeline(*echoing(given="inn.csv"), "--quiet", folder=folder))
 
 
-def test_a_json_log_is_an_object_a_line(tmp_path: Path, server: Server) -> None:
-    server.change(faults=(Fault("bad_request", contains="bad"),))
-    ended = job(tmp_path, server, ["good", "bad"]).run("--json-log")
+def test_a_json_log_is_an_object_a_line(folder: Path) -> None:
+    write_rows(folder / "in.csv", [{"id": "1", "text": "Hello"}, {"id": "2", "text": ""}])
+    ended = pipeline(*echoing("--json-log"), folder=folder)
     assert (ended.code, ended.out) == (1, "")
     events = [json.loads(line) for line in ended.lines]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", event["time"]) for event in events)
@@ -525,12 +484,11 @@ def test_a_json_log_is_an_object_a_line(tmp_path: Path, server: Server) -> None:
     assert "2 rows: 1 ok, 1 failed -> out.csv" in notes
 
 
-def test_a_json_log_has_the_error_too(two: Job, server: Server) -> None:
-    server.change(faults=(Fault("insufficient_quota"),))
-    ended = two.run("--json-log")
-    assert ended.code == 4
-    events = [json.loads(line) for line in ended.lines]
-    assert "the account has no quota left" in json.dumps(events[-1])
+def test_a_json_log_has_the_error_too(folder: Path) -> None:
+    ended = pipeline(*echoing("--json-log", given="inn.csv"), folder=folder)
+    assert ended.code == 2
+    (event,) = [json.loads(line) for line in ended.lines]
+    assert "there is no file or folder inn.csv" in json.dumps(event)
 
 
 # What a run does
@@ -555,12 +513,12 @@ def test_a_dry_run_shows_the_request_and_sends_nothing(two: Job, server: Server)
     assert server.tally.connections == 0
 
 
-def test_a_dry_run_knows_the_journal_and_leaves_it_alone(two: Job, server: Server) -> None:
-    two.run()
-    before = {path.name: path.read_bytes() for path in two.folder.iterdir()}
-    ended = two.run("--dry-run")
+def test_a_dry_run_knows_the_journal_and_leaves_it_alone(folder: Path) -> None:
+    pipeline(*echoing(), folder=folder)
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    ended = pipeline(*echoing("--dry-run"), folder=folder)
     assert ended.lines == ["2 rows, 2 done already: nothing to ask"]
-    assert {path.name: path.read_bytes() for path in two.folder.iterdir()} == before
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
 def test_what_openai_would_be_sent_is_shown_without_asking_it(folder: Path) -> None:
@@ -579,29 +537,26 @@ def test_what_openai_would_be_sent_is_shown_without_asking_it(folder: Path) -> N
 
 @pytest.mark.parametrize(
     ("options", "positions"),
-    [
-        (["--limit", "3"], [0, 1, 2]),
-        (["--limit", "2", "--sample", "99"], [0, 1]),
-    ],
+    [(["--limit", "3"], [0, 1, 2]), (["--limit", "2", "--sample", "99"], [0, 1])],
 )
-def test_only_some_rows_are_taken(
-    tmp_path: Path, server: Server, options: list[str], positions: list[int]
-) -> None:
-    made = job(tmp_path, server, texts(6))
-    assert made.run(*options).code == 0
-    assert column(made.rows(), "text") == [texts(6)[position] for position in positions]
-    assert sorted(asked(server.tally)) == sorted(column(made.rows(), "text"))
+def test_only_some_rows_are_taken(folder: Path, options: list[str], positions: list[int]) -> None:
+    write_rows(folder / "in.csv", [{"text": text} for text in texts(6)])
+    ended = pipeline(*echoing(*options), folder=folder)
+    assert ended.code == 0
+    rows = read_rows(folder / "out.csv")
+    assert column(rows, "output") == [texts(6)[position] for position in positions]
 
 
-def test_a_sample_is_the_same_each_time_and_in_order(tmp_path: Path, server: Server) -> None:
-    made = job(tmp_path, server, texts(30))
-    assert made.run("--sample", "4").code == 0
-    first = column(made.rows(), "id")
-    assert len(set(first)) == 4
-    assert first == sorted(first)
-    assert made.run("--sample", "4").code == 0
-    assert column(made.rows(), "id") == first
-    assert server.tally.received == 4
+def test_a_sample_is_the_same_each_time_and_in_order(folder: Path) -> None:
+    write_rows(folder / "in.csv", [{"text": text} for text in texts(30)])
+    runs = []
+    for output in ("a.csv", "b.csv"):
+        assert pipeline(*echoing("--sample", "4", output=output), folder=folder).code == 0
+        runs.append(column(read_rows(folder / output), "text"))
+    assert runs[0] == runs[1]
+    positions = [texts(30).index(text) for text in runs[0]]
+    assert len(positions) == 4
+    assert positions == sorted(positions)
 
 
 def test_fresh_asks_again_and_keeps_the_old_answers(two: Job, server: Server) -> None:
@@ -667,9 +622,15 @@ def test_summarize_and_classify_need_no_prompt(folder: Path) -> None:
     assert column(read_rows(folder / "l.csv"), "label") == ["Hello", "Bye"]
 
 
-def test_the_output_is_never_the_input(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "output"),
+    [("in.csv", "in.csv"), ("in.csv", "../FOLDER/in.csv"), ("link.csv", "in.csv")],
+)
+def test_the_output_is_never_the_input(folder: Path, given: str, output: str) -> None:
+    (folder / "link.csv").symlink_to("in.csv")
     before = (folder / "in.csv").read_bytes()
-    ended = pipeline(*echoing(output="in.csv"), folder=folder)
+    output = output.replace("FOLDER", folder.name)
+    ended = pipeline(*echoing(given=given, output=output), folder=folder)
     assert (folder / "in.csv").read_bytes() == before
     assert "in.csv" in alone(ended)
 
@@ -689,39 +650,24 @@ def test_a_file_may_have_any_name(folder: Path, changed: str) -> None:
     ]
 
 
-def test_an_instruction_is_a_prompt(folder: Path, server: Server) -> None:
-    ended = pipeline(
-        *["run", "in.csv", "--instruction", "Translate {{ this }}", "-o", "out.csv"],
-        *["--base-url", server.base_url],
-        folder=folder,
-    )
+def test_an_instruction_is_a_prompt(folder: Path) -> None:
+    command = ["--instruction", "Translate {{ this }}", "--dry-run"]
+    ended = pipeline(*echoing(*command, prompt=""), folder=folder)
     assert ended.code == 0
-    assert server.tally.records[0].json["messages"] == [
+    assert json.loads(ended.out)["messages"] == [
         {"role": "system", "content": "Translate {{ this }}"},
         {"role": "user", "content": "Hello"},
     ]
 
 
-def test_an_estimate_sends_nothing(two: Job, server: Server) -> None:
-    command = ["estimate", "in.csv", "-p", "ask.prompty", "--price", "3,17"]
-    before = sorted(two.folder.iterdir())
-    ended = pipeline(*command, "--base-url", server.base_url, folder=two.folder)
-    assert (ended.code, ended.err, ended.out) == (
+def test_an_estimate_leaves_out_what_is_done(folder: Path) -> None:
+    assert pipeline(*echoing("--limit", "1"), folder=folder).code == 0
+    command = ["estimate", "in.csv", "-p", "ask.prompty", "-o", "out.csv", "-m", "echo"]
+    ended = pipeline(*command, folder=folder)
+    assert (ended.code, ended.out) == (
         0,
-        "",
-        "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
-        "0.000076 to 0.00072 USD with answers of up to 20 tokens "
-        "(3/17 USD per million tokens, --price)\n",
+        "2 rows, 1 done already, 1 requests to echo, about 7 prompt tokens (estimated): free\n",
     )
-    assert sorted(two.folder.iterdir()) == before
-    assert server.tally.connections == 0
-
-
-def test_an_estimate_leaves_out_what_is_done(two: Job, server: Server) -> None:
-    two.run("--limit", "1")
-    command = ["estimate", "in.csv", "-p", "ask.prompty", "--price", "3,17", "-o", "out.csv"]
-    ended = pipeline(*command, "--base-url", server.base_url, folder=two.folder)
-    assert ended.out.startswith("2 rows, 1 done already, 1 requests to gpt-6-luna, about 7 prompt")
 
 
 def test_models_are_listed_with_their_prices(folder: Path) -> None:
@@ -794,18 +740,8 @@ def test_over_a_dollar_it_asks_at_a_terminal(
     assert (ended, server.tally.received) == (code, received)
     assert ("Go on? [Y/n]:" in shown) == (not options)
     assert ("nothing was sent" in shown) == (code == 2)
-
-
-def test_at_a_terminal_a_bar_shows_how_far_it_is(two: Job) -> None:
-    code, shown = at_a_terminal(two, b"")
-    assert code == 0
-    assert "100% |" in shown
-    assert re.search(r"2/2 \[.* left, [\d,]+ tokens, 0\.0\d+ USD", shown)
-
-
-def test_elsewhere_it_never_asks(two: Job, server: Server) -> None:
-    assert two.run("--max-tokens", "100000").code == 0
-    assert server.tally.received == 2
+    bar = re.search(r"100% \|.*2/2 \[.* left, [\d,]+ tokens, 0\.0\d+ USD", shown)
+    assert bool(bar) == (code == 0)
 
 
 # What takes long: started first, looked at last
@@ -817,9 +753,3 @@ def test_a_server_that_was_never_there_is_said_so(endings: dict[str, Future[Ende
         f"{CLOSED} can't be reached: .+; is --base-url right, and does the server run\\?",
         error(ended, 4),
     )
-
-
-def test_an_address_without_its_scheme_is_refused(endings: dict[str, Future[Ended]]) -> None:
-    line = alone(endings["address"].result())
-    assert "localhost:9/v1" in line
-    assert "http://" in line

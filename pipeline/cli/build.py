@@ -61,7 +61,7 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
 def open_input(input: str, options: Options, store: Store) -> Source:
     """Open the input, without the run's own files in it."""
     own = [store.output, *store.paths]
-    if any(Path(input).absolute() == path.absolute() for path in own):
+    if any(Path(input).resolve() == path.resolve() for path in own):
         raise UsageError(f"the output {store.output} is the input: choose another name for it")
     source = open_source(
         input, text_column=options.text_column, glob=options.glob, exclude_paths=own

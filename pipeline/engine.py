@@ -95,16 +95,21 @@ def flaw(request: Request, response: Response) -> str | None:
     if response.finish_reason == "content_filter":
         return "the provider's content filter stopped the answer"
     if not (response.content or "").strip():
-        return f"the answer is empty (finish_reason {response.finish_reason})"
+        more = ": raise --max-tokens" if response.finish_reason == "length" else ""
+        return f"the answer is empty (finish_reason {response.finish_reason}){more}"
     if request.response_format is None:
         return None
     if response.finish_reason == "length":
-        return f"the answer was cut off at {request.max_tokens} tokens: raise --max-tokens"
+        return f"the answer was cut off{_bound(request)}: raise --max-tokens"
     try:
         schema.parse(response.content or "")
     except RejectedError as error:
         return str(error)
     return None
+
+
+def _bound(request: Request) -> str:
+    return "" if request.max_tokens is None else f" at {request.max_tokens:,} tokens"
 
 
 async def read_ahead(requests: Iterable[Request]) -> AsyncIterator[Request]:

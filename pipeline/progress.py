@@ -56,7 +56,9 @@ class Spent:
 
     def cost(self) -> str:
         """Say what it cost; nothing where no price is known."""
-        return "" if self.unpriced else usd(self.cost_usd)
+        if self.unpriced:
+            return f"at least {usd(self.cost_usd)}" if self.cost_usd else ""
+        return usd(self.cost_usd)
 
 
 class Progress(ABC):
@@ -105,10 +107,12 @@ class Lines(Progress):
         self._every = every_seconds
         self._next = 0.0
         self._requests = 0
+        self._last = (0.0, 0)  # when the last line was written, and how many answers there were
 
     def start(self, requests: int) -> None:
         super().start(requests)
         self._requests = requests
+        self._last = (time.monotonic(), 0)
         self._next = time.monotonic() + self._every
 
     def show(self) -> None:
@@ -119,15 +123,17 @@ class Lines(Progress):
 
     def line(self) -> None:
         spent = self.spent
-        rate = spent.answered / max(spent.seconds, 1e-9)
-        left = max(self._requests - spent.answered, 0) / max(rate, 1e-9)
+        since, before = self._last
+        self._last = (time.monotonic(), spent.answered)
+        rate = (spent.answered - before) / max(self._last[0] - since, 1e-9)
+        left = max(self._requests - spent.answered, 0)
         parts = [
             f"{spent.answered:,} of {self._requests:,}",
             f"{spent.failed:,} failed",
             f"{rate:.1f} a second",
             f"{spent.tokens:,} tokens",
             spent.cost(),
-            f"{duration(left)} left",
+            f"{duration(left / rate)} left" if rate else "",
             self.state(),
         ]
         self.note(", ".join(part for part in parts if part))

@@ -175,7 +175,8 @@ class Prompt:
     """A prompt, ready to be asked about documents.
 
     `settings` are values of the command line that every document shares, such as the labels.
-    `server` is the name of who answers; it is part of a request's key.
+    `server` is the name of who answers; it is part of a request's key. `bound`, which isn't, is the
+    longest answer in tokens where the options leave it open.
     """
 
     name: str
@@ -186,6 +187,7 @@ class Prompt:
     outputs: Mapping[str, Any] | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     server: str = ""
+    bound: int | None = None
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
@@ -344,9 +346,14 @@ class Prompt:
             model=model,
             messages=messages,
             parameters=self._parameters,
-            max_tokens=max_tokens,
+            max_tokens=max_tokens or self.bound,
             response_format=response_format,
         )
+
+    def idle(self, document: Document) -> bool:
+        """Say whether there is nothing to ask: the text is all that the messages use, and empty."""
+        asked = self.variables - self.settings.keys() - _environment().globals.keys()
+        return asked == {"text"} and not document.text.strip()
 
     def limit(self, name: str, values: Sequence[str]) -> Prompt:
         """Allow one output only these values, and give them to the messages as `labels`."""

@@ -29,6 +29,7 @@ class Plan:
     rows: int = 0
     done: int = 0
     unreadable: int = 0
+    empty: int = 0
     requests: int = 0
     prompt_tokens: int = 0
     low_usd: Decimal | None = Decimal(0)
@@ -40,6 +41,7 @@ class Plan:
         """Take what was read for a part of the whole."""
         self.complete = False
         self.rows, self.done = round(self.rows * factor), round(self.done * factor)
+        self.empty = round(self.empty * factor)
         self.unreadable = round(self.unreadable * factor)
         self.requests = round(self.requests * factor)
         self.prompt_tokens = round(self.prompt_tokens * factor)
@@ -99,6 +101,9 @@ class Run:
 
     def _plan_document(self, plan: Plan, document: Document, seen: set[bytes]) -> None:
         plan.rows += 1
+        if document.error is None and self.prompt.idle(document):
+            plan.empty += 1
+            return
         said: list[str] = []
         while document.error is None and len(said) < len(self.prompt.turns):
             try:
@@ -150,7 +155,7 @@ class Run:
 
     def _requests(self, turn: int) -> Iterator[Request]:
         for document in self.spool:
-            if document.error:
+            if document.error or self.prompt.idle(document):
                 continue
             try:
                 said = self._said(document, turn)
@@ -169,8 +174,9 @@ class Run:
             said.append(result.content or "")
         return said
 
-    def write(self, path: Path) -> Outcome:
-        """Write the output: every row, whether it was asked or not."""
+    def write(self, path: Path, reason: str | None = None) -> Outcome:
+        """Write the output: every row, asked or not. `reason` is why some weren't, if any."""
+        self.rows.reason = reason
         outcome = Outcome()
         outcome.paths = write_table(
             path, self.rows.columns, _Counted(self.rows, outcome, self.prefix)

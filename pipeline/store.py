@@ -164,16 +164,20 @@ class Store:
         self._reading.close()
         if self._writing is None:
             return
+        asked = True
         try:
             with self._failing():
                 self._writing.execute(
                     "UPDATE runs SET ended_at = ?, exit_code = ? WHERE id = ?",
                     (_now(), exit_code, self._run_id),
                 )
+            (asked,) = self._writing.execute("SELECT EXISTS (SELECT 1 FROM results)").fetchone()
         finally:
             self._writing.close()
-            self._lock.release()
+            if not asked and not self.output.exists():
+                self.path.unlink(missing_ok=True)  # nothing was asked: leave nothing behind
             Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
 
     def has(self, key: bytes) -> bool:
         """Say whether a request needs no asking: it was answered, or failed in this run."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import httpx2
-import jsonschema
+import jsonschema_rs
 import openai
 import pytest
 
@@ -159,7 +159,7 @@ def test_schema_gets_a_valid_instance(client: openai.OpenAI) -> None:
         for position in range(10)
     ]
     for answer in answers:
-        jsonschema.validate(answer, schema)
+        jsonschema_rs.validate(schema, answer)
     assert len({answer["label"] for answer in answers}) > 1
 
 

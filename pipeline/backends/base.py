@@ -191,7 +191,9 @@ class Backend(ABC):
         try:
             answer: Response | BackendError = await self._attempt(answered, taken)
         except TransientError as error:
-            answer = await self._again(answered, error)
+            answer = error if self.stopped else await self._again(answered, error)
+            if self.stopped and isinstance(answer, TransientError):
+                return  # nothing more is sent; the next run asks for this row
         except FatalError:
             raise
         except BackendError as error:
@@ -208,7 +210,7 @@ class Backend(ABC):
             return await self._attempt(answered, await self._enter(answered.request))
 
         def hopeless(_: RetryCallState) -> bool:
-            return answered.failures >= MAX_FAILURES
+            return answered.failures >= MAX_FAILURES or self.stopped
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),

@@ -154,18 +154,28 @@ class Online(Backend):
         if status < 400:
             where = error.response.headers.get("location", "elsewhere")
             return AccessError(f"{self.base_url} redirects to {where}: give that as --base-url")
-        if status in (401, 403):
+        code = f" {error.code}" if error.code else ""
+        if status == 401:
             return AccessError(
-                f"{self.base_url} refuses the key (HTTP {status}: {said}); check OPENAI_API_KEY"
+                f"{self.base_url} refuses the key (HTTP 401: {said}); check OPENAI_API_KEY"
             )
-        if status == 404:
+        if status == 403:
+            return AccessError(
+                f"{self.base_url} refuses to answer (HTTP 403{code}: {said}); "
+                "check what OPENAI_API_KEY is allowed to do"
+            )
+        if status == 404 and (error.code == "model_not_found" or "model" in said.lower()):
             return AccessError(
                 f"{self.base_url} doesn't know model {request.model!r} (HTTP 404: {said}); "
                 "see `pipeline models`, --model and --base-url"
             )
+        if status == 404:
+            return AccessError(
+                f"{self.base_url} has no chat completions (HTTP 404: {said}); "
+                "check --base-url: it mostly ends in /v1"
+            )
         if error.param in self.body(request) and error.param not in ("messages", "model"):
             return AccessError(f"{request.model} refuses `{error.param}` (HTTP {status}: {said})")
-        code = f" {error.code}" if error.code else ""
         return RejectedError(f"HTTP {status}{code}: {said}", levels=levels)
 
     def _message(self, error: openai.APIStatusError) -> str:

@@ -34,6 +34,7 @@ def open_backend(
     api_key: str | None = None,
     limits: Limits | None = None,
     price: Price | None = None,
+    service_tier: str | None = None,
 ) -> Backend:
     """Make the backend of a model: `local`, `local:FILE`, `echo`, or one that a server knows.
 
@@ -55,7 +56,7 @@ def open_backend(
             "or try it free on this machine with --model local"
         )
     base_url = base_url or OPENAI_URL
-    price = price or find_price(model, base_url)
+    price = price or find_price(model, base_url, service_tier)
     if limits.max_cost_usd is not None and price is None:
         raise UsageError(
             f"--max-cost needs the price of {model}, which isn't published for {base_url}: "

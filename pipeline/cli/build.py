@@ -45,7 +45,8 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
     _collect_garbage()
     source = open_input(input, options, store)
     prompt = _with_options(prompt, options, notices)
-    backend = _backend(prompt.model or costs.DEFAULT_MODEL, options)
+    tier = prompt.options.additional_properties.get("service_tier")
+    backend = _backend(prompt.model or costs.DEFAULT_MODEL, options, tier)
     prompt = replace(prompt, server=backend.server)
     _check(prompt, source)
     if backend.price is None:
@@ -75,17 +76,20 @@ def _with_options(prompt: Prompt, options: Options, notices: list[str]) -> Promp
         chosen = chosen.model_copy(update={"max_output_tokens": options.max_tokens})
     if options.temperature is not None:
         chosen = chosen.model_copy(update={"temperature": options.temperature})
+    bound = None
     if options.max_cost is not None and chosen.max_output_tokens is None:
-        chosen = chosen.model_copy(update={"max_output_tokens": BOUND_TOKENS})
+        bound = BOUND_TOKENS
         notices.append(
             f"answers are bounded at {BOUND_TOKENS} tokens, for --max-cost to hold "
             "(--max-tokens sets another bound)"
         )
     model = options.model or prompt.model or costs.DEFAULT_MODEL
-    return replace(prompt, model=model, options=chosen)
+    if not prompt.variables - prompt.settings.keys():
+        notices.append("the prompt uses nothing of the input: all rows get the same answer")
+    return replace(prompt, model=model, options=chosen, bound=bound)
 
 
-def _backend(model: str, options: Options) -> Backend:
+def _backend(model: str, options: Options, service_tier: str | None) -> Backend:
     load_env()
     limits = Limits(
         rpm=options.rpm,
@@ -101,6 +105,7 @@ def _backend(model: str, options: Options) -> Backend:
         api_key=os.environ.get("OPENAI_API_KEY", "").strip() or None,
         limits=limits,
         price=options.fixed_price(),
+        service_tier=service_tier,
     )
 
 

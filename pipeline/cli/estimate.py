@@ -41,7 +41,7 @@ def estimate(
     from pipeline.store import Store
 
     if (prompt is None) == (instruction is None):
-        raise UsageError('give a prompt: -p PROMPT, or --instruction "..."')
+        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
     chosen = prompts.load(prompt) if prompt else prompts.from_instruction(instruction or "")
     if labels is not None:
         chosen = chosen.limit("label", [name.strip() for name in labels.split(",")])

@@ -33,7 +33,7 @@ def run(
     from pipeline.cli.session import go
 
     if (prompt is None) == (instruction is None):
-        raise UsageError('give a prompt: -p PROMPT, or --instruction "..."')
+        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
     chosen = prompts.load(prompt) if prompt else prompts.from_instruction(instruction or "")
     sys.exit(go(input, chosen, options))
 

@@ -15,7 +15,7 @@ from pipeline.cli import complain
 from pipeline.cli.build import Built, build, command_line
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
-from pipeline.errors import AccessError, FatalError, PipelineError
+from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
 from pipeline.outputs.tables import check_output
 from pipeline.progress import Bar, JsonLines, Lines, Progress, Quiet
 from pipeline.prompt import Prompt
@@ -30,6 +30,11 @@ def go(input: str, prompt: Prompt, options: RunOptions) -> int:
     check_output(options.output)
     progress = _progress(options)
     store = Store(options.output)
+    if options.output.exists() and not store.path.exists() and not options.dry_run:
+        raise UsageError(
+            f"{options.output} exists and wasn't written by this program (it has no journal): "
+            "move it away, or choose another name for the output"
+        )
     if options.fresh and not options.dry_run:
         aside = set_aside(store.path)
         if aside:
@@ -82,7 +87,11 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
     progress.close()
     if interrupted or fatal:
         built.source.skim()
-    outcome = built.run.write(options.output)
+    if fatal and not progress.spent.answered:
+        complain(str(fatal))
+        return fatal.exit_code  # an older output is worth more than one without answers
+    reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
+    outcome = built.run.write(options.output, reason)
     code = _exit_code(built, outcome, interrupted, fatal, progress)
     for notice in built.backend.notices:
         if notice not in built.notices:
@@ -92,10 +101,12 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
             f"{built.source.name} changed while it was read: the output holds what was read; "
             "run the same command again for what is new"
         )
-    if not options.quiet:
-        describe_outcome(outcome, built, progress, code)
+    describe_outcome(outcome, built, progress, code)
     if fatal:
         complain(str(fatal))
+    elif options.quiet and outcome.errors:
+        error, count = outcome.errors.most_common(1)[0]
+        complain(f"{outcome.statuses['failed']:,} rows failed; {count:,} x {error}")
     return code
 
 
@@ -127,7 +138,7 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
 
     built.backend.gate.note = progress.note
     progress.state = built.backend.state
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
             loop.add_signal_handler(name, interrupt)
     if not plan.requests and plan.complete:

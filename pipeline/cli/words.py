@@ -18,23 +18,30 @@ REASONS = 5
 def describe_plan(plan: Plan, built: Built) -> str:
     """Say in a line what there is to do and what it may cost."""
     about = "" if plan.complete else "about "
-    parts = [f"{about}{plan.rows:,} rows"]
+    parts = [f"{about}{_many(plan.rows, 'row')}"]
     if plan.done:
         parts.append(f"{plan.done:,} done already")
     if plan.unreadable:
         parts.append(f"{plan.unreadable:,} can't be read")
+    if plan.empty:
+        parts.append(f"{plan.empty:,} are empty")
     if not plan.requests:
         return f"{', '.join(parts)}: nothing to ask"
     sure = "" if built.backend.counter.exact else " (estimated)"
     parts.append(
-        f"{plan.requests:,} requests to {built.run.prompt.model}, "
+        f"{_many(plan.requests, 'request')} to {built.run.prompt.model}, "
         f"about {plan.prompt_tokens:,} prompt tokens{sure}"
     )
     return f"{', '.join(parts)}: {_cost(plan, built)}"
 
 
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def _cost(plan: Plan, built: Built) -> str:
-    price, bound = built.backend.price, built.run.prompt.options.max_output_tokens
+    prompt, price = built.run.prompt, built.backend.price
+    bound = prompt.options.max_output_tokens or prompt.bound
     if price is None or plan.low_usd is None:
         return "cost unknown"
     if price.source == "free":
@@ -60,14 +67,15 @@ def describe_outcome(outcome: Outcome, built: Built, progress: Progress, code: i
         if counts[status] or status == "ok"
     ]
     paths = ", ".join(str(path) for path in outcome.paths)
-    lines = [f"{rows:,} rows: {', '.join(shown)} -> {paths}"]
+    lines = [f"{_many(rows, 'row')}: {', '.join(shown)} -> {paths}"]
     lines += [f"  {count:,} x {reason}" for reason, count in _reasons(outcome.errors)]
     if outcome.cut_off:
         lines.append(
             f"  {outcome.cut_off:,} answers were cut off (finish_reason `length`): "
             "raise --max-tokens"
         )
-    lines.append(_spent(progress, built))
+    if progress.spent.answered:
+        lines.append(_spent(progress, built))
     if code in (1, 3, 4, 130):
         what = "the failed rows again" if code == 1 else "the rest"
         lines.append(f"for {what}, run the same command:\n  {command_line()}")
@@ -82,9 +90,10 @@ def _spent(progress: Progress, built: Built) -> str:
         f"{spent.tokens:,} tokens ({spent.prompt_tokens:,} in, {spent.completion_tokens:,} out)",
         spent.cost() if built.backend.price else "cost unknown",
         duration(spent.seconds),
+        f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second",
     ]
-    if spent.answered:
-        parts.append(f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second")
+    if built.backend.price and spent.unpriced:
+        parts.append(f"{spent.unpriced:,} answers came without usage and may cost more")
     if unsure:
         parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")
     return f"this run: {', '.join(part for part in parts if part)}"

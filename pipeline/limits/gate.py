@@ -158,8 +158,8 @@ class Gate:
     def _used_up(self, ceiling_usd: Decimal) -> str:
         budget = self.budget
         return (
-            f"--max-cost {budget.max_cost_usd} USD is used up: {budget.taken_usd:f} USD taken, "
-            f"the next request could cost {ceiling_usd:f}"
+            f"--max-cost {budget.max_cost_usd} USD is used up: {budget.taken_usd:f} USD are taken, "
+            f"and the next request could cost {ceiling_usd:f} with the longest answer allowed"
         )
 
     def _take(self, counted_tokens: int, tokens: int, ceiling_usd: Decimal) -> Pass:

@@ -10,6 +10,8 @@ from pipeline.prompt import Prompt
 from pipeline.store import Store
 from pipeline.types import Column, Document, Result, Status, Usage
 
+EMPTY = "the text is empty: there is nothing to ask"
+
 # The names that the API itself uses.
 ACCOUNT = (
     Column("status", "text"),
@@ -39,6 +41,7 @@ class Rows:
         store: Store,
         prefix: str = "",
     ) -> None:
+        self.reason: str | None = None  # why what wasn't asked was not
         self._documents = documents
         self._prompt = prompt
         self._store = store
@@ -88,7 +91,9 @@ class Rows:
             return "failed", problem
         if results and results[-1].status != "ok":
             return "failed", results[-1].error
-        return ("ok" if len(results) == len(self._prompt.turns) else "skipped"), None
+        if len(results) == len(self._prompt.turns):
+            return "ok", None
+        return "skipped", EMPTY if self._prompt.idle(document) else self.reason
 
 
 def _ok(result: Result) -> bool:

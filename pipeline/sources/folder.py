@@ -16,6 +16,7 @@ from pipeline.types import Column, Document
 
 # `~$letter.docx` is what Word leaves beside a letter that is open; Windows hides it.
 _HIDDEN = (".", "~$")
+_JOURNAL = re.compile(r"\.journal(-|\.lock$|$)")
 _WILD = {"**/": "(?:.+/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -135,13 +136,20 @@ def _token(token: str) -> str:
 def _scan(folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            seen = [entry for entry in entries if not entry.name.startswith(_HIDDEN)]
+            found = [entry for entry in entries if not entry.name.startswith(_HIDDEN)]
     except OSError as error:
         raise UsageError(
             f"the folder {folder} can't be listed: {error.strerror}; "
             "make it readable, or give other folders as INPUT"
         ) from error
+    names = {entry.name for entry in found}
+    seen = [entry for entry in found if not _is_written_here(entry.name, names)]
     return iter(sorted(seen, key=lambda entry: entry.name))
+
+
+def _is_written_here(name: str, names: Collection[str]) -> bool:
+    """Say whether it is a journal or an output of this program: those are no documents."""
+    return f"{name}.journal" in names or bool(_JOURNAL.search(name))
 
 
 def _is_ours(entry: os.DirEntry[str], root: str, excluded: Collection[str]) -> bool:

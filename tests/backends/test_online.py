@@ -315,7 +315,8 @@ def test_what_is_no_completion_may_have_been_billed_and_is_asked_again(
         (
             Fault("forbidden"),
             AccessError,
-            "URL refuses the key (HTTP 403: Not allowed here.); check OPENAI_API_KEY",
+            "URL refuses to answer (HTTP 403 unsupported_country_region_territory: "
+            "Not allowed here.); check what OPENAI_API_KEY is allowed to do",
         ),
         (
             Fault("model_not_found"),

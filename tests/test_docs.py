@@ -1,0 +1,80 @@
+"""What the README says is so: its files exist, its options are options, its prompt is a prompt."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import prompt
+from pipeline.outputs.rows import ACCOUNT
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def usage(*command: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def after(marker: str) -> str:
+    """Give the one line of the code block after a marker."""
+    found = re.search(rf"<!-- {marker} -->\n```sh\n(.+)\n```", README)
+    assert found, marker
+    return found.group(1)
+
+
+def test_the_file_map_names_what_is_there_and_all_of_the_package() -> None:
+    table = README[README.index("| where | what |") :]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    paths = {name if "/" in name else f"pipeline/{name}" for name in named}
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    parts = {path.name for path in (ROOT / "pipeline").iterdir() if not path.name.startswith("_")}
+    listed = {path.rstrip("/").rpartition("/")[2] for path in paths}
+    assert sorted(parts - listed - {"py.typed", "prompts"}) == []
+
+
+@pytest.mark.parametrize("command", ["run", "summarize", "classify", "estimate", "models"])
+def test_a_command_explains_itself(command: str) -> None:
+    assert usage(command).startswith(f"Usage: python -m pipeline {command}")
+
+
+def test_every_option_of_the_readme_is_one() -> None:
+    known = "".join(usage(command) for command in ("run", "classify", "estimate", "models"))
+    text = README.replace("--group dev", "").replace("--no-deps", "")
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    assert sorted(option for option in options if option not in known) == []
+
+
+def test_every_column_of_the_readme_is_one() -> None:
+    table = README[README.index("## What comes out") : README.index("A row whose request")]
+    named = set(re.findall(r"`([a-z_]+)`", table)) - {
+        "output",
+        "outputs",
+        "ok",
+        "failed",
+        "skipped",
+    }
+    assert named == {column.name for column in ACCOUNT}
+
+
+def test_the_prompt_of_the_readme_is_one() -> None:
+    found = re.search(r"```yaml\n(---\n.+?)```", README, re.DOTALL)
+    assert found
+    read = prompt.parse(found.group(1))
+    assert [column.name for column in read.columns] == ["urgency", "reason"]
+
+
+def test_the_lines_that_set_up_need_python_and_pip_alone() -> None:
+    setup = "python3 -m venv .venv && .venv/bin/pip install -q uv && .venv/bin/uv run "
+    assert after("try").startswith(f"{setup}pipeline classify data/tickets.csv ")
+    assert after("test") == f"{setup}--group dev pytest"

@@ -141,6 +141,7 @@ def test_after_kill_9_the_same_command_goes_on(
     server.change(latency_seconds=UNSTEADY, seed=seed)
     made = job(tmp_path, server, texts(60))
     made.path.write_text("an older output")
+    made.journal.touch()  # else it would be somebody else's
     command = ("--max-concurrency", in_flight)
     process = made.start(*command)
     server.wait(billed=answers)

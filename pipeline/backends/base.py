@@ -29,7 +29,7 @@ MAX_FAILURES = 10  # attempts that fail while others succeed; with a fifth of al
 HEDGE_SHARE = 0.01  # of the requests may be sent a second time
 LOOK_SECONDS = 0.1  # how often to look for requests that hang
 
-_backoff = wait_random_exponential(multiplier=0.25, max=30)  # full jitter
+_backoff = wait_random_exponential(multiplier=0.25, max=5)  # full jitter
 
 
 @dataclass(slots=True)

@@ -1,0 +1,127 @@
+"""The run controller against a server that misbehaves: counts and states, in small.
+
+The full forms, with their times, are in benchmarks/faults/.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.running import column, counts, job, query, read_rows, texts
+from tests.server import Behaviour, Fault, Limits, Server, mixture
+
+FAST = 0.01
+
+
+@pytest.mark.parametrize("header_limit", ["bucket", "minute"])
+def test_a_server_that_tells_its_limits_refuses_next_to_nothing(
+    tmp_path: Path, server: Server, header_limit: str
+) -> None:
+    limits = Limits(requests_per_window=100, window_seconds=1, header_limit=header_limit)  # type: ignore[arg-type]
+    server.change(latency_seconds=FAST, limits=limits)
+    ended = job(tmp_path, server, texts(250)).run()
+    assert (ended.code, server.tally.answered) == (0, 250)
+    assert server.tally.statuses[429] <= 2
+
+
+def test_a_server_that_tells_nothing_is_found_out_by_its_refusals(
+    tmp_path: Path, server: Server
+) -> None:
+    limits = Limits(
+        requests_per_window=100,
+        window_seconds=1,
+        headers=False,
+        retry_after=False,
+        retry_after_ms=False,
+    )
+    server.change(latency_seconds=FAST, limits=limits)
+    ended = job(tmp_path, server, texts(300)).run()
+    assert (ended.code, server.tally.answered) == (0, 300)
+    assert server.tally.statuses[429] <= 60
+
+
+def test_a_request_larger_than_the_bucket_is_tried_alone(tmp_path: Path, server: Server) -> None:
+    server.change(limits=Limits(tokens_per_window=600_000, burst_tokens=60))
+    made = job(tmp_path, server, [*texts(5), "long " * 30])
+    ended = made.run()
+    assert (ended.code, counts(column(made.rows(), "status"))) == (0, {"ok": 6})
+
+
+def test_what_hangs_is_asked_a_second_time(tmp_path: Path, server: Server) -> None:
+    server.change(latency_seconds=FAST, faults=(Fault("hang", seconds=60, at=(150, 290)),))
+    made = job(tmp_path, server, texts(300))
+    ended = made.run("--max-concurrency", 20)
+    assert (ended.code, counts(column(made.rows(), "status"))) == (0, {"ok": 300})
+    assert server.tally.received == 302
+
+
+def test_hedging_can_be_turned_off(tmp_path: Path, server: Server) -> None:
+    server.change(latency_seconds=FAST, faults=(Fault("hang", seconds=3, at=(250,)),))
+    made = job(tmp_path, server, texts(300))
+    assert made.run("--max-concurrency", 20, "--no-hedge").code == 0
+    assert server.tally.received == 300
+
+
+def test_a_fifth_of_bad_replies_costs_no_row(tmp_path: Path, server: Server) -> None:
+    server.change(
+        latency_seconds=FAST,
+        faults=mixture(
+            0.2,
+            Fault("internal_error"),
+            Fault("bad_gateway"),
+            Fault("unavailable"),
+            Fault("overloaded"),
+            Fault("request_timeout"),
+            Fault("truncated"),
+            Fault("not_json"),
+        ),
+    )
+    made = job(tmp_path, server, texts(200))
+    ended = made.run()
+    assert (ended.code, counts(column(made.rows(), "status"))) == (0, {"ok": 200})
+
+
+def test_a_row_that_fails_alone_fails_after_a_few_attempts(tmp_path: Path, server: Server) -> None:
+    server.change(faults=(Fault("internal_error", contains="poison"),))
+    made = job(tmp_path, server, [*texts(30), "poison"])
+    ended = made.run("--patience", 1)
+    assert ended.code == 1
+    (failed,) = [row for row in made.rows() if row["status"] == "failed"]
+    assert (failed["text"], failed["attempts"]) == ("poison", "10")
+    assert failed["error"] == "HTTP 500: The server had an error."
+
+
+def test_an_outage_past_the_patience_ends_the_run_and_fails_no_row(
+    tmp_path: Path, server: Server
+) -> None:
+    server.change(faults=(Fault("unavailable", after=20),))
+    made = job(tmp_path, server, texts(60))
+    ended = made.run("--patience", 0.02, "--max-concurrency", 4)
+    assert ended.code == 4
+    assert any("the server is away (HTTP 503" in line for line in ended.lines)
+    assert counts(column(made.rows(), "status")) == {"ok": 20, "skipped": 40}
+
+
+def test_a_journal_that_is_removed_is_written_anew(tmp_path: Path, server: Server) -> None:
+    server.change(latency_seconds=0.05)
+    made = job(tmp_path, server, texts(60))
+    process = made.start("--max-concurrency", 4)
+    server.wait(billed=20)
+    made.journal.unlink()
+    process.communicate()
+    assert process.returncode == 0
+    ((count,),) = query(made.journal, "SELECT count(*) FROM results WHERE status = 'ok'")
+    assert (count, len(read_rows(made.path))) == (60, 60)
+
+
+def test_the_ceilings_of_the_user_hold_where_the_server_permits_more(
+    tmp_path: Path, server: Server
+) -> None:
+    with Server(Behaviour(limits=Limits(requests_per_window=6000))) as generous:
+        made = job(tmp_path, generous, texts(20))
+        made.run("--rpm", 600)
+        arrived = sorted(record.arrived for record in generous.tally.records)
+    # Ten a second, and at most two at once (a fifth of a second's worth).
+    assert all(late - early > 0.05 for early, late in zip(arrived, arrived[3:], strict=False))

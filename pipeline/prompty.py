@@ -1,0 +1,205 @@
+"""The format of prompt files, Prompty 2 (https://prompty.ai), and nothing of what they mean.
+
+YAML between two `---` lines, then messages under `system:`, `user:` and `assistant:` lines. The
+messages are split before anything is filled in, so nothing that a document contains can open or
+close one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from pipeline.errors import UsageError
+from pipeline.types import Role
+
+_ROLE_LINE = re.compile(r"^[ \t]*(system|developer|user|assistant):[ \t]*$", re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+# Parameters of the API that would hide the document, or that the budget goes by.
+RESERVED = {
+    *("messages", "model", "stream", "n"),
+    *("max_tokens", "max_completion_tokens", "response_format"),
+}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+class _Written(BaseModel):
+    """What people write: a key that isn't known is a mistake, not a wish."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=_camel, populate_by_name=True)
+
+
+class Options(_Written):
+    """`model.options` of a prompt file."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = Field(default=None, gt=0)
+    seed: int | None = None
+    stop_sequences: list[str] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    additional_properties: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("additional_properties")
+    @classmethod
+    def _nothing_of_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted(value.keys() & RESERVED)
+        if taken:
+            raise ValueError(f"can't hold `{taken[0]}`: the program sets that itself")
+        return value
+
+    def parameters(self) -> dict[str, object]:
+        """Give them the API's names; those not set are left out."""
+        named = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "stop": self.stop_sequences,
+            "frequency_penalty": self.frequency_penalty,
+            "presence_penalty": self.presence_penalty,
+        }
+        known = {name: value for name, value in named.items() if value is not None}
+        return {**known, **self.additional_properties}
+
+
+class Model(_Written):
+    """`model` of a prompt file. `provider`, `apiType` and `connection` describe; flags decide."""
+
+    id: str | None = None
+    provider: str | None = None
+    api_type: Literal["chat"] = "chat"
+    connection: dict[str, Any] | None = None
+    options: Options = Field(default_factory=Options)
+
+
+class Property(_Written):
+    """An input or output of a prompt file."""
+
+    name: str
+    kind: Literal["string", "integer", "float", "number", "boolean", "array", "object"] = "string"
+    description: str | None = None
+    required: bool = True
+    default: Any = None
+    example: Any = None
+    enum_values: list[Any] | None = None
+    items: dict[str, Any] | None = None
+    properties: dict[str, Any] | None = None
+
+    def json_schema(self) -> dict[str, Any]:
+        """Write it as a JSON Schema."""
+        result: dict[str, Any] = {"type": "number" if self.kind == "float" else self.kind}
+        if self.description:
+            result["description"] = self.description
+        if self.enum_values:
+            result["enum"] = self.enum_values
+        if self.items:
+            result["items"] = self.items
+        if self.properties:
+            result["properties"] = self.properties
+        return result
+
+
+class FrontMatter(_Written):
+    """The YAML part of a prompt file."""
+
+    name: str = "prompt"
+    display_name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    authors: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    model: Model = Field(default_factory=Model)
+    inputs: list[Property] = Field(default_factory=list)
+    outputs: dict[str, Any] | None = None
+    sample: dict[str, Any] = Field(default_factory=dict)
+    template: dict[str, Any] | str | None = None
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _inputs_by_name(cls, value: object) -> object:
+        return _named(value)
+
+    @field_validator("outputs", mode="before")
+    @classmethod
+    def _outputs_as_schema(cls, value: object) -> object:
+        if value is None or (isinstance(value, dict) and "properties" in value):
+            return value
+        entries = _named(value)
+        if not isinstance(entries, list):
+            raise ValueError("must be a JSON Schema or a list of properties")
+        properties = [Property.model_validate(entry) for entry in entries]
+        return {
+            "type": "object",
+            "properties": {item.name: item.json_schema() for item in properties},
+            "required": [item.name for item in properties if item.required],
+        }
+
+
+def _named(value: object) -> object:
+    """Take `{name: {kind: ...}}` for `[{name: name, kind: ...}]`; Prompty knows both."""
+    if not isinstance(value, dict):
+        return value
+    return [
+        {"name": name, **(entry if isinstance(entry, dict) else {"default": entry})}
+        for name, entry in value.items()
+    ]
+
+
+def read(
+    source: str, *, name: str, origin: str
+) -> tuple[FrontMatter, tuple[tuple[Role, str], ...]]:
+    """Read a prompt file: what its front matter says, and its messages as templates by role.
+
+    `name` is the prompt's where it has none of its own. Raises UsageError saying where `origin` is
+    wrong.
+    """
+    found = _FRONT_MATTER.match(source)
+    if found is None and source.startswith("---"):
+        raise UsageError(f"{origin}: the front matter has no closing `---` line")
+    front = _front_matter(found.group(1) if found else "", name, origin)
+    return front, _split(source[found.end() :] if found else source)
+
+
+def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
+    try:
+        data = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 2}" if mark else ""
+        problem = getattr(error, "problem", None) or "it can't be read"
+        raise UsageError(f"{origin}{where}: the front matter is not YAML: {problem}") from error
+    except ValueError as error:  # a date that there isn't
+        raise UsageError(f"{origin}: the front matter is not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{origin}: the front matter is not YAML with `key: value` lines")
+    try:
+        return FrontMatter.model_validate({"name": name, **data})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = first["type"] == "extra_forbidden"
+        problem = (
+            "is not a key of a prompt file" if known else first["msg"].removeprefix("Value error, ")
+        )
+        raise UsageError(f"{origin}: `{key}` {problem}") from error
+
+
+def _split(body: str) -> tuple[tuple[Role, str], ...]:
+    """Cut the body at its role lines; without any, the whole of it is a user's message."""
+    parts = _ROLE_LINE.split(body)
+    before = parts[0].strip()
+    messages: list[tuple[Role, str]] = [("user", before)] if before else []
+    for role, text in zip(parts[1::2], parts[2::2], strict=True):
+        messages.append((role, text.strip()))  # type: ignore[arg-type]  # the pattern's roles
+    return tuple(messages)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -102,13 +104,21 @@ def _killed(folder: Path) -> Verdict:
         server.wait(billed=1000, timeout_seconds=60)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        in_flight = server.tally.max_in_flight
+        received, journaled = server.tally.received, _journaled(output)
         ended = run(arguments)
         twice, ok = server.tally.received - 2000, statuses(output)["ok"]
+    in_flight = received - journaled
     return Verdict(
-        f"{twice:,} asked twice of at most {in_flight:,} in flight, {ok:,} rows",
+        f"{twice:,} asked twice of {in_flight:,} in flight, none of {journaled:,} journaled, "
+        f"{ok:,} rows",
         ok == 2000 and twice <= in_flight and ended.exit_code == 0,
     )
+
+
+def _journaled(output: Path) -> int:
+    with contextlib.closing(sqlite3.connect(f"{output}.journal")) as journal:
+        (count,) = journal.execute("SELECT count(*) FROM results").fetchone()
+    return int(count)
 
 
 def _no_quota(folder: Path) -> Verdict:

@@ -163,10 +163,14 @@ class Backend(ABC):
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            if self._failure is None:
-                self._failure = error
-            self.stop()
+            self._fail(error)
         self._news.set()
+
+    def _fail(self, error: BaseException) -> None:
+        """End the run: of several reasons the first counts."""
+        if self._failure is None:
+            self._failure = error
+            self.stop()
 
     def _cancel_all(self) -> None:
         for task in self._tasks:
@@ -243,6 +247,8 @@ class Backend(ABC):
             self._blame(answered, taken, error)
             raise
         except BackendError as error:
+            if isinstance(error, FatalError):
+                self._fail(error)  # before the gate lets another through
             self.gate.reject(taken, error.levels)
             raise
         except BaseException:

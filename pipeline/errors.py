@@ -44,7 +44,8 @@ class TransientError(BackendError):
 
     `retry_after_seconds` is how long the server asked to wait, if it did. `lost` says that it may
     have done the work all the same, and bill it: the answer was lost on its way. `usage` is what it
-    says that it billed, where an answer came that is of no use.
+    says that it billed, where an answer came that is of no use. `overloaded` is what it says of
+    itself.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class TransientError(BackendError):
         retry_after_seconds: float | None = None,
         lost: bool = False,
         usage: Usage | None = None,
+        overloaded: bool = False,
     ) -> None:
         super().__init__(message, levels=levels)
+        self.overloaded = overloaded
         self.retry_after_seconds = retry_after_seconds
         self.lost = lost
         self.usage = usage

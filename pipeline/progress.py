@@ -87,6 +87,9 @@ class Progress(ABC):
     @abstractmethod
     def note(self, text: str) -> None: ...
 
+    def total(self, **values: object) -> None:  # noqa: B027  # the notes have said it in words
+        """Give the figures of the whole run."""
+
     def close(self) -> None:  # noqa: B027  # most have nothing to close
         """Show no more."""
 
@@ -161,6 +164,9 @@ class JsonLines(Lines):
 
     def note(self, text: str) -> None:
         event("note", text=text)
+
+    def total(self, **values: object) -> None:
+        event("summary", **values)
 
 
 class Bar(Progress):

@@ -19,6 +19,7 @@ from pipeline.sources.spool import Spool
 from pipeline.store import Store
 from pipeline.types import Document, Request
 
+MOST_REASONS = 1000  # are told apart
 PLAN_SECONDS = 5.0  # an input that takes longer to read is estimated from what was read by then
 
 
@@ -53,19 +54,21 @@ class Plan:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the output holds, and why rows failed."""
+    """What the output holds, and why rows failed or were skipped."""
 
     paths: list[Path] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    skips: Counter[str] = field(default_factory=Counter)
     cut_off: int = 0
 
     def add(self, row: Mapping[str, object], prefix: str) -> None:
         """Count a row."""
         self.statuses[str(row[f"{prefix}status"])] += 1
         error = row[f"{prefix}error"]
-        if error and (len(self.errors) < 1000 or error in self.errors):
-            self.errors[str(error)] += 1
+        reasons = self.errors if row[f"{prefix}status"] == "failed" else self.skips
+        if error and (len(reasons) < MOST_REASONS or error in reasons):
+            reasons[str(error)] += 1
         self.cut_off += row[f"{prefix}finish_reason"] == "length" and not error
 
 
@@ -195,6 +198,7 @@ class _Counted:
     def __iter__(self) -> Iterator[Mapping[str, object]]:
         self._outcome.statuses.clear()
         self._outcome.errors.clear()
+        self._outcome.skips.clear()
         self._outcome.cut_off = 0
         for row in self._rows:
             self._outcome.add(row, self._prefix)

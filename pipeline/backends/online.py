@@ -33,6 +33,7 @@ from pipeline.types import Level, Levels, Request, Response, Usage
 
 # Codes of https://platform.openai.com/docs/guides/error-codes
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+OVERLOADED = 529
 _BUSY = {408, 409, 425}
 # What only steers how an answer is made. A model that doesn't take it is asked without.
 _OPTIONAL = {
@@ -150,7 +151,12 @@ class Online(Backend):
         if status == 429:
             return LimitError(f"HTTP 429: {said}", levels=levels, retry_after_seconds=wait)
         if status in _BUSY or status >= 500:
-            return TransientError(f"HTTP {status}: {said}", levels=levels, retry_after_seconds=wait)
+            return TransientError(
+                f"HTTP {status}: {said}",
+                levels=levels,
+                retry_after_seconds=wait,
+                overloaded=status == OVERLOADED,
+            )
         if status < 400:
             where = error.response.headers.get("location", "elsewhere")
             return AccessError(f"{self.base_url} redirects to {where}: give that as --base-url")

@@ -104,7 +104,7 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
     describe_outcome(outcome, built, progress, code)
     if fatal:
         complain(str(fatal))
-    elif options.quiet and outcome.errors:
+    elif options.quiet and outcome.statuses["failed"]:
         error, count = outcome.errors.most_common(1)[0]
         complain(f"{outcome.statuses['failed']:,} rows failed; {count:,} x {error}")
     return code

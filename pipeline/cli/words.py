@@ -68,7 +68,8 @@ def describe_outcome(outcome: Outcome, built: Built, progress: Progress, code: i
     ]
     paths = ", ".join(str(path) for path in outcome.paths)
     lines = [f"{_many(rows, 'row')}: {', '.join(shown)} -> {paths}"]
-    lines += [f"  {count:,} x {reason}" for reason, count in _reasons(outcome.errors)]
+    for reasons in (outcome.errors, outcome.skips):
+        lines += [f"  {count:,} x {reason}" for reason, count in _reasons(reasons)]
     if outcome.cut_off:
         lines.append(
             f"  {outcome.cut_off:,} answers were cut off (finish_reason `length`): "
@@ -81,6 +82,18 @@ def describe_outcome(outcome: Outcome, built: Built, progress: Progress, code: i
         lines.append(f"for {what}, run the same command:\n  {command_line()}")
     for line in lines:
         progress.note(line)
+    spent = progress.spent
+    progress.total(
+        exit_code=code,
+        rows=rows,
+        **{status: counts[status] for status in ("ok", "failed", "skipped")},
+        requests=spent.answered,
+        prompt_tokens=spent.prompt_tokens,
+        completion_tokens=spent.completion_tokens,
+        cost_usd=float(spent.cost_usd) if built.backend.price and not spent.unpriced else None,
+        seconds=round(spent.seconds, 1),
+        output=paths,
+    )
 
 
 def _spent(progress: Progress, built: Built) -> str:

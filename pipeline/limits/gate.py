@@ -249,6 +249,8 @@ class Gate:
         self._return(now, taken, error.levels)
         self.release()
         self.pause(error.retry_after_seconds or 0.0)
+        if error.overloaded:
+            self.window.cut(now, taken.sent_at)
         if own:
             return
         unreachable = isinstance(error, UnreachableError)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 BELOW = 0.98  # of the rate that was measured
 CREEP = 0.004  # of the rate a second
-FIRST_PAUSE_SECONDS = 0.5
+FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 SURE_COUNT = 10  # admitted requests, for a measurement to count
 SLOWEST = 0.01  # requests a second
@@ -74,5 +74,3 @@ class Pace:
         self._measured = True
         if self._admitted >= SURE_COUNT and elapsed_seconds > 0:
             self.rate = max(self._admitted / elapsed_seconds * BELOW, SLOWEST)
-        elif self.rate:
-            self.rate = max(self.rate / 2, SLOWEST)

@@ -13,6 +13,7 @@ import sys
 if sys.platform != "win32":
     import resource
 
+LEAST = 4.0  # that a cut leaves: one refusal in ten must not end all
 FIRST = 20  # once the first answer, which goes alone, has shown that there is nothing to obey
 CEILING = 2000
 SLOWER = 1.5  # times the usual latency, and it grows no more
@@ -60,7 +61,7 @@ class Window:
         if sent_at > self._cut_at:
             self._cut_at = now
             self._slow_start = False
-            self.size = max(self.size / 2, 1.0)
+            self.size = max(self.size / 2, min(LEAST, float(self.ceiling)))
 
     def restart(self) -> None:
         """Start over: the server was away."""

@@ -53,7 +53,9 @@ limits = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(limits)
 def test_a_server_that_tells_its_limits_never_refuses_and_never_idles(
     setting: dict[str, object],

@@ -187,8 +187,11 @@ class Backend(ABC):
             answered.tasks.append(self._start(self._answer(answered, taken)))
 
     async def _enter(self, request: Request) -> Pass:
-        tokens = self.most_tokens(request) if self.gate.counts_tokens else 0
-        return await self.gate.enter(tokens, request.max_tokens)
+        return await self.gate.enter(self._tokens(request), request.max_tokens)
+
+    def _tokens(self, request: Request) -> int:
+        """Count the tokens for the gate, which costs time, where it goes by them."""
+        return self.most_tokens(request) if self.gate.counts_tokens else 0
 
     async def _answer(self, answered: Answered, taken: Pass) -> None:
         """Ask until there is an answer, or a reason to ask no more."""
@@ -317,8 +320,7 @@ class Backend(ABC):
         if self.stopped or self.hedges + 1 > self._sent * self._hedge_share:
             return
         request = answered.request
-        tokens = self.most_tokens(request) if self.gate.counts_tokens else 0
-        taken = self.gate.enter_now(tokens, request.max_tokens)
+        taken = self.gate.enter_now(self._tokens(request), request.max_tokens)
         if taken is not None:
             answered.hedged = True
             self.hedges += 1

@@ -16,7 +16,7 @@ from pipeline.backends.opening import Limits, open_backend
 from pipeline.cli.options import Options
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
-from pipeline.prompt import Prompt
+from pipeline.prompt import Prompt, from_instruction, load
 from pipeline.run import Run
 from pipeline.sources.base import Source
 from pipeline.sources.decoding import decode
@@ -57,6 +57,13 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
     spool = Spool(source, folder)
     run = Run(spool=spool, prompt=prompt, engine=Engine(backend, store), prefix=options.prefix)
     return Built(run, backend, source, notices + backend.notices)
+
+
+def choose(name: str | None, instruction: str | None) -> Prompt:
+    """Take the one prompt that was given: a file, a shipped prompt's name, or an instruction."""
+    if (name is None) == (instruction is None):
+        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
+    return load(name) if name else from_instruction(instruction or "")
 
 
 def open_input(input: str, options: Options, store: Store) -> Source:

@@ -9,23 +9,16 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.options import INPUT_HELP, Options, takes_options
-from pipeline.errors import UsageError
+from pipeline.cli.options import Input, Instruction, Options, PromptName, takes_options
 
 
 @app.command()
 @takes_options
 def estimate(
-    input: Annotated[str, typer.Argument(help=INPUT_HELP)],
+    input: Input,
     options: Options,
-    prompt: Annotated[
-        str | None,
-        typer.Option("--prompt", "-p", help="A prompt file, or a shipped prompt's name."),
-    ] = None,
-    instruction: Annotated[
-        str | None,
-        typer.Option("--instruction", help="A prompt in a sentence, in place of a file."),
-    ] = None,
+    prompt: PromptName = None,
+    instruction: Instruction = None,
     labels: Annotated[
         str | None, typer.Option("--labels", help="The labels, for a prompt that classifies.")
     ] = None,
@@ -35,14 +28,11 @@ def estimate(
     ] = None,
 ) -> None:
     """Say what a run would send and cost; nothing is sent, and the whole input is read."""
-    from pipeline import prompt as prompts
-    from pipeline.cli.build import build
+    from pipeline.cli.build import build, choose
     from pipeline.cli.words import echo_plan
     from pipeline.store import Store
 
-    if (prompt is None) == (instruction is None):
-        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
-    chosen = prompts.load(prompt) if prompt else prompts.from_instruction(instruction or "")
+    chosen = choose(prompt, instruction)
     if labels is not None:
         chosen = chosen.limit("label", [name.strip() for name in labels.split(",")])
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,18 @@ import typer
 from pipeline.costs import DEFAULT_MODEL, Price, fixed_price
 from pipeline.errors import UsageError
 
-INPUT_HELP = "A folder, a glob, a file, a .csv .tsv .xlsx .parquet .jsonl table, or - for stdin."
+Input = Annotated[
+    str,
+    typer.Argument(
+        help="A folder, a glob, a file, a .csv .tsv .xlsx .parquet .jsonl table, or - for stdin."
+    ),
+]
+PromptName = Annotated[
+    str | None, typer.Option("--prompt", "-p", help="A prompt file, or a shipped prompt's name.")
+]
+Instruction = Annotated[
+    str | None, typer.Option("--instruction", help="A prompt in a sentence, in place of a file.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

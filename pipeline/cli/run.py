@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.options import INPUT_HELP, RunOptions, takes_options
+from pipeline.cli.options import Input, Instruction, PromptName, RunOptions, takes_options
 from pipeline.errors import UsageError
-
-Input = Annotated[str, typer.Argument(help=INPUT_HELP)]
 
 
 @app.command()
@@ -19,23 +17,14 @@ Input = Annotated[str, typer.Argument(help=INPUT_HELP)]
 def run(
     input: Input,
     options: RunOptions,
-    prompt: Annotated[
-        str | None,
-        typer.Option("--prompt", "-p", help="A prompt file, or a shipped prompt's name."),
-    ] = None,
-    instruction: Annotated[
-        str | None,
-        typer.Option("--instruction", help="A prompt in a sentence, in place of a file."),
-    ] = None,
+    prompt: PromptName = None,
+    instruction: Instruction = None,
 ) -> None:
     """Run a prompt over a folder or a table."""
-    from pipeline import prompt as prompts
+    from pipeline.cli.build import choose
     from pipeline.cli.session import go
 
-    if (prompt is None) == (instruction is None):
-        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
-    chosen = prompts.load(prompt) if prompt else prompts.from_instruction(instruction or "")
-    sys.exit(go(input, chosen, options))
+    sys.exit(go(input, choose(prompt, instruction), options))
 
 
 @app.command()

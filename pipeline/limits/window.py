@@ -1,7 +1,7 @@
 """How many requests may be in flight: more while that brings more answers, fewer when it hurts.
 
-Slow start as in TCP (one more for each answer doubles it in a round trip), until an answer is
-refused or answers take clearly longer than they did; then one more a round trip.
+Slow start as in TCP, a little faster (two more for each answer treble it in a round trip), until an
+answer is refused or answers take clearly longer than they did; then one more a round trip.
 
 Pure: every method is told the time.
 """
@@ -14,7 +14,8 @@ if sys.platform != "win32":
     import resource
 
 LEAST = 4.0  # that a cut leaves: one refusal in ten must not end all
-FIRST = 20  # once the first answer, which goes alone, has shown that there is nothing to obey
+FIRST = 32  # once the first answer, which goes alone, has shown that there is nothing to obey
+GROWTH = 2.0  # for each answer of the slow start
 CEILING = 2000
 SLOWER = 1.5  # times the usual latency, and it grows no more
 MUCH_SLOWER = 2.5  # times, and it shrinks
@@ -53,7 +54,7 @@ class Window:
         if slowness > MUCH_SLOWER:
             self.size = max(self.size - 1 / 4, min(self.size, float(FIRST)))
         elif slowness < SLOWER and self.in_flight >= self.size / 2:  # it is what limits
-            self.size += 1.0 if self._slow_start else 1 / self.size
+            self.size += GROWTH if self._slow_start else 1 / self.size
         self.size = min(self.size, float(self.ceiling))
 
     def cut(self, now: float, sent_at: float) -> None:

@@ -232,8 +232,7 @@ class Gate:
             self.tokens.refuse()
             self.pause(wait_seconds or 0.1)
         else:
-            pause = self.pace.refuse(now, taken.sent_at)
-            self.window.cut(now, taken.sent_at)
+            pause = refuse(self.pace, self.window, now, taken.sent_at)
             self.pause(max(wait_seconds or 0.0, pause))
         self.release()
 
@@ -317,3 +316,14 @@ class Gate:
             clock = time.strftime("%H:%M:%S", time.localtime(time.time() + until))
             return f"waiting for the limit until {clock}"
         return ""
+
+
+def refuse(pace: Pace, window: Window, now: float, sent_at: float) -> float:
+    """Note a refusal that came without a word; give how many seconds nobody should send."""
+    took_for_stray = pace.stray
+    pause = pace.refuse(now, sent_at)
+    if not pace.stray:
+        window.cut(now, sent_at)
+    elif not took_for_stray:
+        window.restart()
+    return pause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import signal
 import sqlite3
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from benchmarks.job import command, environment, run, statuses, write_rows
 from tests.server import Behaviour, Fault, Limits, Server, ServerProcess, mixture
+from tests.server.answers import answer_to
 
+SOAK_ROWS = 200_000
 PRICE = ("--price", "0.1,0.5")
 
 
@@ -194,6 +197,50 @@ def _faulty(folder: Path) -> Verdict:
     )
 
 
+def _soaked(folder: Path) -> Verdict:
+    """Mix all the faults that pass, under a limit."""
+    passing = mixture(
+        0.05,
+        Fault("internal_error"),
+        Fault("bad_gateway"),
+        Fault("unavailable"),
+        Fault("overloaded"),
+        Fault("request_timeout"),
+        Fault("conflict"),
+        Fault("truncated"),
+        Fault("not_json"),
+        Fault("html"),
+        Fault("choices_null"),
+        Fault("empty_body"),
+        Fault("closed"),
+        Fault("reset"),
+        Fault("rate_limit_exceeded"),
+    )
+    hanging = Fault("hang", seconds=100, probability=0.0001)
+    behaviour = Behaviour(
+        latency_seconds=0.2,
+        faults=(hanging, *passing),
+        limits=Limits(requests_per_window=60_000, tokens_per_window=12_000_000),
+    )
+    rows, output = write_rows(folder / "rows.csv", SOAK_ROWS), folder / "out.csv"
+    with Server.process(behaviour) as server:
+        ended = run(command(rows, output, server.base_url))
+        tally = server.tally
+    with output.open(newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    right = sum(
+        row["status"] == "ok" and row["output"] == answer_to(row["text"]) for row in written
+    )
+    told = tally.billed.total_tokens - tally.unreadable.total_tokens
+    missing = told - sum(int(row["total_tokens"] or 0) for row in written)
+    refused = tally.statuses[429]
+    return Verdict(
+        f"{right:,} rows right, {missing:,} tokens missing of {told:,} that replies told, "
+        f"{tally.received:,} requests, {refused:,} 429s, {ended.seconds:.0f} s",
+        right == SOAK_ROWS and ended.exit_code == 0 and missing == 0,
+    )
+
+
 def _capped(folder: Path) -> Verdict:
     behaviour = Behaviour(latency_seconds=0.2, completion_tokens=30)
     rows, output = write_rows(folder / "rows.csv", 2000), folder / "out.csv"
@@ -267,4 +314,5 @@ SCENARIOS = (
     Scenario("F", "the server is gone for 15 s", "2,000 rows", _outage),
     Scenario("G", "a fifth of all replies are bad", "2,000 rows", _faulty),
     Scenario("H", "--max-cost at a tenth, 100 in flight", "95-100 %, exit 3", _capped),
+    Scenario("S", f"a soak: {SOAK_ROWS:,} rows, all faults", "each right, tally equal", _soaked),
 )

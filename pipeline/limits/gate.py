@@ -249,7 +249,7 @@ class Gate:
         self.release()
         self.pause(error.retry_after_seconds or 0.0)
         if error.overloaded:
-            self.window.cut(now, taken.sent_at)
+            self.window.cut()
         if own:
             return
         unreachable = isinstance(error, UnreachableError)
@@ -323,7 +323,7 @@ def refuse(pace: Pace, window: Window, now: float, sent_at: float) -> float:
     took_for_stray = pace.stray
     pause = pace.refuse(now, sent_at)
     if not pace.stray:
-        window.cut(now, sent_at)
+        window.cut()
     elif not took_for_stray:
         window.restart()
     return pause

@@ -18,7 +18,7 @@ BELOW = 0.98  # of the rate that was measured
 CREEP = 0.004  # of the rate a second
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
-SURE_COUNT = 10  # admitted requests, for a measurement to count
+SURE_COUNT = 20  # admitted requests, for a measurement to count
 SLOWEST = 0.01  # requests a second
 SLACK_SECONDS = 0.02  # that a late wake-up may be made up for
 SOON_SECONDS = 2.0  # after a storm: at a rate that was measured, a limit is not met again so soon
@@ -39,6 +39,7 @@ class Pace:
         self._began_at = 0.0  # the stretch that is measured: from the first request or a refusal
         self._empty_at: float | None = None  # to when the first request of the last storm was sent
         self._reacted_at = -1.0
+        self._paused_at = -1.0  # when the last storm but one made a pause
         self._admitted = 0  # of the requests sent in this stretch
         self._admitted_since = 0  # and of those sent after it
         self._refused_since = 0
@@ -47,6 +48,7 @@ class Pace:
         self._pause = FIRST_PAUSE_SECONDS
         self._share = 0.0  # of refusals among the latest replies
         self._soon = 0  # storms in a row that came too soon for a limit
+        self._admitted_soon = 0  # and what was admitted between them: a rate was measured from it
 
     def wait(self, now: float) -> float:
         """Say how many seconds until the next request."""
@@ -71,7 +73,8 @@ class Pace:
             self._admitted += 1
         else:
             self._admitted_since += 1
-            self._pause = FIRST_PAUSE_SECONDS
+        if sent_at > self._paused_at:
+            self._pause = FIRST_PAUSE_SECONDS  # the last pause was long enough
 
     def refuse(self, now: float, sent_at: float) -> float:
         """Note a refusal; give how many seconds nobody should send."""
@@ -90,6 +93,7 @@ class Pace:
         else:  # too few to tell: the stretch goes on
             self._admitted += self._admitted_since
         self._admitted_since = self._refused_since = 0
+        self._paused_at = self._reacted_at
         self._empty_at, self._reacted_at, self._measured = sent_at, now, False
         pause, self._pause = self._pause, min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         return pause
@@ -98,12 +102,16 @@ class Pace:
         """Judge whether a storm is one of several that no limit explains."""
         if self._empty_at is None or not self.rate:
             return False
-        if sent_at - self._reacted_at > SOON_SECONDS:
-            self._soon = 0
+        if sent_at - self._reacted_at > max(SOON_SECONDS, SURE_COUNT / self.rate):
+            self._soon = self._admitted_soon = 0
             return False
         few = self._refused_since + 1 <= FEW * self._admitted_since
-        self._soon += few
-        self.stray = few and self._soon >= STRAY_STORMS
+        if few:
+            self._soon += 1
+            self._admitted_soon += self._admitted_since
+        self.stray = (
+            few and self._soon >= STRAY_STORMS and self._admitted_soon >= STRAY_STORMS * SURE_COUNT
+        )
         if self.stray:
             self.rate = None
             self._share = 0.0
@@ -112,7 +120,7 @@ class Pace:
     def _forget(self, now: float) -> None:
         """Start over: there is a limit after all."""
         self.stray = False
-        self._soon = self._admitted = 0
+        self._soon = self._admitted_soon = self._admitted = 0
         self._share = 0.0
         self._began_at, self._empty_at, self._reacted_at = now, None, -1.0
 

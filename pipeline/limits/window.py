@@ -1,7 +1,9 @@
 """How many requests may be in flight: more while that brings more answers, fewer when it hurts.
 
-Slow start as in TCP, a little faster (two more for each answer treble it in a round trip), until an
-answer is refused or answers take clearly longer than they did; then one more a round trip.
+Slow start as in TCP (one more for each answer doubles it in a round trip), until a request is
+refused or answers take clearly longer than they did; then one more a round trip, or a 32nd. Each
+refusal takes half a place: a server that refuses all halves it in a round trip, one that refuses
+few costs little.
 
 Pure: every method is told the time.
 """
@@ -13,9 +15,10 @@ import sys
 if sys.platform != "win32":
     import resource
 
-LEAST = 4.0  # that a cut leaves: one refusal in ten must not end all
+LEAST = 4.0  # that refusals leave
 FIRST = 32  # once the first answer, which goes alone, has shown that there is nothing to obey
-GROWTH = 2.0  # for each answer of the slow start
+GROWTH = 1 / 32  # for each answer, at least
+LOSS = 0.5  # of a place for each refusal
 CEILING = 2000
 SLOWER = 1.5  # times the usual latency, and it grows no more
 MUCH_SLOWER = 2.5  # times, and it shrinks
@@ -31,7 +34,6 @@ class Window:
         self.size = 1.0
         self.in_flight = 0
         self._slow_start = True
-        self._cut_at = 0.0
         self._usual: float | None = None
         self._recent = 0.0
         self._then = 0.0
@@ -54,15 +56,13 @@ class Window:
         if slowness > MUCH_SLOWER:
             self.size = max(self.size - 1 / 4, min(self.size, float(FIRST)))
         elif slowness < SLOWER and self.in_flight >= self.size / 2:  # it is what limits
-            self.size += GROWTH if self._slow_start else 1 / self.size
+            self.size += 1.0 if self._slow_start else max(1 / self.size, GROWTH)
         self.size = min(self.size, float(self.ceiling))
 
-    def cut(self, now: float, sent_at: float) -> None:
-        """Halve it, once for all that was sent before the last cut."""
-        if sent_at > self._cut_at:
-            self._cut_at = now
-            self._slow_start = False
-            self.size = max(self.size / 2, min(LEAST, float(self.ceiling)))
+    def cut(self) -> None:
+        """Note that a request was refused."""
+        self._slow_start = False
+        self.size = max(self.size - LOSS, min(LEAST, float(self.ceiling)))
 
     def restart(self) -> None:
         """Start over: the server was away."""

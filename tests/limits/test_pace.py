@@ -21,7 +21,7 @@ def test_the_rate_of_a_silent_server_is_found_from_few_refusals(
     assert server.answered >= 0.93 * (bucket.capacity + rate * SECONDS)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
 def test_stray_refusals_dont_slow_the_others(share: float) -> None:
     server, free = Silence(stray=share), Silence()
     server.run(SECONDS)

@@ -144,8 +144,8 @@ def fixed_price(input_usd: Decimal, output_usd: Decimal) -> Price:
 @cache
 def find_price(model: str, base_url: str, service_tier: str | None = None) -> Price | None:
     """Look up today's published price of a model at a server; None where there is none."""
-    if (urlsplit(base_url).hostname or "") in ("127.0.0.1", "localhost", "::1"):
-        return None  # nobody publishes prices of the user's own machine
+    if _own_machine(base_url):
+        return None
     from genai_prices import data_snapshot
     from genai_prices.types import Usage as LibraryUsage
 
@@ -157,6 +157,31 @@ def find_price(model: str, base_url: str, service_tier: str | None = None) -> Pr
     except (LookupError, ValueError):
         return None
     return Price(_tiers(found.model_price), _source())
+
+
+@cache
+def find_window(model: str, base_url: str) -> int | None:
+    """Look up how many tokens a model reads at one price; None where that isn't known.
+
+    Where long prompts cost more, the window ends for us where they do.
+    """
+    if _own_machine(base_url):
+        return None
+    from genai_prices import data_snapshot
+
+    try:
+        _, found = data_snapshot.get_snapshot().find_provider_model(model, None, None, base_url)
+    except LookupError:
+        return None
+    price = find_price(model, base_url)
+    tiers = [rates.above for rates in price.tiers if rates.above] if price else []
+    windows = [found.context_window] if found.context_window else []
+    return min([*windows, *tiers], default=None)
+
+
+def _own_machine(base_url: str) -> bool:
+    """Nobody publishes prices and windows of what runs there."""
+    return (urlsplit(base_url).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
 def _tiers(price: ModelPrice) -> tuple[Rates, ...]:

@@ -17,25 +17,34 @@ import orjson
 
 from pipeline import prompty, schema
 from pipeline.errors import DocumentError, UsageError
-from pipeline.prompty import Options, Property
+from pipeline.prompty import Options, Property, Templates
 from pipeline.types import Column, Document, Message, Request, Role
 
 SHIPPED = Path(__file__).parent / "prompts"
 if not SHIPPED.exists():  # a checkout: the wheel holds them inside the package
     SHIPPED = Path(__file__).parent.parent / "prompts"
 
+OURS = {"text", "chunk", "chunks"}  # what a message can use of any document
+MERGE = (
+    "The document was too long to be read at once: this was asked about each of its parts in turn. "
+    "Make one answer for the whole document of the answers to its parts."
+)
+PARTS = "{% for part in parts %}Part {{ loop.index }}:\n{{ part }}\n\n{% endfor %}"
+
 
 @dataclass(frozen=True)
 class Prompt:
     """A prompt, ready to be asked about documents.
 
+    `merging` are the messages that make one answer of those to the `parts` of a long document.
     `settings` are values of the command line that every document shares, such as the labels.
     `server` is the name of who answers; it is part of a request's key. `bound`, which isn't, is the
     longest answer in tokens where the options leave it open.
     """
 
     name: str
-    templates: tuple[tuple[Role, str], ...]
+    templates: Templates
+    merging: Templates = ()
     model: str | None = None
     options: Options = field(default_factory=Options)
     inputs: tuple[Property, ...] = ()
@@ -97,16 +106,17 @@ class Prompt:
     def check(self, columns: Iterable[str]) -> None:
         """Raise UsageError naming each variable that neither the input nor a default gives."""
         columns = list(columns)
-        known = {"text", "row", *map(_alias, columns), *columns, *self.settings, *self._defaults}
+        known = {"row", *map(_alias, columns), *columns, *self.settings, *self._defaults, *OURS}
         known |= _environment().globals.keys()
-        missing = sorted(self.variables - known)
+        merging = frozenset().union(*(_used(text) for _, text in self.merging)) - {"parts"}
+        missing = sorted((self.variables | merging) - known)
         if missing:
             names = ", ".join(f"{{{{ {name} }}}}" for name in missing)
             raise UsageError(
                 f"prompt {self.name} uses {names}, which the input doesn't have; "
                 f"its columns are: {', '.join(columns)}"
             )
-        for role, text in self.templates:
+        for role, text in (*self.templates, *self.merging):
             if _used(text) <= self.settings.keys():
                 self._try(role, text)
 
@@ -129,6 +139,10 @@ class Prompt:
     def _compiled(self) -> tuple[tuple[Role, jinja2.Template | str], ...]:
         """Give the messages as templates, or as text where no document can change it."""
         return tuple((role, self._compile(text)) for role, text in self.templates)
+
+    @cached_property
+    def _compiled_merging(self) -> tuple[tuple[Role, jinja2.Template | str], ...]:
+        return tuple((role, self._compile(text)) for role, text in self.merging)
 
     def _compile(self, text: str) -> jinja2.Template | str:
         template = _environment().from_string(text)
@@ -158,14 +172,27 @@ class Prompt:
         variables = self._variables_of(document)
         messages: list[Message] = []
         for place, (role, template) in enumerate(self._compiled[: self.turns[turn] + 1]):
-            content = (
-                template if isinstance(template, str) else self._fill_in(role, template, variables)
-            )
-            messages.append(Message(role, content))
+            messages.append(self._message(role, template, variables))
             if place in self.turns[:turn]:
                 messages.append(Message("assistant", answers[self.turns.index(place)]))
         last = turn == len(self.turns) - 1
         return self._request(document, turn, tuple(messages), last)
+
+    def merge(self, document: Document, parts: Sequence[str]) -> Request:
+        """Make the request that makes one answer of those to parts of a long document.
+
+        Raises DocumentError as `render` does.
+        """
+        variables = {**self._variables_of(replace(document, text="")), "parts": list(parts)}
+        messages = [self._message(*template, variables) for template in self._compiled_merging]
+        return self._request(document, 0, tuple(messages), last=True)
+
+    def _message(
+        self, role: Role, template: jinja2.Template | str, variables: Mapping[str, object]
+    ) -> Message:
+        if isinstance(template, str):
+            return Message(role, template)
+        return Message(role, self._fill_in(role, template, variables))
 
     def _fill_in(
         self, role: Role, template: jinja2.Template, variables: Mapping[str, object]
@@ -179,6 +206,8 @@ class Prompt:
         fields = document.fields
         aliases = {_alias(name): value for name, value in fields.items()}
         return {
+            "chunk": document.chunk,
+            "chunks": document.chunks,
             **self._defaults,
             **aliases,
             **fields,
@@ -207,8 +236,8 @@ class Prompt:
 
     def idle(self, document: Document) -> bool:
         """Say whether there is nothing to ask: the text is all that the messages use, and empty."""
-        asked = self.variables - self.settings.keys() - _environment().globals.keys()
-        return asked == {"text"} and not document.text.strip()
+        about = self.variables - self.settings.keys() - _environment().globals.keys()
+        return about - {"chunk", "chunks"} == {"text"} and not document.text.strip()
 
     def limit(self, name: str, values: Sequence[str]) -> Prompt:
         """Allow one output only these values, and give them to the messages as `labels`."""
@@ -273,10 +302,11 @@ def load(name: str | Path) -> Prompt:
 
 def parse(source: str, *, name: str = "prompt", origin: str = "prompt") -> Prompt:
     """Read a prompt from text. Raises UsageError saying where `origin` is wrong."""
-    front, templates = prompty.read(source, name=name, origin=origin)
+    front, templates, merging = prompty.read(source, name=name, origin=origin)
     prompt = Prompt(
         name=front.name,
         templates=templates,
+        merging=merging,
         model=front.model.id,
         options=front.model.options,
         inputs=tuple(front.inputs),
@@ -300,5 +330,6 @@ def from_instruction(instruction: str) -> Prompt:
     return Prompt(
         name="instruction",
         templates=(("system", "{{ instruction }}"), ("user", "{{ text }}")),
+        merging=(("system", "{{ instruction }}\n\n" + MERGE), ("user", PARTS)),
         settings={"instruction": instruction},
     )

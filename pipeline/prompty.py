@@ -1,8 +1,9 @@
 """The format of prompt files, Prompty 2 (https://prompty.ai), and nothing of what they mean.
 
-YAML between two `---` lines, then messages under `system:`, `user:` and `assistant:` lines. The
-messages are split before anything is filled in, so nothing that a document contains can open or
-close one.
+YAML between two `---` lines, then messages under `system:`, `user:` and `assistant:` lines. After a
+line `reduce:`, which is ours, come those that merge the answers to the parts of a long document.
+The messages are split before anything is filled in, so nothing that a document contains can open
+or close one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.types import Role
 
 _ROLE_LINE = re.compile(r"^[ \t]*(system|developer|user|assistant):[ \t]*$", re.MULTILINE)
+_REDUCE_LINE = re.compile(r"^[ \t]*reduce:[ \t]*$", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -156,10 +158,12 @@ def _named(value: object) -> object:
     ]
 
 
-def read(
-    source: str, *, name: str, origin: str
-) -> tuple[FrontMatter, tuple[tuple[Role, str], ...]]:
-    """Read a prompt file: what its front matter says, and its messages as templates by role.
+Templates = tuple[tuple[Role, str], ...]
+
+
+def read(source: str, *, name: str, origin: str) -> tuple[FrontMatter, Templates, Templates]:
+    """Read a prompt file: what its front matter says, its messages as templates by role, and those
+    that merge.
 
     `name` is the prompt's where it has none of its own. Raises UsageError saying where `origin` is
     wrong.
@@ -168,7 +172,10 @@ def read(
     if found is None and source.startswith("---"):
         raise UsageError(f"{origin}: the front matter has no closing `---` line")
     front = _front_matter(found.group(1) if found else "", name, origin)
-    return front, _split(source[found.end() :] if found else source)
+    body, *merging = _REDUCE_LINE.split(source[found.end() :] if found else source)
+    if len(merging) > 1:
+        raise UsageError(f"{origin}: there is more than one `reduce:` line")
+    return front, _split(body), _split(merging[0]) if merging else ()
 
 
 def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
@@ -195,7 +202,7 @@ def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
         raise UsageError(f"{origin}: `{key}` {problem}") from error
 
 
-def _split(body: str) -> tuple[tuple[Role, str], ...]:
+def _split(body: str) -> Templates:
     """Cut the body at its role lines; without any, the whole of it is a user's message."""
     parts = _ROLE_LINE.split(body)
     before = parts[0].strip()

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from pipeline.chunks import Step, Steps
 from pipeline.engine import Engine
-from pipeline.errors import DocumentError
 from pipeline.outputs.rows import Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
-from pipeline.prompt import Prompt
 from pipeline.sources.spool import Spool
 from pipeline.store import Store
 from pipeline.types import Document, Request
@@ -75,14 +74,12 @@ class Outcome:
 class Run:
     """A prompt over an input, with its journal."""
 
-    def __init__(self, *, spool: Spool, prompt: Prompt, engine: Engine, prefix: str = "") -> None:
+    def __init__(self, *, spool: Spool, steps: Steps, engine: Engine, prefix: str = "") -> None:
         self.spool = spool
-        self.prompt = prompt
+        self.steps = steps
         self.engine = engine
         self.prefix = prefix
-        self.rows = Rows(
-            spool, spool.source.columns, prompt=prompt, store=self.store, prefix=prefix
-        )
+        self.rows = Rows(spool, spool.source.columns, steps=steps, store=self.store, prefix=prefix)
 
     @property
     def store(self) -> Store:
@@ -104,37 +101,25 @@ class Run:
 
     def _plan_document(self, plan: Plan, document: Document, seen: set[bytes]) -> None:
         plan.rows += 1
-        if document.error is None and self.prompt.idle(document):
+        if document.error is None and self.steps.prompt.idle(document):
             plan.empty += 1
             return
-        said: list[str] = []
-        while document.error is None and len(said) < len(self.prompt.turns):
-            try:
-                request = self.prompt.render(document, said)
-            except DocumentError:
-                break
-            plan.first = plan.first or request
-            answer = self.store.get(request)
-            if answer is None or answer.status != "ok":
-                if request.key not in seen:
-                    seen.add(request.key)
-                    self._plan_turns(plan, request, said)
-                return
-            said.append(answer.content or "")
-        if len(said) == len(self.prompt.turns):
-            plan.done += 1
-        else:
-            plan.unreadable += 1
+        trail = self.steps.follow(document, self.store.get)
+        plan.unreadable += trail.problem is not None
+        plan.done += trail.finished
+        if plan.first is None:
+            asked = [step.request for step in trail.missing]
+            plan.first = next(iter([*(result.request for result in trail.results), *asked]), None)
+        new = [step for step in trail.missing if step.request.key not in seen]
+        seen.update(step.request.key for step in new)
+        if new:
+            for step in (*new, *self.steps.forecast(document, trail)):
+                self._plan_step(plan, step)
 
-    def _plan_turns(self, plan: Plan, request: Request, said: list[str]) -> None:
-        """Add the turns that are left; an answer that isn't there yet is as long as it may be."""
-        self._plan_request(plan, request, unknown=0)
-        for unknown in range(1, len(self.prompt.turns) - len(said)):
-            later = self.prompt.render(request.document, [*said, *[""] * unknown])
-            self._plan_request(plan, later, unknown)
-
-    def _plan_request(self, plan: Plan, request: Request, unknown: int) -> None:
-        backend, bound = self.engine.backend, request.max_tokens
+    def _plan_step(self, plan: Plan, step: Step) -> None:
+        """Add a request; an answer in it that isn't there yet is as long as it may be."""
+        backend, request = self.engine.backend, step.request
+        bound, unknown = request.max_tokens, step.answers.count("")
         tokens = backend.count_tokens(request)
         plan.requests += 1
         plan.prompt_tokens += tokens
@@ -149,33 +134,25 @@ class Run:
             plan.high_usd += backend.price.ceiling_usd(most, bound)
 
     async def ask(self, progress: Progress) -> None:
-        """Ask for all that is missing, a turn of the conversation at a time."""
-        for turn in range(len(self.prompt.turns)):
-            async for result in self.engine.run(self._requests(turn)):
+        """Ask for all that is missing, a level of each document's steps at a time."""
+        self._level, self._deepest = 0, 0
+        while self._level <= self._deepest and not self.engine.backend.stopped:
+            async for result in self.engine.run(self._requests(self._level)):
                 progress.add(result)
-            if self.engine.backend.stopped:
-                break
+            self._level += 1
 
-    def _requests(self, turn: int) -> Iterator[Request]:
+    def _requests(self, level: int) -> Iterator[Request]:
+        """Go through the documents for what is missing at this level; the engine leaves out what it
+        knows. What comes after it is found out on the way.
+        """
         for document in self.spool:
-            if document.error or self.prompt.idle(document):
+            if document.error or self.steps.prompt.idle(document):
                 continue
-            try:
-                said = self._said(document, turn)
-                if said is not None:
-                    yield self.prompt.render(document, said)
-            except DocumentError:
-                continue  # the output says so
-
-    def _said(self, document: Document, turn: int) -> list[str] | None:
-        """Give the answers before this turn; None where one of them failed."""
-        said: list[str] = []
-        for _ in range(turn):
-            result = self.store.get(self.prompt.render(document, said))
-            if result is None or result.status != "ok":
-                return None
-            said.append(result.content or "")
-        return said
+            trail = self.steps.follow(document, self.store.get, most=level)
+            if trail.missing and trail.level == level:
+                if self.steps.goes_on(trail):
+                    self._deepest = level + 1
+                yield from (step.request for step in trail.missing)
 
     def write(self, path: Path, reason: str | None = None) -> Outcome:
         """Write the output: every row, asked or not. `reason` is why some weren't, if any."""

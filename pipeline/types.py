@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Literal
 
 Kind = Literal["text", "integer", "number", "decimal", "boolean", "json", "any"]
 Role = Literal["system", "developer", "user", "assistant"]
 Status = Literal["ok", "failed", "skipped"]
+
+
+class Long(StrEnum):
+    """What becomes of a text that is too long to be asked about at once."""
+
+    SPLIT = "split"
+    HEAD = "head"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,8 @@ class Document:
     """One input: a row of a table or a file of a folder.
 
     `fields` are the input's own columns, as they were read, in their order. `error` says why the
-    document can't be used; it then has no text.
+    document can't be used; it then has no text. Of a part of a long document `chunk` is the number,
+    from 1, of all `chunks`.
     """
 
     position: int
@@ -37,6 +47,8 @@ class Document:
     fields: Mapping[str, object]
     text: str = ""
     error: str | None = None
+    chunk: int = 1
+    chunks: int = 1
 
 
 @dataclass(frozen=True, slots=True)

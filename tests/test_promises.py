@@ -25,6 +25,7 @@ from python_calamine import CalamineWorkbook
 from pipeline import prompt as prompts
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
+from pipeline.chunks import Steps
 from pipeline.costs import fixed_price
 from pipeline.engine import Engine
 from pipeline.errors import BudgetError, FatalError
@@ -87,7 +88,8 @@ async def _run(
 ) -> tuple[Outcome, FatalError | None]:
     fatal = None
     spool = Spool(open_source(str(source), text_column="text"), output.parent)
-    run = Run(spool=spool, prompt=prompt, engine=engine, prefix=prefix)
+    steps = Steps(prompt, engine.backend.counter)
+    run = Run(spool=spool, steps=steps, engine=engine, prefix=prefix)
     run.plan()
     try:
         await engine.backend.open()

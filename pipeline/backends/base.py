@@ -57,17 +57,25 @@ class Answered:
 class Backend(ABC):
     """Answers requests. `server` names who answers and is part of each request's key.
 
-    `notices` are what the user should know of how the server is asked.
+    `window_tokens` is how long prompt and answer may be together, where that is known. `notices`
+    are what the user should know of how the server is asked.
     """
 
     server: str
 
     def __init__(
-        self, *, gate: Gate, counter: Counter, price: Price | None, hedge: bool = False
+        self,
+        *,
+        gate: Gate,
+        counter: Counter,
+        price: Price | None,
+        hedge: bool = False,
+        window_tokens: int | None = None,
     ) -> None:
         self.gate = gate
         self.counter = counter
         self.price = price
+        self.window_tokens = window_tokens
         self.notices: list[str] = []
         self.stopped = False
         self.hedges = 0

@@ -32,6 +32,7 @@ class Local(Online):
             counter=counter,
             price=FREE,
             hedge=False,
+            window_tokens=CONTEXT_TOKENS,
             server=f"local:{file.name}:{file.stat().st_size}",
         )
         self.notices.append(

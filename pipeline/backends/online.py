@@ -34,6 +34,7 @@ from pipeline.types import Level, Levels, Request, Response, Usage
 # Codes of https://platform.openai.com/docs/guides/error-codes
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 OVERLOADED = 529
+TOO_LONG = "context_length_exceeded"
 _BUSY = {408, 409, 425}
 # What only steers how an answer is made. A model that doesn't take it is asked without.
 _OPTIONAL = {
@@ -59,9 +60,12 @@ class Online(Backend):
         counter: Counter,
         price: Price | None,
         hedge: bool = True,
+        window_tokens: int | None = None,
         server: str | None = None,
     ) -> None:
-        super().__init__(gate=gate, counter=counter, price=price, hedge=hedge)
+        super().__init__(
+            gate=gate, counter=counter, price=price, hedge=hedge, window_tokens=window_tokens
+        )
         self.model = model
         self.base_url = base_url.rstrip("/")
         self.server = server or self.base_url
@@ -182,7 +186,8 @@ class Online(Backend):
             )
         if error.param in self.body(request) and error.param not in ("messages", "model"):
             return AccessError(f"{request.model} refuses `{error.param}` (HTTP {status}: {said})")
-        return RejectedError(f"HTTP {status}{code}: {said}", levels=levels)
+        hint = "; --chunk-tokens N asks part by part" if error.code == TOO_LONG else ""
+        return RejectedError(f"HTTP {status}{code}: {said}{hint}", levels=levels)
 
     def _message(self, error: openai.APIStatusError) -> str:
         """Give the server's words in one short line, without the key that some of them repeat."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline.backends.base import Backend
-from pipeline.costs import OPENAI_URL, Price, counter, find_price
+from pipeline.costs import OPENAI_URL, Price, counter, find_price, find_window
 from pipeline.errors import UsageError
 from pipeline.limits.budget import Budget
 from pipeline.limits.ceilings import Ceilings
@@ -72,6 +72,7 @@ def open_backend(
         counter=counter(model),
         price=price,
         hedge=limits.hedge,
+        window_tokens=find_window(model, base_url),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline import costs
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
+from pipeline.chunks import Steps
 from pipeline.cli.options import Options
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
@@ -55,7 +56,14 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
             "cost_usd stays empty; --price INPUT,OUTPUT sets it"
         )
     spool = Spool(source, folder)
-    run = Run(spool=spool, prompt=prompt, engine=Engine(backend, store), prefix=options.prefix)
+    steps = Steps(
+        prompt,
+        backend.counter,
+        long=options.long,
+        chunk_tokens=options.chunk_tokens,
+        window_tokens=backend.window_tokens,
+    )
+    run = Run(spool=spool, steps=steps, engine=Engine(backend, store), prefix=options.prefix)
     return Built(run, backend, source, notices + backend.notices)
 
 

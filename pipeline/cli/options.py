@@ -15,6 +15,7 @@ import typer
 
 from pipeline.costs import DEFAULT_MODEL, Price, fixed_price
 from pipeline.errors import UsageError
+from pipeline.types import Long
 
 Input = Annotated[
     str,
@@ -66,6 +67,17 @@ class Options:
     ] = None
     temperature: Annotated[
         float | None, typer.Option(min=0, max=2, metavar="T", help="Randomness of the answers.")
+    ] = None
+    long: Annotated[
+        Long,
+        typer.Option(
+            metavar="split|head|fail",
+            help="A text too long for the model: ask part by part and merge, cut it, or fail.",
+        ),
+    ] = Long.SPLIT
+    chunk_tokens: Annotated[
+        int | None,
+        typer.Option(min=16, metavar="N", help="Longest text asked about at once. [default: fits]"),
     ] = None
     rpm: Annotated[
         float | None, typer.Option(min=0.001, metavar="N", help="Most requests a minute.")

@@ -29,7 +29,7 @@ def describe_plan(plan: Plan, built: Built) -> str:
         return f"{', '.join(parts)}: nothing to ask"
     sure = "" if built.backend.counter.exact else " (estimated)"
     parts.append(
-        f"{_many(plan.requests, 'request')} to {built.run.prompt.model}, "
+        f"{_many(plan.requests, 'request')} to {built.run.steps.prompt.model}, "
         f"about {plan.prompt_tokens:,} prompt tokens{sure}"
     )
     return f"{', '.join(parts)}: {_cost(plan, built)}"
@@ -40,7 +40,7 @@ def _many(count: int, what: str) -> str:
 
 
 def _cost(plan: Plan, built: Built) -> str:
-    prompt, price = built.run.prompt, built.backend.price
+    prompt, price = built.run.steps.prompt, built.backend.price
     bound = prompt.options.max_output_tokens or prompt.bound
     if price is None or plan.low_usd is None:
         return "cost unknown"

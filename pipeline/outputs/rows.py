@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from pipeline.errors import DocumentError, UsageError
-from pipeline.prompt import Prompt
+from pipeline.chunks import Steps, Trail
+from pipeline.errors import UsageError
 from pipeline.store import Store
 from pipeline.types import Column, Document, Result, Status, Usage
 
@@ -27,6 +27,7 @@ ACCOUNT = (
     Column("attempts", "integer"),
     Column("latency_seconds", "number"),
 )
+CHUNKS = (Column("chunks", "integer"),)  # where a document may be asked about in several
 
 
 class Rows:
@@ -37,16 +38,16 @@ class Rows:
         documents: Iterable[Document],
         columns: Sequence[Column],
         *,
-        prompt: Prompt,
+        steps: Steps,
         store: Store,
         prefix: str = "",
     ) -> None:
         self.reason: str | None = None  # why what wasn't asked was not
         self._documents = documents
-        self._prompt = prompt
+        self._steps = steps
         self._store = store
         self._prefix = prefix
-        added = [*prompt.columns, *ACCOUNT]
+        added = [*steps.prompt.columns, *ACCOUNT, *(CHUNKS if steps.splits else ())]
         self.columns = [
             *columns,
             *(Column(f"{prefix}{column.name}", column.kind) for column in added),
@@ -59,45 +60,23 @@ class Rows:
             yield {**document.fields, **self._added(document, billed)}
 
     def _added(self, document: Document, billed: Bits) -> dict[str, object]:
-        results, problem = self._turns(document)
-        status, error = self._state(document, results, problem)
-        cells: dict[str, object] = {column.name: None for column in self._prompt.columns}
-        cells |= self._prompt.answers([result.content for result in results if _ok(result)])
-        cells |= _account(status, error, results, [billed.take(item.entry) for item in results])
+        prompt, trail = self._steps.prompt, self._steps.follow(document, self._store.get)
+        status, error = self._state(document, trail)
+        cells: dict[str, object] = {column.name: None for column in prompt.columns}
+        cells |= prompt.answers(trail.answers)
+        cells |= _account(
+            status, error, trail.results, [billed.take(item.entry) for item in trail.results]
+        )
+        if self._steps.splits:
+            cells["chunks"] = trail.chunks if trail.results else None
         return {f"{self._prefix}{name}": value for name, value in cells.items()}
 
-    def _turns(self, document: Document) -> tuple[list[Result], str | None]:
-        """Look up how far the conversation about a document has come."""
-        results: list[Result] = []
-        if document.error:
-            return results, document.error
-        for _ in self._prompt.turns:
-            try:
-                said = [result.content or "" for result in results]
-                result = self._store.get(self._prompt.render(document, said))
-            except DocumentError as error:
-                return results, str(error)
-            if result is None:
-                break
-            results.append(result)
-            if result.status != "ok":
-                break
-        return results, None
-
-    def _state(
-        self, document: Document, results: Sequence[Result], problem: str | None
-    ) -> tuple[Status, str | None]:
-        if problem:
-            return "failed", problem
-        if results and results[-1].status != "ok":
-            return "failed", results[-1].error
-        if len(results) == len(self._prompt.turns):
-            return "ok", None
-        return "skipped", EMPTY if self._prompt.idle(document) else self.reason
-
-
-def _ok(result: Result) -> bool:
-    return result.status == "ok"
+    def _state(self, document: Document, trail: Trail) -> tuple[Status, str | None]:
+        if trail.problem or trail.failure:
+            return "failed", trail.problem or trail.failure
+        if trail.finished:
+            return "ok", trail.remark
+        return "skipped", EMPTY if self._steps.prompt.idle(document) else self.reason
 
 
 def _account(

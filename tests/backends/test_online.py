@@ -287,7 +287,8 @@ def test_what_is_no_completion_may_have_been_billed_and_is_asked_again(
         (
             Fault("context_length_exceeded"),
             RejectedError,
-            "HTTP 400 context_length_exceeded: Your input is too long.",
+            "HTTP 400 context_length_exceeded: Your input is too long.; "
+            "--chunk-tokens N asks part by part",
         ),
         (
             Fault("content_policy_violation"),

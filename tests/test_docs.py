@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pipeline import prompt
-from pipeline.outputs.rows import ACCOUNT
+from pipeline.outputs.rows import ACCOUNT, CHUNKS
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def test_every_column_of_the_readme_is_one() -> None:
         "failed",
         "skipped",
     }
-    assert named == {column.name for column in ACCOUNT}
+    assert named == {column.name for column in (*ACCOUNT, *CHUNKS)}
 
 
 def test_the_prompt_of_the_readme_is_one() -> None:

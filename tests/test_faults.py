@@ -5,12 +5,18 @@ The full forms, with their times, are in benchmarks/faults/.
 
 from __future__ import annotations
 
+import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.running import column, counts, job, query, read_rows, texts
+from tests.running import TIMEOUT_SECONDS, column, counts, job, query, read_rows, texts, until
 from tests.server import Behaviour, Fault, Limits, Server, mixture
+
+if sys.platform != "win32":
+    import resource
 
 FAST = 0.01
 
@@ -102,6 +108,44 @@ def test_an_outage_past_the_patience_ends_the_run_and_fails_no_row(
     assert ended.code == 4
     assert any("the server is away (HTTP 503" in line for line in ended.lines)
     assert counts(column(made.rows(), "status")) == {"ok": 20, "skipped": 40}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes limits of others")
+def test_a_full_disk_is_waited_for_and_nothing_is_paid_twice(
+    tmp_path: Path, server: Server
+) -> None:
+    """A file that may not grow is a full disk to the journal."""
+    server.change(latency_seconds=FAST)
+    made = job(tmp_path, server, texts(600))
+    process = made.start("--max-concurrency", 20)
+    none = resource.RLIM_INFINITY
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (200_000, none))
+    until(process, "free some disk")
+    received = server.tally.received
+    assert received < 600
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (none, none))
+    process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0
+    assert counts(column(made.rows(), "status")) == {"ok": 600}
+    assert server.tally.billed_twice == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't stop a process")
+def test_a_machine_that_sleeps_finds_its_connections_gone_and_goes_on(
+    tmp_path: Path, server: Server
+) -> None:
+    server.change(latency_seconds=0.05)
+    made = job(tmp_path, server, texts(200))
+    process = made.start("--max-concurrency", 10)
+    server.wait(billed=50)
+    process.send_signal(signal.SIGSTOP)
+    server.outage("reset", seconds=0.5)
+    time.sleep(3)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=TIMEOUT_SECONDS)
+    assert process.returncode == 0
+    assert counts(column(made.rows(), "status")) == {"ok": 200}
+    assert server.tally.received <= 200 + 10 + 1
 
 
 def test_a_journal_that_is_removed_is_written_anew(tmp_path: Path, server: Server) -> None:

@@ -13,6 +13,15 @@ Role = Literal["system", "developer", "user", "assistant"]
 Status = Literal["ok", "failed", "skipped"]
 
 
+class Detail(StrEnum):
+    """How closely a model looks at an image, in the API's words."""
+
+    AUTO = "auto"
+    LOW = "low"
+    HIGH = "high"
+    ORIGINAL = "original"
+
+
 class Long(StrEnum):
     """What becomes of a text that is too long to be asked about at once."""
 
@@ -31,6 +40,23 @@ class Column:
     name: str
     kind: Kind = "any"
     arrow: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture for a model to look at: where it is, never its bytes.
+
+    `source` is the path of a file, or an address, whose picture has no size that is known (0 x 0).
+    `width` and `height` are in pixels, `page` counts from 0 in a file of several, `digest` is the
+    sha256 of the file or of the address.
+    """
+
+    source: str
+    digest: bytes
+    width: int = 0
+    height: int = 0
+    page: int | None = None
+    detail: Detail = Detail.AUTO
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How many tokens a text is and what tokens cost. The only place where money is computed."""
+"""How many tokens a message is and what tokens cost. The only place where money is computed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pipeline import vision
 from pipeline.types import Message, Usage
 
 if TYPE_CHECKING:
@@ -42,10 +43,14 @@ _ENCODINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """Counts tokens offline. `exact` is False where the model's own tokenizer isn't known."""
+    """Counts tokens offline. `exact` is False where the model's own tokenizer isn't known.
+
+    `image_rule` is how the model sizes and counts images.
+    """
 
     encoding: str
     exact: bool
+    image_rule: vision.Rule
 
     def count(self, text: str) -> int:
         """Count the tokens of a text; nothing in it is read as a special token."""
@@ -61,7 +66,8 @@ class Counter:
         for message in messages:
             fixed = message.role in ("system", "developer")  # mostly the same for all documents
             count = self._count_again if fixed else self.count
-            tokens += TOKENS_PER_MESSAGE + count(message.content)
+            tokens += TOKENS_PER_MESSAGE + count(message.text)
+            tokens += sum(map(self.image_rule.tokens, message.images))
         return tokens
 
     @lru_cache(maxsize=16)  # noqa: B019  # a counter is a small value, not a thing that leaks
@@ -70,12 +76,12 @@ class Counter:
 
 
 def counter(model: str) -> Counter:
-    """Find the tokenizer of a model."""
+    """Find the tokenizer of a model, and how it counts images."""
     name = model.rpartition("/")[2].lower()
     for pattern, encoding in _ENCODINGS:
         if re.match(pattern, name):
-            return Counter(encoding, exact=encoding.endswith("_base"))
-    return Counter("o200k_base", exact=False)
+            return Counter(encoding, encoding.endswith("_base"), vision.rule(model))
+    return Counter("o200k_base", False, vision.rule(model))
 
 
 @cache

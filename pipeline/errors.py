@@ -77,6 +77,10 @@ class RejectedError(BackendError):
     """The server refused this request; its row fails and the run goes on."""
 
 
+class UnsentError(RejectedError):
+    """A request that can't be put together: nothing was sent, so it says nothing of the server."""
+
+
 class FatalError(BackendError):
     """What no retry can mend (key, quota, unknown model): the run stops, the journal is kept."""
 

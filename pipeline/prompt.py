@@ -16,9 +16,10 @@ import jinja2.sandbox
 import orjson
 
 from pipeline import prompty, schema
+from pipeline.content import IMAGE, identity, show
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompty import Options, Property, Templates
-from pipeline.types import Column, Document, Message, Request, Role
+from pipeline.types import Column, Detail, Document, Image, Message, Request, Role
 
 SHIPPED = Path(__file__).parent / "prompts"
 if not SHIPPED.exists():  # a checkout: the wheel holds them inside the package
@@ -39,7 +40,8 @@ class Prompt:
     `merging` are the messages that make one answer of those to the `parts` of a long document.
     `settings` are values of the command line that every document shares, such as the labels.
     `server` is the name of who answers; it is part of a request's key. `bound`, which isn't, is the
-    longest answer in tokens where the options leave it open.
+    longest answer in tokens where the options leave it open. `image_column` is where the input's
+    images come from, if it can have any, and `sees` says whether who answers can look at them.
     """
 
     name: str
@@ -52,6 +54,9 @@ class Prompt:
     settings: Mapping[str, object] = field(default_factory=dict)
     server: str = ""
     bound: int | None = None
+    image_column: str | None = None
+    image_detail: Detail = Detail.AUTO
+    sees: bool = True
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
@@ -74,6 +79,11 @@ class Prompt:
     @property
     def uses_text(self) -> bool:
         return "text" in self.variables
+
+    @property
+    def uses_images(self) -> bool:
+        """Say whether images are sent: where `{{ image }}` is, or else after `{{ text }}`."""
+        return self.image_column is not None and bool({"image", "text"} & self.variables)
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -107,16 +117,22 @@ class Prompt:
         """Raise UsageError naming each variable that neither the input nor a default gives."""
         columns = list(columns)
         known = {"row", *map(_alias, columns), *columns, *self.settings, *self._defaults, *OURS}
-        known |= _environment().globals.keys()
+        known |= _environment().globals.keys() | ({"image"} if self.image_column else set())
         merging = frozenset().union(*(_used(text) for _, text in self.merging)) - {"parts"}
         missing = sorted((self.variables | merging) - known)
         if missing:
             names = ", ".join(f"{{{{ {name} }}}}" for name in missing)
+            hint = "; which holds images? --image-column says so" if "image" in missing else ""
             raise UsageError(
                 f"prompt {self.name} uses {names}, which the input doesn't have; "
-                f"its columns are: {', '.join(columns)}"
+                f"its columns are: {', '.join(columns)}{hint}"
             )
         for role, text in (*self.templates, *self.merging):
+            if role != "user" and self.image_column and "image" in _used(text):
+                raise UsageError(
+                    f"prompt {self.name} has {{{{ image }}}} in its {role} message: "
+                    "servers take images in `user:` messages only"
+                )
             if _used(text) <= self.settings.keys():
                 self._try(role, text)
 
@@ -169,10 +185,13 @@ class Prompt:
         Raises DocumentError where a message can't be filled in for this document.
         """
         turn = len(answers)
+        self._check_images(document)
+        images = self._images_of(document)
         variables = self._variables_of(document)
         messages: list[Message] = []
         for place, (role, template) in enumerate(self._compiled[: self.turns[turn] + 1]):
-            messages.append(self._message(role, template, variables))
+            after = IMAGE if place == self._after_text and document.images else ""
+            messages.append(self._message(role, template, variables, images, after))
             if place in self.turns[:turn]:
                 messages.append(Message("assistant", answers[self.turns.index(place)]))
         last = turn == len(self.turns) - 1
@@ -184,15 +203,22 @@ class Prompt:
         Raises DocumentError as `render` does.
         """
         variables = {**self._variables_of(replace(document, text="")), "parts": list(parts)}
-        messages = [self._message(*template, variables) for template in self._compiled_merging]
+        images = self._images_of(document)
+        messages = [self._message(*item, variables, images) for item in self._compiled_merging]
         return self._request(document, 0, tuple(messages), last=True)
 
     def _message(
-        self, role: Role, template: jinja2.Template | str, variables: Mapping[str, object]
+        self,
+        role: Role,
+        template: jinja2.Template | str,
+        variables: Mapping[str, object],
+        images: Sequence[Image],
+        after: str = "",
     ) -> Message:
-        if isinstance(template, str):
-            return Message(role, template)
-        return Message(role, self._fill_in(role, template, variables))
+        text = template
+        if not isinstance(text, str):
+            text = self._fill_in(role, text, variables)
+        return Message(role, show(f"{text}{after}", images))
 
     def _fill_in(
         self, role: Role, template: jinja2.Template, variables: Mapping[str, object]
@@ -202,9 +228,38 @@ class Prompt:
         except Exception as error:  # an expression in a template can raise anything
             raise DocumentError(f"{role} message of prompt {self.name}: {error}") from error
 
+    @cached_property
+    def _after_text(self) -> int | None:
+        """Give the place of the message that images come after, where none has `{{ image }}`."""
+        if not self.uses_images or "image" in self.variables:
+            return None
+        users = [place for place, (role, _) in enumerate(self.templates) if role == "user"]
+        with_text = [place for place in users if "text" in _used(self.templates[place][1])]
+        return (with_text or users)[0]
+
+    def _check_images(self, document: Document) -> None:
+        """Raise DocumentError where images can't be looked at, or are missing."""
+        if not self.uses_images:
+            return
+        if document.images and not self.sees:
+            page = document.images[0].page
+            what = "an image has no text" if page is None else "no text layer: looks like a scan"
+            raise DocumentError(
+                f"{what}, and {self.model} can't see: choose a model that does with --model"
+            )
+        if not document.images and not self.uses_text and document.text:
+            raise DocumentError(
+                f"prompt {self.name} shows {{{{ image }}}}, and there is none here: "
+                "{{ text }} stands for a document's text"
+            )
+
+    def _images_of(self, document: Document) -> list[Image]:
+        return [replace(image, detail=self.image_detail) for image in document.images]
+
     def _variables_of(self, document: Document) -> dict[str, object]:
         fields = document.fields
         aliases = {_alias(name): value for name, value in fields.items()}
+        images = {"image": IMAGE if document.images else ""} if self.image_column else {}
         return {
             "chunk": document.chunk,
             "chunks": document.chunks,
@@ -212,6 +267,7 @@ class Prompt:
             **aliases,
             **fields,
             **self.settings,
+            **images,
             "row": fields,
             "text": document.text,
         }
@@ -221,7 +277,7 @@ class Prompt:
     ) -> Request:
         response_format = self._response_format if last else None
         model, max_tokens = self.model or "", self.options.max_output_tokens
-        said = [(message.role, message.content) for message in messages]
+        said = [(message.role, identity(message.content)) for message in messages]
         asked = (self.server, model, said, self._parameters, max_tokens, response_format)
         return Request(
             document=document,
@@ -235,9 +291,16 @@ class Prompt:
         )
 
     def idle(self, document: Document) -> bool:
-        """Say whether there is nothing to ask: the text is all that the messages use, and empty."""
+        """Say whether there is nothing to ask: text or image is all that is used, and missing."""
         about = self.variables - self.settings.keys() - _environment().globals.keys()
-        return about - {"chunk", "chunks"} == {"text"} and not document.text.strip()
+        about -= {"chunk", "chunks"}
+        given = {"text": document.text}
+        if self.image_column:
+            cell = document.fields.get(self.image_column)
+            given["image"] = "" if cell is None else str(cell)
+        if not about or not about <= given.keys() or (document.images and self.uses_images):
+            return False
+        return not any(given[name].strip() for name in about)
 
     def limit(self, name: str, values: Sequence[str]) -> Prompt:
         """Allow one output only these values, and give them to the messages as `labels`."""

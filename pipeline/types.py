@@ -64,8 +64,8 @@ class Document:
     """One input: a row of a table or a file of a folder.
 
     `fields` are the input's own columns, as they were read, in their order. `error` says why the
-    document can't be used; it then has no text. Of a part of a long document `chunk` is the number,
-    from 1, of all `chunks`.
+    document can't be used; it then has neither text nor images. Of a part of a long document
+    `chunk` is the number, from 1, of all `chunks`.
     """
 
     position: int
@@ -75,14 +75,29 @@ class Document:
     error: str | None = None
     chunk: int = 1
     chunks: int = 1
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of a conversation, as the API has it."""
+    """A message of a conversation: a text, or texts and images in their order."""
 
     role: Role
-    content: str
+    content: str | tuple[str | Image, ...]
+
+    @property
+    def text(self) -> str:
+        """Give what it says in words."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part for part in self.content if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Give what it shows."""
+        if isinstance(self.content, str):
+            return ()
+        return tuple(part for part in self.content if isinstance(part, Image))
 
 
 @dataclass(frozen=True, slots=True)

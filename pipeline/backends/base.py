@@ -17,8 +17,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from pipeline.backends.messages import shown
 from pipeline.costs import Counter, Price
-from pipeline.errors import BackendError, FatalError, LimitError, TransientError
+from pipeline.errors import BackendError, FatalError, LimitError, TransientError, UnsentError
 from pipeline.limits.gate import Gate, Pass
 from pipeline.limits.latencies import Latencies
 from pipeline.types import Request, Response, Usage
@@ -57,11 +58,12 @@ class Answered:
 class Backend(ABC):
     """Answers requests. `server` names who answers and is part of each request's key.
 
-    `window_tokens` is how long prompt and answer may be together, where that is known. `notices`
-    are what the user should know of how the server is asked.
+    `window_tokens` is how long prompt and answer may be together, where that is known. `sees` says
+    whether it takes images. `notices` are what the user should know of how the server is asked.
     """
 
     server: str
+    sees = True
 
     def __init__(
         self,
@@ -108,9 +110,14 @@ class Backend(ABC):
         return self.counter.count_messages(request.messages)
 
     def most_tokens(self, request: Request, counted: int | None = None) -> int:
-        """Estimate them at the most: a server may write the schema into the prompt."""
+        """Estimate them at the most: servers write the schema into it and round images up."""
         tokens = self.count_tokens(request) if counted is None else counted
-        return tokens + self._schema_tokens(request.response_format)
+        return tokens + len(shown(request)) + self._schema_tokens(request.response_format)
+
+    def _size(self, request: Request) -> int:
+        """Give how much there is to read, in characters; four of them are a token of an image."""
+        tokens = sum(map(self.counter.image_rule.tokens, shown(request)))
+        return sum(len(message.text) for message in request.messages) + 4 * tokens
 
     def _schema_tokens(self, response_format: Mapping[str, object] | None) -> int:
         if response_format is not self._schema[0]:  # one object for all requests of a prompt
@@ -190,7 +197,7 @@ class Backend(ABC):
 
     async def _dispatch(self, requests: AsyncIterator[Request]) -> None:
         async for request in requests:
-            answered = Answered(request, size=sum(len(part.content) for part in request.messages))
+            answered = Answered(request, size=self._size(request))
             taken = await self._enter(request)
             answered.tasks.append(self._start(self._answer(answered, taken)))
 
@@ -256,6 +263,10 @@ class Backend(ABC):
             raise
         except TransientError as error:
             self._blame(answered, taken, error)
+            raise
+        except UnsentError:
+            answered.attempts -= 1
+            self.gate.withdraw(taken)
             raise
         except BackendError as error:
             if isinstance(error, FatalError):

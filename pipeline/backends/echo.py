@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 from pipeline.backends.base import Backend
+from pipeline.backends.messages import messages, names
 from pipeline.costs import FREE, Counter
 from pipeline.limits.gate import Gate
 from pipeline.schema import Schema
@@ -20,6 +21,7 @@ class Echo(Backend):
     """A deterministic backend. An answer that must fit a schema is the least that fits."""
 
     server = "echo"
+    sees = False
 
     def __init__(self, *, gate: Gate, counter: Counter) -> None:
         super().__init__(gate=gate, counter=counter, price=FREE)
@@ -27,13 +29,11 @@ class Echo(Backend):
     def body(self, request: Request) -> Mapping[str, object]:
         return {
             "model": request.model,
-            "messages": [
-                {"role": message.role, "content": message.content} for message in request.messages
-            ],
+            "messages": messages(request, names(request)),
         }
 
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
-        said = request.messages[-1].content
+        said = request.messages[-1].text
         schema = (request.response_format or {}).get("json_schema")
         if isinstance(schema, dict):
             said = json.dumps(

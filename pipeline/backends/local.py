@@ -23,6 +23,8 @@ SLOTS = 2  # requests at once: one is answered, one is ready to be
 class Local(Online):
     """A small real model on this machine, free and offline. It is often wrong."""
 
+    sees = False
+
     def __init__(self, *, file: Path, gate: Gate, counter: Counter) -> None:
         super().__init__(
             model=NAME,

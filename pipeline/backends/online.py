@@ -6,9 +6,10 @@ only when it is one.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -17,16 +18,20 @@ from typing import Any
 import openai
 import orjson
 
+from pipeline import images
 from pipeline.backends.base import Backend
+from pipeline.backends.messages import messages, names, shown
 from pipeline.backends.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
 from pipeline.errors import (
     AccessError,
     BackendError,
+    DocumentError,
     FatalError,
     LimitError,
     RejectedError,
     TransientError,
+    UnsentError,
 )
 from pipeline.limits.gate import Gate
 from pipeline.types import Level, Levels, Request, Response, Usage
@@ -36,6 +41,7 @@ _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_activ
 OVERLOADED = 529
 TOO_LONG = "context_length_exceeded"
 _BUSY = {408, 409, 425}
+_BLIND = "image input is not supported"  # llama.cpp says it with status 500
 # What only steers how an answer is made. A model that doesn't take it is asked without.
 _OPTIONAL = {
     "reasoning_effort",
@@ -87,12 +93,14 @@ class Online(Backend):
         await self._transport.close()
 
     def body(self, request: Request) -> Mapping[str, object]:
+        """Give the body; a file's image stands in it by its name."""
+        return self._body(request, names(request))
+
+    def _body(self, request: Request, urls: Sequence[str]) -> dict[str, object]:
         parameters = {**self._defaults, **request.parameters}
         body: dict[str, object] = {
             "model": request.model,
-            "messages": [
-                {"role": message.role, "content": message.content} for message in request.messages
-            ],
+            "messages": messages(request, urls),
             **{name: value for name, value in parameters.items() if name not in self._refused},
         }
         if request.max_tokens is not None:
@@ -102,10 +110,12 @@ class Online(Backend):
         return body
 
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
+        urls = await self._urls(request)
         while True:
             body = self.body(request)
+            sent = _encode(self._body(request, urls) if urls else body)
             try:
-                reply = await self._transport.post(_encode(body), timeout_seconds)
+                reply = await self._transport.post(sent, timeout_seconds)
             except openai.BadRequestError as error:
                 # Others in flight may have found out the same; the body then differs by now.
                 if self._adapt(error, body) or self.body(request) != body:
@@ -114,6 +124,16 @@ class Online(Backend):
             except openai.APIStatusError as error:
                 raise self._mapped(error, request) from error
             return read_response(reply.content, read_levels(reply.headers))
+
+    async def _urls(self, request: Request) -> list[str]:
+        """Read the request's images, in a thread. Raises UnsentError where one can't be."""
+        found = shown(request)
+        if not found:
+            return []
+        try:
+            return await asyncio.to_thread(images.encode, found, self.counter.image_rule)
+        except DocumentError as error:
+            raise UnsentError(str(error)) from error
 
     def _adapt(self, error: openai.BadRequestError, body: Mapping[str, object]) -> bool:
         """Learn from a refusal how this model wants to be asked; False if it was none."""
@@ -154,7 +174,7 @@ class Online(Backend):
         wait = retry_after(headers)
         if status == 429:
             return LimitError(f"HTTP 429: {said}", levels=levels, retry_after_seconds=wait)
-        if status in _BUSY or status >= 500:
+        if status in _BUSY or (status >= 500 and _BLIND not in said):
             return TransientError(
                 f"HTTP {status}: {said}",
                 levels=levels,
@@ -202,7 +222,7 @@ def _encode(body: Mapping[str, object]) -> bytes:
     try:
         return orjson.dumps(body)
     except TypeError as error:
-        raise RejectedError(f"the request can't be written as JSON: {error}") from error
+        raise UnsentError(f"the request can't be written as JSON: {error}") from error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -48,8 +48,14 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
     prompt = _with_options(prompt, options, notices)
     tier = prompt.options.additional_properties.get("service_tier")
     backend = _backend(prompt.model or costs.DEFAULT_MODEL, options, tier)
-    prompt = replace(prompt, server=backend.server)
-    _check(prompt, source)
+    prompt = replace(
+        prompt,
+        server=backend.server,
+        image_column=source.image_column,
+        image_detail=options.image_detail,
+        sees=backend.sees,
+    )
+    _check(prompt, source, options)
     if backend.price is None:
         notices.append(
             f"no published price for {prompt.model} at {backend.server}: "
@@ -80,7 +86,11 @@ def open_input(input: str, options: Options, store: Store) -> Source:
     if any(Path(input).resolve() == path.resolve() for path in own):
         raise UsageError(f"the output {store.output} is the input: choose another name for it")
     source = open_source(
-        input, text_column=options.text_column, glob=options.glob, exclude_paths=own
+        input,
+        text_column=options.text_column,
+        image_column=options.image_column,
+        glob=options.glob,
+        exclude_paths=own,
     )
     return select(source, limit=options.limit, sample=options.sample)
 
@@ -146,10 +156,14 @@ def load_env() -> None:
     load_dotenv(stream=io.StringIO(text))
 
 
-def _check(prompt: Prompt, source: Source) -> None:
+def _check(prompt: Prompt, source: Source, options: Options) -> None:
     names = [column.name for column in source.columns]
     prompt.check(names)
-    if prompt.uses_text and source.text_column is None:
+    if options.image_column and not prompt.uses_images:
+        raise UsageError(
+            f"prompt {prompt.name} shows no image: put {{{{ image }}}} where it is to be"
+        )
+    if prompt.uses_text and source.text_column is None and source.image_column is None:
         raise UsageError(
             f"which column of {source.name} is the text? name it with --text-column; "
             f"its columns are: {', '.join(names)}"

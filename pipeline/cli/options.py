@@ -15,7 +15,7 @@ import typer
 
 from pipeline.costs import DEFAULT_MODEL, Price, fixed_price
 from pipeline.errors import UsageError
-from pipeline.types import Long
+from pipeline.types import Detail, Long
 
 Input = Annotated[
     str,
@@ -52,6 +52,12 @@ class Options:
     text_column: Annotated[
         str | None, typer.Option(help="Column that holds the text. [default: found out]")
     ] = None
+    image_column: Annotated[
+        str | None, typer.Option(help="Column that holds images: paths, or http(s) addresses.")
+    ] = None
+    image_detail: Annotated[
+        Detail, typer.Option(help="How closely to look at images: low is the cheapest.")
+    ] = Detail.AUTO
     glob: Annotated[
         str | None, typer.Option(help="Only the files of a folder that match, such as '*.pdf'.")
     ] = None

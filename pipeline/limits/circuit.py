@@ -48,6 +48,10 @@ class Circuit:
         """Send a request."""
         self._probing = self.open
 
+    def leave(self) -> None:
+        """Don't send it after all: if it was the probe, another may be."""
+        self._probing = False
+
     def answer(self) -> bool:
         """Note that the server answered; say whether that ends an outage."""
         was_open = self.open

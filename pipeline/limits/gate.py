@@ -221,6 +221,14 @@ class Gate:
         self._return(self._clock(), taken, levels)
         self.release()
 
+    def withdraw(self, taken: Pass) -> None:
+        """Note a request that wasn't sent after all."""
+        self.budget.settle(taken.ceiling_usd, None)
+        self._ceilings.refund(taken.tokens)
+        self.circuit.leave()
+        self._return(self._clock(), taken, None, charged=False)
+        self.release()
+
     def refuse(self, taken: Pass, levels: Levels | None, wait_seconds: float | None) -> None:
         """Note a 429: nobody sends until the server says so."""
         now = self._clock()

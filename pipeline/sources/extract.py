@@ -1,4 +1,5 @@
-"""The text of a file: what is text is decoded as it stands, the rest goes through xberg.
+"""The text of a file: what is text is decoded as it stands, the rest goes through xberg. A picture
+or a scan has no text: it is given as images.
 
 Nothing outside of this module knows xberg.
 """
@@ -14,9 +15,10 @@ from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pipeline import images
 from pipeline.errors import DocumentError
 from pipeline.sources.decoding import decode, decode_html, looks_binary
-from pipeline.sources.workers import Outcome, Workers
+from pipeline.sources.workers import Content, Outcome, Workers
 
 if TYPE_CHECKING:
     from xberg import ExtractedDocument
@@ -26,9 +28,6 @@ Kind = Literal["text", "image", "page", "document"]
 _HEAD_BYTES = 8192
 _TIMEOUT_SECONDS = 60
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".xht"})
-_IMAGES = frozenset(
-    {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif", ".ico"}
-)
 # Text by its bytes, but not what a reader of it sees; and what can be text only if it is damaged.
 _MARKUP = frozenset({".rtf", ".eml", ".ipynb", ".fb2", ".fodt", ".fodp", ".fods", ".fodg"})
 _OFFICE = frozenset({".pdf", ".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub"})
@@ -40,20 +39,19 @@ _REASONS = (
     ("password", "protected by a password"),
     ("Zip archive", "damaged, or protected by a password"),
     ("Transcription", "sound or video has no text"),
-    ("decode image", "an image has no text"),
     ("Unsupported format", _UNKNOWN),
 )
 
 
-def extract(path: Path) -> str:
-    """Read a file's text; raise DocumentError, saying why, where there is none."""
+def extract(path: Path) -> Content:
+    """Read a file's text, or its images; raise DocumentError, saying why, where it has neither."""
     try:
-        text = _read(path)
+        content = _read(path)
     except OSError as error:
         raise DocumentError(f"the file can't be read: {error.strerror or error}") from error
-    if not text.strip():
+    if isinstance(content, str) and not content.strip():
         raise DocumentError("nothing but blank space")
-    return text
+    return content
 
 
 def extract_all(
@@ -95,7 +93,7 @@ def _is_quick(path: Path) -> bool:
 
 def _kind(path: Path) -> Kind:
     suffix = path.suffix.lower()
-    if suffix in _IMAGES:
+    if suffix in images.SUFFIXES:
         return "image"
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -108,30 +106,29 @@ def _kind(path: Path) -> Kind:
     return "text"
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> Content:
     kind = _kind(path)
     if kind == "image":
-        raise DocumentError("an image has no text")
+        return images.read(path)
     data = path.read_bytes()
     if not data:
         raise DocumentError("the file is empty")
     if kind == "page":
         return _read_page(decode_html(data))
-    return decode(data) if kind == "text" else _read_document(data, path.name)
+    return decode(data) if kind == "text" else _read_document(data, path)
 
 
-def _read_document(data: bytes, name: str) -> str:
+def _read_document(data: bytes, path: Path) -> Content:
     # The name helps to tell formats apart; one that isn't UTF-8 would be refused.
-    filename = os.fsencode(name).decode("utf-8", "replace")
+    filename = os.fsencode(path.name).decode("utf-8", "replace")
     document = _ask_xberg(data, filename=filename)
     if document.mime_type == "text/plain" and looks_binary(data[:_HEAD_BYTES]):
         raise DocumentError(_UNKNOWN)  # what xberg doesn't know it takes for text
     if document.content.strip():
         return document.content
-    if document.mime_type == "application/pdf":
-        raise DocumentError("no text layer: looks like a scan")
-    image = document.mime_type.startswith("image/")
-    raise DocumentError("an image has no text" if image else "there is no text in it")
+    if document.mime_type == "application/pdf" or document.mime_type.startswith("image/"):
+        return images.parse(data, path)
+    raise DocumentError("there is no text in it")
 
 
 def _read_page(source: str) -> str:

@@ -42,6 +42,7 @@ class FolderSource:
     ) -> None:
         self.name = os.path.basename(os.path.abspath(path)) or str(path)
         self.text_column: str | None = "document"
+        self.image_column: str | None = "document"
         self._path = path
         self._patterns = patterns
         self._excluded = frozenset(map(os.path.realpath, exclude_paths))
@@ -88,6 +89,8 @@ class FolderSource:
             return Document(position, name, fields)
         if isinstance(outcome, str):
             return Document(position, name, fields, outcome)
+        if isinstance(outcome, tuple):
+            return Document(position, name, fields, images=outcome)
         return Document(position, name, fields, error=str(outcome))
 
     def _list(self) -> Iterator[Listed]:

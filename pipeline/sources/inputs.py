@@ -20,6 +20,7 @@ class FileInput:
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
+        self.folder = path.parent
         self._path = path
         self._seen = self._stamp()
         self._raw: io.FileIO | None = None

@@ -36,6 +36,7 @@ def open_source(
     uri: str,
     *,
     text_column: str | None = None,
+    image_column: str | None = None,
     glob: str | None = None,
     exclude_paths: Collection[Path] = (),
 ) -> Source:
@@ -46,13 +47,13 @@ def open_source(
     """
     path = Path(uri).expanduser()
     if uri == "-":
-        return _piped(text_column, glob)
+        return _piped(text_column, image_column, glob)
     if os.path.isfile(path):
-        return _file(path, text_column, glob)
+        return _file(path, text_column, image_column, glob)
     folder, patterns = _split(path) if has_magic(uri) and not os.path.exists(path) else (path, [])
     if not uri or not os.path.isdir(folder):
         raise _missing(uri, folder)
-    _check_no_table(uri, text_column)
+    _check_no_table(uri, text_column, image_column)
     if glob:
         patterns.append(glob if "/" in glob else f"**/{glob}")
     source = FolderSource(folder, patterns=patterns, exclude_paths=exclude_paths)
@@ -61,23 +62,26 @@ def open_source(
     return source
 
 
-def _piped(text_column: str | None, glob: str | None) -> Source:
+def _piped(text_column: str | None, image_column: str | None, glob: str | None) -> Source:
     _check_no_glob("standard input", glob)
     piped = PipedInput(sys.stdin.buffer)
     suffix = sniff(piped)
     if suffix:
-        return TableSource(piped, TABLES[suffix](piped), text_column=text_column)
-    _check_no_table(piped.name, text_column)
+        table = TABLES[suffix](piped)
+        return TableSource(piped, table, text_column=text_column, image_column=image_column)
+    _check_no_table(piped.name, text_column, image_column)
     return PipedDocument(piped)
 
 
-def _file(path: Path, text_column: str | None, glob: str | None) -> Source:
+def _file(
+    path: Path, text_column: str | None, image_column: str | None, glob: str | None
+) -> Source:
     _check_no_glob(str(path), glob)
     table = TABLES.get(path.suffix.lower())
     if table:
         file = FileInput(path)
-        return TableSource(file, table(file), text_column=text_column)
-    _check_no_table(str(path), text_column)
+        return TableSource(file, table(file), text_column=text_column, image_column=image_column)
+    _check_no_table(str(path), text_column, image_column)
     return FolderSource(path)
 
 
@@ -92,11 +96,12 @@ def _check_no_glob(name: str, glob: str | None) -> None:
         raise UsageError(f"--glob picks files of a folder, and {name} is none; leave --glob out")
 
 
-def _check_no_table(name: str, text_column: str | None) -> None:
-    if text_column not in (None, "document"):
-        raise UsageError(
-            f'{name} is not a table and has no column "{text_column}"; leave --text-column out'
-        )
+def _check_no_table(name: str, text_column: str | None, image_column: str | None) -> None:
+    for option, column in (("--text-column", text_column), ("--image-column", image_column)):
+        if column not in (None, "document"):
+            raise UsageError(
+                f'{name} is not a table and has no column "{column}"; leave {option} out'
+            )
 
 
 def _missing(uri: str, path: Path) -> UsageError:

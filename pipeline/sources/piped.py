@@ -21,6 +21,7 @@ class PipedDocument:
     def __init__(self, piped: PipedInput) -> None:
         self.name = piped.name
         self.text_column: str | None = "document"
+        self.image_column: str | None = None
         self._piped = piped
         self._skimming = False
         self._done = 0.0

@@ -30,6 +30,7 @@ class Selection:
         self.name = source.name
         self.columns = source.columns
         self.text_column = source.text_column
+        self.image_column = source.image_column
 
     def __iter__(self) -> Iterator[Document]:
         chosen = islice(self._source, self._limit)

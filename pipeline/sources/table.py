@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import Protocol
 
-from pipeline.errors import UsageError
+from pipeline import images
+from pipeline.errors import DocumentError, UsageError
 from pipeline.sources.inputs import FileInput
-from pipeline.types import Column, Document
+from pipeline.types import Column, Document, Image
 
 Row = tuple[int, dict[str, object], str | None]
 
@@ -38,11 +39,19 @@ class Table(Protocol):
 
 
 class TableSource:
-    """The rows of a table."""
+    """The rows of a table. Paths in its `image_column` are relative to its folder."""
 
-    def __init__(self, file: FileInput, table: Table, *, text_column: str | None = None) -> None:
+    def __init__(
+        self,
+        file: FileInput,
+        table: Table,
+        *,
+        text_column: str | None = None,
+        image_column: str | None = None,
+    ) -> None:
         self.name = file.name
         self.columns = table.columns
+        self.image_column = self._named(table, image_column) if image_column else None
         self.text_column = self._text_column(table, text_column)
         self._file = file
         self._table = table
@@ -55,10 +64,21 @@ class TableSource:
         column = self.text_column
         for position, (number, fields, error) in enumerate(self._table.rows()):
             text = ""
-            if column is not None and error is None and not self._skimming:
-                text = _text(fields.get(column))
-            yield Document(position, f"{where}{number}", fields, text, error)
+            found: tuple[Image, ...] = ()
+            if error is None and not self._skimming:
+                found, error = self._images(fields)
+                text = "" if column is None or error else _text(fields.get(column))
+            yield Document(position, f"{where}{number}", fields, text, error, images=found)
         self._fraction = 1.0
+
+    def _images(self, fields: Mapping[str, object]) -> tuple[tuple[Image, ...], str | None]:
+        """Give a row's images, or why they can't be read."""
+        if self.image_column is None:
+            return (), None
+        try:
+            return images.find(fields.get(self.image_column), self._file.folder), None
+        except DocumentError as error:
+            return (), str(error)
 
     def fraction(self) -> float:
         """Say how much of the table has been read, by bytes or by rows."""
@@ -73,9 +93,15 @@ class TableSource:
         return self._file.changed()
 
     def _text_column(self, table: Table, wanted: str | None) -> str | None:
+        if wanted is not None:
+            return self._named(table, wanted)
+        names = [column.name for column in table.columns if column.name != self.image_column]
+        if self.image_column and len(names) < 2:  # what is left is no text because it is alone
+            return next((name for name in names if name.strip().lower() in _TEXT_NAMES), None)
+        return find_text_column(names, (row[1] for row in islice(table.rows(), _PEEK_ROWS)))
+
+    def _named(self, table: Table, wanted: str) -> str:
         names = [column.name for column in table.columns]
-        if wanted is None:
-            return find_text_column(names, (row[1] for row in islice(table.rows(), _PEEK_ROWS)))
         if wanted in names:
             return wanted
         close = get_close_matches(wanted, names, 1)

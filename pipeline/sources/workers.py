@@ -20,9 +20,11 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from pipeline.errors import DocumentError
+from pipeline.types import Image
 
-Read = Callable[[Path], str]
-Outcome = str | DocumentError
+Content = str | tuple[Image, ...]
+Read = Callable[[Path], Content]
+Outcome = Content | DocumentError
 
 _TIMEOUT_SECONDS = 75.0  # the reader of documents gives up by itself after 60, mostly
 

@@ -6,10 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline import images
 from pipeline.backends.base import Backend
 from pipeline.backends.online import read_response, retry_after
 from pipeline.backends.opening import Limits, open_backend
@@ -22,10 +24,13 @@ from pipeline.errors import (
     RejectedError,
     TransientError,
     UnreachableError,
+    UnsentError,
     UsageError,
 )
+from pipeline.limits.circuit import FAILURES, Circuit
 from pipeline.types import Message, Request, Response, Usage
 from tests.backends.asking import MODEL, complete, complete_all, request
+from tests.pictures import write
 from tests.server import Fault, Kind, Server, answer_to
 from tests.server import Limits as ServerLimits
 from tests.server.faults import MANGLED, STATUSES
@@ -278,6 +283,37 @@ def test_what_is_no_completion_may_have_been_billed_and_is_asked_again(
 
 
 # What goes wrong
+
+
+def test_a_picture_that_cannot_be_sent_costs_nothing_and_says_nothing_of_the_server(
+    server: Server, tmp_path: Path
+) -> None:
+    write(tmp_path, "a.png")
+    (image,) = images.read(tmp_path / "a.png")
+    (tmp_path / "a.png").unlink()
+    gone = request("gone", messages=(Message("user", (image,)),), max_tokens=20)
+    backend = connect(server, max_cost_usd=Decimal(1))
+    answered = complete_all(backend, [gone, request("fine", max_tokens=20)])
+    assert isinstance(answered["gone"].answer, UnsentError)
+    assert str(answered["gone"].answer) == "a.png can't be read any more: No such file or directory"
+    assert (answered["gone"].attempts, answered["gone"].usage) == (0, None)
+    assert isinstance(answered["fine"].answer, Response)
+    budget = backend.gate.budget
+    assert (budget.reserved_usd, budget.unsure_usd) == (0, 0)
+    assert budget.taken_usd == answered["fine"].cost_usd
+    assert (backend.gate.window.in_flight, backend.gate.circuit.answers) == (0, 1)
+
+
+def test_a_probe_that_is_not_sent_lets_another_go() -> None:
+    circuit = Circuit()
+    for _ in range(FAILURES):
+        circuit.fail(0.0, "gone")
+    for now in (100.0, 200.0):
+        assert circuit.open
+        assert circuit.wait(now) == 0
+        circuit.take()
+        assert circuit.wait(now) > 0
+        circuit.leave()
 
 
 @pytest.mark.parametrize(

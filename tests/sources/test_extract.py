@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from samples import pdf, write_docx
 
 from pipeline.errors import DocumentError
 from pipeline.sources.extract import extract, extract_all
+from pipeline.types import Image
+from tests.pictures import picture, scan
 
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
+DAMAGED = "not a picture that can be read; it may be damaged"
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".csv", ".json", ".xml", ".py", ".odd", ""])
@@ -107,9 +110,10 @@ def test_a_page_in_the_encoding_that_it_declares_loses_no_character(tmp_path: Pa
         ("empty.html", b"", "the file is empty"),
         ("blank.txt", b" \r\n\t\n", "nothing but blank space"),
         ("blank.html", b"<html><script>1</script></html>", "nothing but blank space"),
-        ("scan.pdf", pdf("", ""), "no text layer: looks like a scan"),
-        ("photo.jpg", b"\xff\xd8\xff\xe0", "an image has no text"),
-        ("photo", PNG, "an image has no text"),
+        ("blank.pdf", pdf("", ""), "nothing but blank pages"),
+        ("photo.jpg", b"\xff\xd8\xff\xe0", DAMAGED),
+        ("photo.png", b"", "the file is empty"),
+        ("photo.heic", b"not one", DAMAGED),
         ("sound.wav", b"RIFF\x24\0\0\0WAVEfmt " + bytes(40), "sound or video has no text"),
         (
             "program.bin",
@@ -125,6 +129,23 @@ def test_a_file_without_text_says_why(tmp_path: Path, name: str, data: bytes, me
     with pytest.raises(DocumentError) as raised:
         extract(path)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo"])
+def test_a_picture_has_images_instead_of_text(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    picture(64, 32).save(path, "PNG")
+    (image,) = extract(path)
+    assert isinstance(image, Image)
+    assert (image.source, image.width, image.height, image.page) == (str(path), 64, 32, None)
+    assert image.digest == hashlib.sha256(path.read_bytes()).digest()
+
+
+def test_a_scan_has_its_pages_instead_of_text(tmp_path: Path) -> None:
+    images = extract(scan(tmp_path / "scan.pdf", pages=3, width=620, height=877))
+    assert [(image.page, image.width, image.height) for image in images] == [
+        (page, 620, 877) for page in range(3)
+    ]
 
 
 def test_a_damaged_pdf_says_so_in_one_line(tmp_path: Path) -> None:
@@ -145,7 +166,7 @@ def mixed(tmp_path: Path) -> list[Path]:
     makers: dict[str, Callable[[Path], object]] = {
         "a.txt": lambda path: path.write_text("plain", encoding="utf-8"),
         "b.pdf": lambda path: path.write_bytes(pdf("from a PDF")),
-        "c.png": lambda path: path.write_bytes(PNG),
+        "c.png": lambda path: path.write_bytes(b"not one"),
         "d.html": lambda path: path.write_text("<p>from a page</p>", encoding="utf-8"),
         "e.pdf": lambda path: path.write_bytes(pdf("")),
         "f.gone": lambda path: None,
@@ -158,9 +179,9 @@ def mixed(tmp_path: Path) -> list[Path]:
 MIXED = [
     "plain",
     "from a PDF\n",
-    "an image has no text",
+    DAMAGED,
     "from a page\n",
-    "no text layer: looks like a scan",
+    "nothing but blank pages",
     "the file can't be read: No such file or directory",
 ]
 

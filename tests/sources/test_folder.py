@@ -138,7 +138,7 @@ def test_a_file_without_text_has_an_error_and_the_rest_goes_on(
         ("a.txt", "text of a.txt", None),
         ("empty.txt", "", "the file is empty"),
         ("gone.txt", "", "the file can't be read: No such file or directory"),
-        ("scan.pdf", "", "no text layer: looks like a scan"),
+        ("scan.pdf", "", "nothing but blank pages"),
         ("z.txt", "text of z.txt", None),
     ]
 

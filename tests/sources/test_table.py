@@ -86,6 +86,24 @@ def test_a_table_without_a_clear_text_column_has_no_text(tmp_path: Path) -> None
     assert list(source) == [Document(0, "t.csv, line 2", {"a": "1", "b": "2"}, "")]
 
 
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [("id,photo", None), ("photo", None), ("photo,text", "text"), ("id,photo,caption", "caption")],
+)
+def test_the_column_that_holds_images_is_never_the_text(
+    tmp_path: Path, header: str, text: str | None
+) -> None:
+    address = "https://a.example/" + "x" * 60
+    cells = {"id": "1", "photo": address, "text": "words", "caption": LONG}
+    row = ",".join(cells[name] for name in header.split(","))
+    (tmp_path / "t.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    source = open_source(str(tmp_path / "t.csv"), image_column="photo")
+    assert source.text_column == text
+    (document,) = source
+    assert document.text == ("" if text is None else cells[text])
+    assert [image.source for image in document.images] == [address]
+
+
 def test_an_unknown_text_column_is_refused_with_those_there_are(tickets: Path) -> None:
     with pytest.raises(UsageError) as raised:
         open_source(str(tickets), text_column="txt")

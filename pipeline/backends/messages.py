@@ -1,0 +1,54 @@
+"""A conversation in the API's words (https://platform.openai.com/docs/api-reference/chat/create)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline import images
+from pipeline.types import Detail, Image, Message, Request
+
+
+def shown(request: Request) -> list[Image]:
+    """List the images of a request, in their order."""
+    return [image for message in request.messages for image in message.images]
+
+
+def names(request: Request) -> list[str]:
+    """Name the images of a request: what stands for them where they are only talked about."""
+    return [_name(image) for image in shown(request)]
+
+
+def messages(request: Request, urls: Sequence[str]) -> list[dict[str, object]]:
+    """Write the messages of a request, with these addresses for its images."""
+    rest = iter(urls)
+    return [
+        {"role": message.role, "content": _content(message, rest)} for message in request.messages
+    ]
+
+
+def _content(message: Message, urls: Iterator[str]) -> object:
+    if isinstance(message.content, str):
+        return message.content
+    return [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image_url", "image_url": _image_url(part, next(urls))}
+        for part in message.content
+    ]
+
+
+def _image_url(image: Image, url: str) -> dict[str, str]:
+    """Say where an image is and how closely to look.
+
+    A file has its size already, so that `auto` may be left to the server. It must not choose for an
+    address, of which it could make ten times the tokens.
+    """
+    if image.detail != Detail.AUTO:
+        return {"url": url, "detail": image.detail}
+    return {"url": url, "detail": "high"} if images.is_address(image.source) else {"url": url}
+
+
+def _name(image: Image) -> str:
+    if image.page is None or images.is_address(image.source):
+        return image.source
+    return f"{image.source}#page={image.page + 1}"

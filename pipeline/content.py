@@ -1,0 +1,35 @@
+"""What a message holds: a text, or texts and images in the order in which its template has them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+
+from pipeline.types import Image
+
+Content = str | tuple[str | Image, ...]
+
+# What `{{ image }}` is while a message is filled in. No document can hold it: it is new each time
+# that the program starts. Of digits alone, it survives most filters.
+IMAGE = str(secrets.randbits(256))
+
+
+def show(text: str, images: Iterable[Image]) -> Content:
+    """Put images where a text has IMAGE."""
+    first, *rest = text.split(IMAGE)
+    if not rest:
+        return text
+    parts: list[str | Image] = [first]
+    for after in rest:
+        parts += [*images, after]
+    return tuple(part for part in parts if isinstance(part, Image) or part.strip())
+
+
+def identity(content: Content) -> object:
+    """Give what of it decides the answer: of an image what it shows, not where it is."""
+    if isinstance(content, str):
+        return content
+    return [
+        part if isinstance(part, str) else (part.digest.hex(), part.page, part.detail)
+        for part in content
+    ]

@@ -12,7 +12,7 @@ import glob
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -76,10 +76,14 @@ _SELECT = """
 
 
 class Store:
-    """The journal of one output. `open` it, and `close` it with the run's exit code."""
+    """The journal of one output. `open` it, and `close` it with the run's exit code.
 
-    def __init__(self, output: Path) -> None:
+    `exists` says whether the output is there, where it isn't at `output`.
+    """
+
+    def __init__(self, output: Path, *, exists: Callable[[], bool] | None = None) -> None:
         self.output = output
+        self._exists = exists or output.exists
         self.path = output.with_name(f"{output.name}.journal")
         self._lock = filelock.FileLock(f"{self.path}.lock", blocking=False)
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -174,7 +178,7 @@ class Store:
             (asked,) = self._writing.execute("SELECT EXISTS (SELECT 1 FROM results)").fetchone()
         finally:
             self._writing.close()
-            if not asked and not self.output.exists():
+            if not asked and not self._exists():
                 self.path.unlink(missing_ok=True)  # nothing was asked: leave nothing behind
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()

@@ -7,8 +7,11 @@ import io
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pipeline import costs
 from pipeline.backends.base import Backend
@@ -17,6 +20,7 @@ from pipeline.chunks import Steps
 from pipeline.cli.options import Options
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
+from pipeline.places import local_path
 from pipeline.prompt import Prompt, from_instruction, load
 from pipeline.run import Run
 from pipeline.sources.base import Source
@@ -40,11 +44,23 @@ class Built:
     notices: list[str]
 
 
-def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder: Path) -> Built:
-    """Make everything that a run needs, and check it, before anything is sent."""
+def build(
+    input: str,
+    prompt: Prompt,
+    options: Options,
+    *,
+    store: Store,
+    target: str,
+    folder: Path,
+    fetch_to: Path | None,
+) -> Built:
+    """Make everything that a run needs, and check it, before anything is sent.
+
+    What is read is kept in `folder`; a file from elsewhere lies in `fetch_to` while it is read.
+    """
     notices: list[str] = []
     _collect_garbage()
-    source = open_input(input, options, store)
+    source = open_input(input, options, store, target, fetch_to)
     prompt = _with_options(prompt, options, notices)
     tier = prompt.options.additional_properties.get("service_tier")
     backend = _backend(prompt.model or costs.DEFAULT_MODEL, options, tier)
@@ -73,6 +89,16 @@ def build(input: str, prompt: Prompt, options: Options, *, store: Store, folder:
     return Built(run, backend, source, notices + backend.notices)
 
 
+@contextmanager
+def fetching(input: str) -> Iterator[Path | None]:
+    """Give a folder for what is fetched of an input that lies elsewhere; remove it after."""
+    if local_path(input):
+        yield None
+        return
+    with TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def choose(name: str | None, instruction: str | None) -> Prompt:
     """Take the one prompt that was given: a file, a shipped prompt's name, or an instruction."""
     if (name is None) == (instruction is None):
@@ -80,10 +106,13 @@ def choose(name: str | None, instruction: str | None) -> Prompt:
     return load(name) if name else from_instruction(instruction or "")
 
 
-def open_input(input: str, options: Options, store: Store) -> Source:
+def open_input(
+    input: str, options: Options, store: Store, target: str, fetch_to: Path | None
+) -> Source:
     """Open the input, without the run's own files in it."""
     own = [store.output, *store.paths]
-    if any(Path(input).resolve() == path.resolve() for path in own):
+    path = local_path(input)
+    if path and any(path.resolve() == mine.resolve() for mine in own):
         raise UsageError(f"the output {store.output} is the input: choose another name for it")
     source = open_source(
         input,
@@ -91,6 +120,8 @@ def open_input(input: str, options: Options, store: Store) -> Source:
         image_column=options.image_column,
         glob=options.glob,
         exclude_paths=own,
+        exclude_address=target,
+        fetch_to=fetch_to,
     )
     return select(source, limit=options.limit, sample=options.sample)
 

@@ -23,23 +23,33 @@ def estimate(
         str | None, typer.Option("--labels", help="The labels, for a prompt that classifies.")
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--output", "-o", help="Leave out what the journal of this output has."),
     ] = None,
 ) -> None:
     """Say what a run would send and cost; nothing is sent, and the whole input is read."""
     from pipeline.cli.build import build, choose
     from pipeline.cli.words import echo_plan
+    from pipeline.outputs.targets import open_target
     from pipeline.store import Store
 
     chosen = choose(prompt, instruction)
     if labels is not None:
         chosen = chosen.limit("label", [name.strip() for name in labels.split(",")])
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(output or Path(folder, "none.csv"))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        target = open_target(output or str(Path(folder, "none.csv")))
+        store = Store(target.path)
         store.open_readonly()
         try:
-            built = build(input, chosen, options, store=store, folder=Path(folder))
+            built = build(
+                input,
+                chosen,
+                options,
+                store=store,
+                target=target.name,
+                folder=Path(folder),
+                fetch_to=Path(folder),
+            )
             echo_plan(built.run.plan(seconds=float("inf")), built)
         finally:
             store.close(0)

@@ -8,7 +8,6 @@ import typing
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,7 +19,10 @@ from pipeline.types import Detail, Long
 Input = Annotated[
     str,
     typer.Argument(
-        help="A folder, a glob, a file, a .csv .tsv .xlsx .parquet .jsonl table, or - for stdin."
+        help=(
+            "A folder, a glob, a file, a .csv .tsv .xlsx .parquet .jsonl table, "
+            "the address of one (s3://...), or - for stdin."
+        )
     ),
 ]
 PromptName = Annotated[
@@ -133,9 +135,11 @@ class RunOptions(Options):
     """What the commands that send have besides."""
 
     output: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--output", "-o", help="Where the rows go: .csv .tsv .xlsx .parquet or .jsonl."
+            "--output",
+            "-o",
+            help="Where the rows go, a path or an address: .csv .tsv .xlsx .parquet or .jsonl.",
         ),
     ]
     dry_run: Annotated[

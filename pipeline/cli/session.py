@@ -12,11 +12,12 @@ import orjson
 import typer
 
 from pipeline.cli import complain
-from pipeline.cli.build import Built, build, command_line
+from pipeline.cli.build import Built, build, command_line, fetching
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
-from pipeline.outputs.tables import check_output
+from pipeline.outputs.targets import Target, open_target
+from pipeline.places import is_address, shown
 from pipeline.progress import Bar, JsonLines, Lines, Progress, Quiet
 from pipeline.prompt import Prompt
 from pipeline.run import Outcome, Plan
@@ -27,14 +28,12 @@ INTERRUPTED = 130
 
 def go(input: str, prompt: Prompt, options: RunOptions) -> int:
     """Run a prompt over an input; give the exit code."""
-    check_output(options.output)
+    target = open_target(options.output)
+    target.check()
     progress = _progress(options)
-    store = Store(options.output)
-    if options.output.exists() and not store.path.exists() and not options.dry_run:
-        raise UsageError(
-            f"{options.output} exists and wasn't written by this program (it has no journal): "
-            "move it away, or choose another name for the output"
-        )
+    store = Store(target.path, exists=target.exists)
+    if not options.dry_run:
+        _check_ours(target, store)
     if options.fresh and not options.dry_run:
         aside = set_aside(store.path)
         if aside:
@@ -42,11 +41,24 @@ def go(input: str, prompt: Prompt, options: RunOptions) -> int:
     if options.dry_run:
         store.open_readonly()
     else:
-        store.open(command_line())
+        store.open(shown(command_line()))
+    if is_address(target.name):
+        progress.note(f"the journal of {target.name} is {store.path}")
     code = PipelineError.exit_code
     try:
-        built = build(input, prompt, options, store=store, folder=options.output.absolute().parent)
-        code = _dry_run(built) if options.dry_run else _session(built, options, progress)
+        with fetching(input) as fetch_to:
+            built = build(
+                input,
+                prompt,
+                options,
+                store=store,
+                target=target.name,
+                folder=target.path.absolute().parent,
+                fetch_to=fetch_to,
+            )
+            code = (
+                _dry_run(built) if options.dry_run else _session(built, options, target, progress)
+            )
     except PipelineError as error:
         code = error.exit_code
         raise
@@ -54,6 +66,15 @@ def go(input: str, prompt: Prompt, options: RunOptions) -> int:
         progress.close()
         store.close(code)
     return code
+
+
+def _check_ours(target: Target, store: Store) -> None:
+    if target.exists() and not store.path.exists():
+        where = f" at {store.path}" if is_address(target.name) else ""
+        raise UsageError(
+            f"{target.name} exists and wasn't written by this program (it has no journal{where}): "
+            "move it away, or choose another name for the output"
+        )
 
 
 def _progress(options: RunOptions) -> Progress:
@@ -75,7 +96,7 @@ def _dry_run(built: Built) -> int:
     return 0
 
 
-def _session(built: Built, options: RunOptions, progress: Progress) -> int:
+def _session(built: Built, options: RunOptions, target: Target, progress: Progress) -> int:
     for notice in built.notices:
         progress.note(notice)
     plan = built.run.plan()
@@ -91,7 +112,8 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
         complain(str(fatal))
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
-    outcome = built.run.write(options.output, reason)
+    outcome = built.run.write(target.path, reason)
+    delivered = target.deliver(outcome.paths)
     code = _exit_code(built, outcome, interrupted, fatal, progress)
     for notice in built.backend.notices:
         if notice not in built.notices:
@@ -101,7 +123,7 @@ def _session(built: Built, options: RunOptions, progress: Progress) -> int:
             f"{built.source.name} changed while it was read: the output holds what was read; "
             "run the same command again for what is new"
         )
-    describe_outcome(outcome, built, progress, code)
+    describe_outcome(outcome, delivered, built, progress, code)
     if fatal:
         complain(str(fatal))
     elif options.quiet and outcome.statuses["failed"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 
 import typer
@@ -56,7 +57,9 @@ def _range(low: Decimal, high: Decimal) -> str:
     return f"{usd(low).removesuffix(' USD')} to {usd(high)}"
 
 
-def describe_outcome(outcome: Outcome, built: Built, progress: Progress, code: int) -> None:
+def describe_outcome(
+    outcome: Outcome, delivered: Sequence[str], built: Built, progress: Progress, code: int
+) -> None:
     """Print what the output holds, what it took, and how to go on."""
     counts = outcome.statuses
     rows = sum(counts.values())
@@ -66,7 +69,7 @@ def describe_outcome(outcome: Outcome, built: Built, progress: Progress, code: i
         for part, status in zip(parts, ("ok", "failed", "skipped"), strict=True)
         if counts[status] or status == "ok"
     ]
-    paths = ", ".join(str(path) for path in outcome.paths)
+    paths = ", ".join(delivered)
     lines = [f"{_many(rows, 'row')}: {', '.join(shown)} -> {paths}"]
     for reasons in (outcome.errors, outcome.skips):
         lines += [f"  {count:,} x {reason}" for reason, count in _reasons(reasons)]

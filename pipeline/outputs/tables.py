@@ -51,7 +51,7 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[Path]
     """
     if isinstance(rows, Iterator):
         raise TypeError("rows must be iterable more than once, not an iterator")
-    write = _find_writer(path)
+    write = find_writer(path)
     target = _target(path)
     try:
         with _draft(target) as draft:
@@ -71,7 +71,7 @@ def _try(path: Path) -> None:
     if path.is_dir():
         example = path / "results.csv"
         raise UsageError(f"the output {path} is a folder: name a file in it, such as {example}")
-    _find_writer(path)
+    find_writer(path)
     target = _target(path)
     folder = target.parent
     if not folder.exists():
@@ -83,7 +83,8 @@ def _try(path: Path) -> None:
         draft.touch()
 
 
-def _find_writer(path: Path) -> Callable[[Path, Sequence[Column], Rows], None]:
+def find_writer(path: Path) -> Callable[[Path, Sequence[Column], Rows], None]:
+    """Give what writes the format that a name says; raise UsageError if it says none."""
     suffix = path.suffix.lower()
     if suffix in _WRITERS:
         return _WRITERS[suffix]

@@ -62,7 +62,8 @@ class FolderSource:
             for position, file in enumerate(self._files):
                 outcome = "" if self._skimming else next(outcomes)
                 self._done = position + 1
-                yield self._document(position, file, outcome)
+                # What was being read as the run ended was, perhaps, stopped halfway.
+                yield document(position, file.path, "" if self._skimming else outcome)
 
     def fraction(self) -> float:
         """Say how many of the files have been read."""
@@ -81,28 +82,34 @@ class FolderSource:
         except UsageError:
             return True
 
-    def _document(self, position: int, file: Listed, outcome: Outcome) -> Document:
-        # A name that isn't UTF-8 couldn't be written to any table.
-        name = os.fsencode(file.path).decode("utf-8", "replace")
-        fields = {"document": name}
-        if self._skimming:  # and so, perhaps, stopped halfway
-            return Document(position, name, fields)
-        if isinstance(outcome, str):
-            return Document(position, name, fields, outcome)
-        if isinstance(outcome, tuple):
-            return Document(position, name, fields, images=outcome)
-        return Document(position, name, fields, error=str(outcome))
-
     def _list(self) -> Iterator[Listed]:
         if not self._path.is_dir():
             return iter([_listed(self._path, self._path.name)])
         return walk(self._path, patterns=self._patterns, excluded=self._excluded)
 
 
+def document(position: int, path: str, outcome: Outcome) -> Document:
+    """Make a document of what came of reading the file of this path."""
+    # A name that isn't UTF-8 couldn't be written to any table.
+    name = os.fsencode(path).decode("utf-8", "replace")
+    fields = {"document": name}
+    if isinstance(outcome, str):
+        return Document(position, name, fields, outcome)
+    if isinstance(outcome, tuple):
+        return Document(position, name, fields, images=outcome)
+    return Document(position, name, fields, error=str(outcome))
+
+
+def is_ignored(path: str) -> bool:
+    """Say whether a path leads through what is hidden, or to a journal."""
+    parts = path.split("/")
+    return any(part.startswith(_HIDDEN) for part in parts) or bool(_JOURNAL.search(parts[-1]))
+
+
 def walk(
     folder: Path, *, patterns: Sequence[str] = (), excluded: Collection[str] = ()
 ) -> Iterator[Listed]:
-    """Find files by name order, folder by folder; leave out what is hidden and links that lead out.
+    """Find files in the order of their paths; leave out what is hidden and links that lead out.
 
     A file has to match all `patterns`, as `matcher` reads them. `excluded` are real paths.
     """
@@ -147,7 +154,12 @@ def _scan(folder: str) -> Iterator[os.DirEntry[str]]:
         ) from error
     names = {entry.name for entry in found}
     seen = [entry for entry in found if not _is_written_here(entry.name, names)]
-    return iter(sorted(seen, key=lambda entry: entry.name))
+    # In the order of whole paths, which is how an object store lists them.
+    return iter(sorted(seen, key=_sorted_as))
+
+
+def _sorted_as(entry: os.DirEntry[str]) -> str:
+    return f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
 
 
 def _is_written_here(name: str, names: Collection[str]) -> bool:

@@ -13,6 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.places import Place, is_address, local_path, shown
 from pipeline.sources.base import Source
 from pipeline.sources.csvs import CsvTable
 from pipeline.sources.excel import ExcelTable
@@ -21,6 +22,7 @@ from pipeline.sources.inputs import FileInput, PipedInput
 from pipeline.sources.jsonl import JsonlTable
 from pipeline.sources.parquet import ParquetTable
 from pipeline.sources.piped import PipedDocument, sniff
+from pipeline.sources.remote import RemoteFile, RemoteFolder
 from pipeline.sources.table import Table, TableSource
 
 TABLES: dict[str, Callable[[FileInput], Table]] = {
@@ -30,6 +32,7 @@ TABLES: dict[str, Callable[[FileInput], Table]] = {
     ".parquet": ParquetTable,
     ".jsonl": JsonlTable,
 }
+_Columns = tuple[str | None, str | None]  # of the text, of the images
 
 
 def open_source(
@@ -39,13 +42,22 @@ def open_source(
     image_column: str | None = None,
     glob: str | None = None,
     exclude_paths: Collection[Path] = (),
+    exclude_address: str | None = None,
+    fetch_to: Path | None = None,
 ) -> Source:
-    """Open a folder, a glob pattern, a file, a table or "-", standard input.
+    """Open a folder, a glob pattern, a file, a table, an address or "-", standard input.
 
-    `glob` filters a folder's files, at any depth unless it has a slash. `exclude_paths` are files
-    that are never read: the run's own.
+    `glob` filters a folder's files, at any depth unless it has a slash. `exclude_paths` and
+    `exclude_address` are files that are never read: the run's own. `fetch_to` is a folder for what
+    is fetched from an address, which the caller removes when the source is done with.
     """
-    path = Path(uri).expanduser()
+    local = local_path(uri)
+    if local is None:
+        if fetch_to is None:
+            raise UsageError(f"{shown(uri)} is an address: name a file of this machine")
+        columns = text_column, image_column
+        return _remote(uri, columns, glob, exclude_address, fetch_to)
+    path = local.expanduser()
     if uri == "-":
         return _piped(text_column, image_column, glob)
     if os.path.isfile(path):
@@ -85,6 +97,36 @@ def _file(
     return FolderSource(path)
 
 
+def _remote(
+    uri: str, columns: _Columns, glob: str | None, own: str | None, fetch_to: Path
+) -> Source:
+    place = Place(uri)
+    kind, patterns = place.kind(), []
+    if kind is None and has_magic(uri) and not place.is_web:
+        place, pattern = place.split()
+        kind, patterns = "folder", [pattern]
+    if kind is None:
+        raise UsageError(f"there is nothing at {place.address}; check the address")
+    excluded = Place(own) if own and is_address(own) else None
+    if place == excluded:
+        raise UsageError(f"the output {place.address} is the input: choose another name for it")
+    if kind == "file":
+        return _fetched(place, columns, glob, fetch_to)
+    _check_no_table(place.address, *columns)
+    if glob:
+        patterns.append(glob if "/" in glob else f"**/{glob}")
+    return RemoteFolder(place, fetch_to, patterns=patterns, excluded=excluded)
+
+
+def _fetched(place: Place, columns: _Columns, glob: str | None, fetch_to: Path) -> Source:
+    path, mark = fetch_to / place.name, place.mark()
+    try:
+        place.fetch(path)
+        return RemoteFile(_file(path, *columns, glob), place, mark)
+    except UsageError as error:
+        raise UsageError(str(error).replace(str(path), place.address)) from error
+
+
 def _split(path: Path) -> tuple[Path, list[str]]:
     """Split a pattern into the folder that it starts from and the rest."""
     plain = list(takewhile(lambda part: not has_magic(part), path.parts))
@@ -107,10 +149,6 @@ def _check_no_table(name: str, text_column: str | None, image_column: str | None
 def _missing(uri: str, path: Path) -> UsageError:
     if not uri:
         return UsageError('INPUT is empty; give a folder, a file, or "-" for standard input')
-    if "://" in uri:
-        return UsageError(
-            f"{uri} is an address, which can't be read; copy it to this machine first"
-        )
     if os.path.exists(path):
         return UsageError(
             f'{path} is neither a file nor a folder; pipe it in and give "-" as INPUT'

@@ -28,11 +28,11 @@ def names(source: FolderSource) -> list[str]:
     return [document.name for document in source]
 
 
-def test_files_are_documents_sorted_folder_by_folder(make: Callable[..., Path]) -> None:
+def test_files_are_documents_in_the_order_of_their_paths(make: Callable[..., Path]) -> None:
     source = FolderSource(make("b.txt", "a/z.txt", "a/b/c.md", "a.txt", "Z.txt"))
     assert (source.name, source.text_column) == ("docs", "document")
     assert source.columns == (Column("document", "text"),)
-    order = ["Z.txt", "a/b/c.md", "a/z.txt", "a.txt", "b.txt"]
+    order = ["Z.txt", "a.txt", "a/b/c.md", "a/z.txt", "b.txt"]
     assert list(source) == [
         Document(i, name, {"document": name}, f"text of {name}") for i, name in enumerate(order)
     ]

@@ -111,8 +111,7 @@ def test_every_table_format_has_a_suffix() -> None:
         (
             "s3://bucket/contracts",
             {},
-            "s3://bucket/contracts is an address, which can't be read; "
-            "copy it to this machine first",
+            "s3://bucket/contracts is an address: name a file of this machine",
         ),
         (
             "contracts/*.pdf",

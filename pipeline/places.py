@@ -1,0 +1,276 @@
+"""Files that live elsewhere: s3://, gs://, az://, https:// and the rest that fsspec reaches.
+
+Nothing outside of this module knows fsspec. What it gives and takes are files of this machine. Its
+errors are UsageError: what is asked of a place is asked before anything is sent, but for the files
+of a folder and the output at the end, where the callers say what it means then.
+"""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from glob import has_magic
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+from shutil import copyfileobj
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from pipeline.errors import PipelineError, UsageError
+
+INSTALL = 'pip install "document-pipeline[remote]"'
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.I)
+_LOCAL = ("file", "local")
+_WEB = ("http", "https")
+# What tells one version of a file from the next; each kind of place has some of these.
+_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
+_SILENT_SECONDS = 60
+_LOGGERS = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "google", "adlfs", "azure")
+_CREDENTIALS = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
+    "for a public bucket FSSPEC_S3_ANON=true",
+    "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+
+
+class Listed(NamedTuple):
+    """A file of a folder elsewhere: its path in the folder, its size and what tells its version."""
+
+    path: str
+    size: int
+    mark: str
+
+
+def is_address(text: str) -> bool:
+    """Say whether this is an address and no path."""
+    return bool(_ADDRESS.match(text))
+
+
+def local_path(text: str) -> Path | None:
+    """Give the path that a file:// address, or no address at all, stands for."""
+    scheme, colon, rest = text.partition("://")
+    if not is_address(text):
+        return Path(text)
+    return Path(url2pathname(rest)) if colon and scheme.lower() in _LOCAL else None
+
+
+def shown(text: str) -> str:
+    """Leave out of addresses what may be a secret: passwords and signed queries."""
+    text = re.sub(r"(://[^\s/@]*):[^\s/@]*@", r"\1@", text)
+    return re.sub(r"\b(https?://[^\s?#'\"]+)\?[^\s'\"]+", r"\1?...", text)
+
+
+class Place:
+    """A file or a folder elsewhere. `address` is fit to be shown."""
+
+    def __init__(self, address: str) -> None:
+        self.address = shown(address)
+        self.scheme = re.split("://|::", address, maxsplit=1)[0].lower()
+        self.is_web = self.scheme in _WEB
+        self._wanted = address
+        with self._failing():
+            self._fs, self._path = _connect(address, self.scheme)
+        if self.is_web:
+            self.name = PurePosixPath(unquote(urlsplit(address).path)).name or "index"
+        else:
+            self._path = self._path.rstrip("/")
+            self.name = PurePosixPath(self._path).name or self.address
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether two addresses lead to the same."""
+        return isinstance(other, Place) and self._whole == other._whole
+
+    def __hash__(self) -> int:
+        return hash(self._whole)
+
+    @property
+    def _whole(self) -> str:
+        return str(self._fs.unstrip_protocol(self._path))
+
+    def beside(self, name: str) -> Place:
+        """Give a file of the same folder."""
+        return Place(f"{self._wanted.rpartition('/')[0]}/{name}")
+
+    def path_in(self, folder: Place) -> str | None:
+        """Give the path in a folder; None if this is outside of it."""
+        root = f"{folder._whole.rstrip('/')}/"
+        return self._whole.removeprefix(root) if self._whole.startswith(root) else None
+
+    def split(self) -> tuple[Place, str]:
+        """Split a pattern into the folder that it starts from and the rest."""
+        start, sign, rest = re.split("(://|::)", self._wanted, maxsplit=1)
+        parts = rest.split("/")
+        plain = list(takewhile(lambda part: not has_magic(part), parts))
+        return Place(f"{start}{sign}{'/'.join(plain)}"), "/".join(parts[len(plain) :])
+
+    def kind(self) -> Literal["file", "folder"] | None:
+        """Ask what is there; None for nothing."""
+        if self._wanted.endswith("/") and not self.is_web:
+            return "folder"
+        with self._failing():
+            info = self._info()
+        if info and self.is_web and not PurePosixPath(self.name).suffix:
+            self.name += mimetypes.guess_extension(str(info.get("mimetype"))) or ""
+        return ("folder" if info["type"] == "directory" else "file") if info else None
+
+    def mark(self) -> str | None:
+        """Ask which version of the file is there; None for none."""
+        with self._failing():
+            info = self._info()
+        return _mark(info) if info else None
+
+    def fetch(self, target: Path, path: str = "") -> None:
+        """Copy the file, or the file of this path in the folder, to `target`."""
+        with self._failing(path=path):
+            self._fs.get_file(f"{self._path}/{path}" if path else self._path, str(target))
+
+    def files(self, *, deep: bool = True) -> Iterator[Listed]:
+        """List the files of the folder by their paths, as far as they are asked for.
+
+        S3 gives its listing a page of 1,000 names at a time, other places a folder at a time.
+        `deep` goes into the folders in it.
+        """
+        pages: Callable[[Any, str, bool], Iterator[dict[str, Any]]]
+        pages = _s3_files if self.scheme in ("s3", "s3a") else _walk
+        with self._failing():
+            root = f"{self._path}/"
+            for info in pages(self._fs, self._path, deep):
+                yield Listed(str(info["name"]).removeprefix(root), info["size"] or 0, _mark(info))
+
+    def check(self) -> None:
+        """Raise UsageError if no file can be written here; leave nothing behind."""
+        with self._failing("written"):
+            file = self._fs.open(self._path, "wb", autocommit=False)
+            file.write(b"\n")
+            file.close()
+            file.discard()
+
+    def put(self, source: Path) -> None:
+        """Write a file here, whole or not at all."""
+        with self._failing("written"), source.open("rb") as ours:
+            file = self._fs.open(self._path, "wb", autocommit=False)
+            try:
+                copyfileobj(ours, file, 1 << 20)
+                file.close()
+            except BaseException:
+                with suppress(Exception):  # the first error is the one to tell
+                    file.discard()
+                raise
+            file.commit()
+            self._fs.invalidate_cache()
+
+    def _info(self) -> dict[str, Any] | None:
+        self._fs.invalidate_cache()
+        try:
+            info: dict[str, Any] = self._fs.info(self._path)
+        except FileNotFoundError as error:
+            # The web's file system says so of whatever went wrong.
+            if error.__cause__ is None or _status(error.__cause__) == 404 or not self.is_web:
+                return None
+            raise error.__cause__ from None
+        return info
+
+    @contextmanager
+    def _failing(self, act: str = "read", path: str = "") -> Iterator[None]:
+        """Make one line of what went wrong. What a file system may raise has no common kind."""
+        try:
+            yield
+        except (PipelineError, GeneratorExit):
+            raise
+        except Exception as error:
+            where = f"{self.address.rstrip('/')}/{path}" if path else self.address
+            raise UsageError(f"{where} can't be {act}: {_explain(error, self.scheme)}") from error
+
+
+def _connect(address: str, scheme: str) -> tuple[Any, str]:
+    import fsspec
+
+    for name in _LOGGERS:  # they would print the errors that they raise
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    if scheme not in _WEB:
+        fs, path = fsspec.url_to_fs(address)
+        return fs, path
+    import aiohttp
+
+    # Its own limit is five minutes for a file, however large; a proxy or a .netrc is left out.
+    timeout = aiohttp.ClientTimeout(total=None, connect=30, sock_read=_SILENT_SECONDS)
+    client = {"timeout": timeout, "trust_env": True}
+    fs, path = fsspec.url_to_fs(address, client_kwargs=client, encoded="%" in address)
+    return fs, path
+
+
+def _walk(fs: Any, folder: str, deep: bool) -> Iterator[dict[str, Any]]:
+    """List a folder, then the folders in it, in the order of whole paths."""
+    infos = [info for info in fs.ls(folder, detail=True) if info["name"].rstrip("/") != folder]
+    fs.invalidate_cache()  # it would keep all that was ever listed
+    for info in sorted(infos, key=_sorted_as):
+        if info["type"] != "directory":
+            yield info
+        elif deep:
+            yield from _walk(fs, info["name"].rstrip("/"), deep)
+
+
+def _sorted_as(info: dict[str, Any]) -> str:
+    name = str(info["name"]).rstrip("/")
+    return f"{name}/" if info["type"] == "directory" else name
+
+
+def _s3_files(fs: Any, folder: str, deep: bool) -> Iterator[dict[str, Any]]:
+    """List a bucket's objects, which S3 does in the order of their keys.
+
+    fsspec's own listing would hold them all (1.5 kB each).
+    """
+    bucket, key, _ = fs.split_path(folder)
+    wanted = {"Bucket": bucket, "Prefix": f"{key}/" if key else ""}
+    wanted |= {} if deep else {"Delimiter": "/"}
+    page: dict[str, Any] = {}
+    while not page or page.get("IsTruncated"):
+        if page:
+            wanted["ContinuationToken"] = page["NextContinuationToken"]
+        page = fs.call_s3("list_objects_v2", **wanted)
+        for item in page.get("Contents", []):
+            if not item["Key"].endswith("/"):  # what stands for a folder
+                yield {**item, "name": f"{bucket}/{item['Key']}", "size": item["Size"]}
+
+
+def _mark(info: dict[str, Any]) -> str:
+    return " ".join(str(info[name]) for name in (*_MARKS, "size") if info.get(name) is not None)
+
+
+def _explain(error: Exception, scheme: str) -> str:
+    """Say what to do about an error. Its kinds are told by their names: each place has its own."""
+    name, status = type(error).__name__, _status(error)
+    said = shown(" ".join(str(error).split())) or name
+    if status and getattr(error, "message", None):
+        said = f"{status} {error.message}"  # type: ignore[attr-defined]
+    if isinstance(error, ImportError):
+        return f"{scheme}:// needs more to be installed: {INSTALL}"
+    if isinstance(error, NotImplementedError):
+        return f"that can't be done at {scheme}://; choose another place"
+    if isinstance(error, FileNotFoundError) or status == 404 or "NotFound" in name:
+        return f"{said if ' ' in said else 'there is nothing there'}; check the address"
+    if isinstance(error, PermissionError) or status in (401, 403) or _is_denial(name, said):
+        hint = _CREDENTIALS.get(scheme, "check the credentials")
+        return f"no permission ({said}); {hint}"
+    if isinstance(error, ValueError) and "Protocol not known" in said:
+        return f"{scheme}:// is no kind of address that is known"
+    return f"{said}; check the address and the network"
+
+
+def _is_denial(name: str, said: str) -> bool:
+    return any(sign in name for sign in ("Authentication", "Refresh")) or "redential" in name + said
+
+
+def _status(error: BaseException) -> int | None:
+    """Give the HTTP status of an error that has one."""
+    for name in ("status", "status_code", "code"):
+        value = getattr(error, name, None)
+        if isinstance(value, int):
+            return value
+    return None

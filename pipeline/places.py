@@ -246,7 +246,7 @@ def _mark(info: dict[str, Any]) -> str:
 def _explain(error: Exception, scheme: str) -> str:
     """Say what to do about an error. Its kinds are told by their names: each place has its own."""
     name, status = type(error).__name__, _status(error)
-    said = shown(" ".join(str(error).split())) or name
+    said = shown(" ".join(str(error).split())).rstrip(".") or name
     if status and getattr(error, "message", None):
         said = f"{status} {error.message}"  # type: ignore[attr-defined]
     if isinstance(error, ImportError):

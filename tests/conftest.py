@@ -13,6 +13,7 @@ if str(ROOT) not in sys.path:
     # `pytest`, unlike `python -m pytest`, doesn't put the root there, where `tests.server` is.
     sys.path.insert(0, str(ROOT))
 
+from tests.places import S3, serve_s3  # noqa: E402
 from tests.server import Server  # noqa: E402
 
 
@@ -21,3 +22,16 @@ def server() -> Iterator[Server]:
     """Run an OpenAI server on loopback that answers rightly until told otherwise."""
     with Server() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[S3]:
+    with serve_s3() as running:
+        yield running
+
+
+@pytest.fixture
+def s3(_s3: S3) -> S3:
+    """Give an S3 server on loopback that is empty."""
+    _s3.reset()
+    return _s3

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.outputs.tables import check_output, find_writer
-from pipeline.places import Place, local_path
+from pipeline.places import INSTALL, Place, local_path
 
 _LONGEST_NAME = 100  # what is put behind it must fit, too
 
@@ -97,8 +97,10 @@ class RemoteTarget:
 
 def _desk(address: str) -> Path:
     """Give the path in the user's own data folder that stands for an address."""
-    from platformdirs import user_data_path
-
+    try:
+        from platformdirs import user_data_path
+    except ImportError as error:
+        raise UsageError(f"{address} needs more to be installed: {INSTALL}") from error
     folders = [_fit(part) for part in address.replace("://", "/").split("/") if part]
     return user_data_path("document-pipeline", appauthor=False).joinpath("journals", *folders)
 

@@ -13,8 +13,10 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from glob import has_magic
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from shutil import copyfileobj
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -24,12 +26,17 @@ from pipeline.errors import PipelineError, UsageError
 
 INSTALL = 'pip install "document-pipeline[remote]"'
 
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.I)
+# A chain, such as simplecache::s3://bucket, is one, too.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.I)
 _LOCAL = ("file", "local")
 _WEB = ("http", "https")
 # What tells one version of a file from the next; each kind of place has some of these.
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created")
 _SILENT_SECONDS = 60
+# Where a file that is begun can be given up, so that nobody ever sees it; elsewhere fsspec's
+# `autocommit` is without effect. And where any file is put whole or not at all.
+_UNDOING = ("s3", "s3a", "gs", "gcs", "memory")
+_WHOLE = ("az", "abfs", "abfss", "adl")
 _LOGGERS = ("fsspec", "s3fs", "aiobotocore", "botocore", "gcsfs", "google", "adlfs", "azure")
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; "
@@ -146,24 +153,49 @@ class Place:
     def check(self) -> None:
         """Raise UsageError if no file can be written here; leave nothing behind."""
         with self._failing("written"):
-            file = self._fs.open(self._path, "wb", autocommit=False)
-            file.write(b"\n")
-            file.close()
-            file.discard()
+            if self.scheme in _UNDOING:
+                file = self._fs.open(self._path, "wb", autocommit=False)
+                file.write(b"\n")
+                file.close()
+                with suppress(Exception):  # what was never finished is forgotten anyway
+                    file.discard()
+            else:
+                probe = self._draft()
+                self._fs.pipe_file(probe, b"\n")
+                self._fs.rm_file(probe)
 
     def put(self, source: Path) -> None:
         """Write a file here, whole or not at all."""
-        with self._failing("written"), source.open("rb") as ours:
-            file = self._fs.open(self._path, "wb", autocommit=False)
-            try:
+        with self._failing("written"):
+            if self.scheme in _UNDOING:
+                self._put_all(source)
+            elif self.scheme in _WHOLE:
+                self._fs.put_file(str(source), self._path)
+            else:
+                draft = self._draft()
+                try:
+                    self._fs.put_file(str(source), draft)
+                    self._fs.mv(draft, self._path)
+                except BaseException:
+                    with suppress(Exception):  # the first error is the one to tell
+                        self._fs.rm_file(draft)
+                    raise
+
+    def _put_all(self, source: Path) -> None:
+        file = self._fs.open(self._path, "wb", autocommit=False)
+        try:
+            with source.open("rb") as ours:
                 copyfileobj(ours, file, 1 << 20)
-                file.close()
-            except BaseException:
-                with suppress(Exception):  # the first error is the one to tell
-                    file.discard()
-                raise
-            file.commit()
-            self._fs.invalidate_cache()
+            file.close()
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to tell
+                file.discard()
+            raise
+        file.commit()
+
+    def _draft(self) -> str:
+        folder = self._path.rpartition("/")[0]
+        return f"{folder}/.pipeline-{token_hex(8)}{PurePosixPath(self.name).suffix}"
 
     def _info(self) -> dict[str, Any] | None:
         self._fs.invalidate_cache()
@@ -246,11 +278,13 @@ def _mark(info: dict[str, Any]) -> str:
 def _explain(error: Exception, scheme: str) -> str:
     """Say what to do about an error. Its kinds are told by their names: each place has its own."""
     name, status = type(error).__name__, _status(error)
-    said = shown(" ".join(str(error).split())).rstrip(".") or name
+    said = str(error)
     if status and getattr(error, "message", None):
         said = f"{status} {error.message}"  # type: ignore[attr-defined]
+    said = shown(said.strip().partition("\n")[0]).rstrip(". \r") or name
     if isinstance(error, ImportError):
-        return f"{scheme}:// needs more to be installed: {INSTALL}"
+        ours = scheme in (*_UNDOING, *_WHOLE, *_WEB) or not find_spec("fsspec")
+        return f"{scheme}:// needs more to be installed: {INSTALL if ours else said}"
     if isinstance(error, NotImplementedError):
         return f"that can't be done at {scheme}://; choose another place"
     if isinstance(error, FileNotFoundError) or status == 404 or "NotFound" in name:

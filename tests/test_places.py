@@ -220,6 +220,12 @@ def test_a_table_of_the_web_is_read_and_its_signature_shown_nowhere(here: Elsewh
             "ssl:default [Connect call failed ('127.0.0.1', 1)]; check the address and the network",
         ),
         (
+            "sftp://host/in",
+            "out.csv",
+            "sftp://host/in can't be read: sftp:// needs more to be installed: "
+            'SFTPFileSystem requires "paramiko" to be installed',
+        ),
+        (
             "nowhere://bucket/in",
             "out.csv",
             "nowhere://bucket/in can't be read: nowhere:// is no kind of address that is known",

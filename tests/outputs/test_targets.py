@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.outputs.tables import write_table
@@ -12,6 +14,33 @@ from pipeline.types import Column
 from tests.places import S3
 
 COLUMNS = [Column("text")]
+
+
+class Here(LocalFileSystem):
+    """A place that neither forgets what was begun nor puts files whole: this disk, as here://."""
+
+    protocol = "here"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix("here://")
+
+
+class Stuck(Here):
+    """The same, where nothing can be renamed."""
+
+    protocol = "stuck"
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix("stuck://")
+
+    def mv(self, path1: str, path2: str, **_: object) -> None:
+        raise PermissionError("renaming is not for you")
+
+
+fsspec.register_implementation("here", Here)
+fsspec.register_implementation("stuck", Stuck)
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +109,26 @@ def test_an_output_that_cannot_be_put_there_in_the_end_is_said_to_be_safe(
     assert s3.get("results") == {"out.csv": b"old"}
     assert s3.uploads("results") == []
     assert not target.path.exists()
+
+
+def test_an_output_is_put_whole_also_where_files_appear_bit_by_bit(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    path = tmp_path / "there" / "out.csv"
+    path.write_bytes(b"old")
+    target = open_target(f"here://{path}")
+    target.check()
+    assert path.read_bytes() == b"old"
+    assert deliver(f"here://{path}", "new") == [f"here://{path}"]
+    assert path.read_bytes() == b"text\nnew\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_draft_that_cannot_be_moved_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_bytes(b"old")
+    with pytest.raises(PipelineError, match=r"out\.csv can't be written: no permission"):
+        deliver(f"stuck://{tmp_path}/out.csv", "new")
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["out.csv"]
+    assert (tmp_path / "out.csv").read_bytes() == b"old"
 
 
 @pytest.mark.parametrize(

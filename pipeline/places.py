@@ -152,6 +152,10 @@ class Place:
 
     def check(self) -> None:
         """Raise UsageError if no file can be written here; leave nothing behind."""
+        if self.is_web:
+            raise UsageError(
+                f"{self.address} can't be written: choose a place for files, or a path"
+            )
         with self._failing("written"):
             if self.scheme in _UNDOING:
                 file = self._fs.open(self._path, "wb", autocommit=False)

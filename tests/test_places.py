@@ -210,8 +210,7 @@ def test_a_table_of_the_web_is_read_and_its_signature_shown_nowhere(here: Elsewh
         (
             "s3://bucket/in/",
             "https://127.0.0.1:1/out.csv",
-            "https://127.0.0.1:1/out.csv can't be written: that can't be done at https://; "
-            "choose another place",
+            "https://127.0.0.1:1/out.csv can't be written: choose a place for files, or a path",
         ),
         (
             "http://127.0.0.1:1/in.csv",

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import fsspec
+import PIL.Image
 import pytest
 
 from pipeline.errors import PipelineError
@@ -163,6 +165,17 @@ def test_the_files_of_a_folder_keep_their_formats(
     memory.pipe("/mixed/" + "x" * 300 + ".txt", b"long")
     texts = [document.text.strip() for document in open_source("memory://mixed", fetch_to=tmp_path)]
     assert texts == ["from a PDF", "plain", "long"]
+
+
+def test_a_picture_stays_until_it_has_been_looked_at(
+    tmp_path: Path, memory: fsspec.AbstractFileSystem
+) -> None:
+    png = io.BytesIO()
+    PIL.Image.new("RGB", (40, 30), "teal").save(png, "PNG")
+    memory.pipe({"/mixed/a.png": png.getvalue(), "/mixed/b.txt": b"text"})
+    picture, text = open_source("memory://mixed", fetch_to=tmp_path)
+    assert [Path(image.source).read_bytes() for image in picture.images] == [png.getvalue()]
+    assert (text.text, len(list(tmp_path.iterdir()))) == ("text", 1)
 
 
 def test_a_page_of_the_web_is_a_document(tmp_path: Path) -> None:

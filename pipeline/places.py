@@ -100,10 +100,6 @@ class Place:
     def _whole(self) -> str:
         return str(self._fs.unstrip_protocol(self._path))
 
-    def beside(self, name: str) -> Place:
-        """Give a file of the same folder."""
-        return Place(f"{self._wanted.rpartition('/')[0]}/{name}")
-
     def path_in(self, folder: Place) -> str | None:
         """Give the path in a folder; None if this is outside of it."""
         root = f"{folder._whole.rstrip('/')}/"

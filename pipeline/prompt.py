@@ -322,8 +322,9 @@ def _canonical(value: object) -> bytes:
 
 @cache
 def _alias(name: str) -> str:
-    """Make a column's name usable as a variable: `Customer Name` is `Customer_Name`."""
-    return re.sub(r"\W+", "_", name).strip("_")
+    """Make a column's name usable as a variable: `Customer Name` is `Customer_Name`, `5` `_5`."""
+    alias = re.sub(r"\W+", "_", name).strip("_")
+    return f"_{alias}" if alias[:1].isdigit() else alias
 
 
 def _identifier(name: str) -> str:

@@ -53,9 +53,9 @@ class Plan:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the output holds, and why rows failed or were skipped."""
+    """What the output holds, and why rows failed or were skipped; `notes` are of its format."""
 
-    paths: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     skips: Counter[str] = field(default_factory=Counter)
@@ -158,7 +158,7 @@ class Run:
         """Write the output: every row, asked or not. `reason` is why some weren't, if any."""
         self.rows.reason = reason
         outcome = Outcome()
-        outcome.paths = write_table(
+        outcome.notes = write_table(
             path, self.rows.columns, _Counted(self.rows, outcome, self.prefix)
         )
         return outcome

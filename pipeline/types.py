@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["text", "integer", "number", "decimal", "boolean", "json", "any"]
 Role = Literal["system", "developer", "user", "assistant"]
@@ -34,12 +34,14 @@ class Long(StrEnum):
 class Column:
     """A column of a table: its name and what its cells hold.
 
-    `arrow` is the pyarrow type of a column that came from Parquet, so that it leaves as it came.
+    `arrow` is the pyarrow field of a column that came from Parquet, and `categories` its values in
+    their order if it is made of such, so that it leaves as it came.
     """
 
     name: str
     kind: Kind = "any"
-    arrow: object = None
+    arrow: Any = None
+    categories: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,23 @@ Nothing here knows what the program does inside; tests of one module build its o
 from __future__ import annotations
 
 import csv
+import gc
 import os
 import sqlite3
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+from pipeline.errors import PipelineError
 from tests.server import Bill, Handle, Tally
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,6 +95,22 @@ def end(process: subprocess.Popen[str], stdin: str | None = None) -> Ended:
 def pipeline(*arguments: object, folder: Path, stdin: str | None = None, **env: str) -> Ended:
     """Run a command in a folder to its end."""
     return end(start(*arguments, folder=folder, **env), stdin)
+
+
+def run_here(*arguments: object) -> Ended:
+    """Run a command to its end without a process of its own, which takes a second to start."""
+    with warnings.catch_warnings():
+        # What was read is kept in a temporary file, which is closed when it is collected.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        finally:
+            gc.collect()
+    if isinstance(done.exception, PipelineError):
+        return Ended(done.exception.exit_code, done.stdout, f"error: {done.exception}\n")
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return Ended(done.exit_code, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True, slots=True)

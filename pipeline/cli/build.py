@@ -28,6 +28,7 @@ from pipeline.sources.decoding import decode
 from pipeline.sources.opening import open_source
 from pipeline.sources.selection import select
 from pipeline.sources.spool import Spool
+from pipeline.sources.table import Dialect
 from pipeline.store import Store
 
 # With --max-cost an answer must be bounded; this is the bound where the prompt gives none.
@@ -61,6 +62,7 @@ def build(
     notices: list[str] = []
     _collect_garbage()
     source = open_input(input, options, store, target, fetch_to)
+    notices += source.notices
     prompt = _with_options(prompt, options, notices)
     tier = prompt.options.additional_properties.get("service_tier")
     backend = _backend(prompt.model or costs.DEFAULT_MODEL, options, tier)
@@ -122,6 +124,9 @@ def open_input(
         exclude_paths=own,
         exclude_address=target,
         fetch_to=fetch_to,
+        dialect=Dialect(
+            encoding=options.encoding, delimiter=options.delimiter, sheet=options.sheet
+        ),
     )
     return select(source, limit=options.limit, sample=options.sample)
 

@@ -20,8 +20,8 @@ Input = Annotated[
     str,
     typer.Argument(
         help=(
-            "A folder, a glob, a file, a .csv .tsv .xlsx .parquet .jsonl table, "
-            "the address of one (s3://...), or - for stdin."
+            "A folder, a glob, a file, a .csv .tsv .xlsx .parquet .jsonl table (or such in a .gz "
+            "or .zip), the address of one (s3://...), or - for stdin."
         )
     ),
 ]
@@ -60,6 +60,24 @@ class Options:
     image_detail: Annotated[
         Detail, typer.Option(help="How closely to look at images: low is the cheapest.")
     ] = Detail.AUTO
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Encoding of a text table: utf-8, cp1252... [default: found out]"
+        ),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHAR", help="What parts the cells of a .csv: ';', tab... [default: found out]"
+        ),
+    ] = None
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Sheet of a workbook, by name or number. [default: the first]"
+        ),
+    ] = None
     glob: Annotated[
         str | None, typer.Option(help="Only the files of a folder that match, such as '*.pdf'.")
     ] = None

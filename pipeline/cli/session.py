@@ -113,7 +113,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
     outcome = built.run.write(target.path, reason)
-    delivered = target.deliver(outcome.paths)
+    target.deliver()
     code = _exit_code(built, outcome, interrupted, fatal, progress)
     for notice in built.backend.notices:
         if notice not in built.notices:
@@ -123,7 +123,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
             f"{built.source.name} changed while it was read: the output holds what was read; "
             "run the same command again for what is new"
         )
-    describe_outcome(outcome, delivered, built, progress, code)
+    describe_outcome(outcome, target, built, progress, code)
     if fatal:
         complain(str(fatal))
     elif options.quiet and outcome.statuses["failed"]:

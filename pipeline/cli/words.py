@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from decimal import Decimal
 
 import typer
 
 from pipeline.cli.build import Built, command_line
+from pipeline.outputs.targets import Target
 from pipeline.progress import Progress, duration, usd
 from pipeline.run import Outcome, Plan
 
@@ -58,7 +58,7 @@ def _range(low: Decimal, high: Decimal) -> str:
 
 
 def describe_outcome(
-    outcome: Outcome, delivered: Sequence[str], built: Built, progress: Progress, code: int
+    outcome: Outcome, target: Target, built: Built, progress: Progress, code: int
 ) -> None:
     """Print what the output holds, what it took, and how to go on."""
     counts = outcome.statuses
@@ -69,10 +69,10 @@ def describe_outcome(
         for part, status in zip(parts, ("ok", "failed", "skipped"), strict=True)
         if counts[status] or status == "ok"
     ]
-    paths = ", ".join(delivered)
-    lines = [f"{_many(rows, 'row')}: {', '.join(shown)} -> {paths}"]
+    lines = [f"{_many(rows, 'row')}: {', '.join(shown)} -> {target.name}"]
     for reasons in (outcome.errors, outcome.skips):
         lines += [f"  {count:,} x {reason}" for reason, count in _reasons(reasons)]
+    lines += [f"  {note}" for note in outcome.notes]
     if outcome.cut_off:
         lines.append(
             f"  {outcome.cut_off:,} answers were cut off (finish_reason `length`): "
@@ -95,7 +95,7 @@ def describe_outcome(
         completion_tokens=spent.completion_tokens,
         cost_usd=float(spent.cost_usd) if built.backend.price and not spent.unpriced else None,
         seconds=round(spent.seconds, 1),
-        output=paths,
+        output=target.name,
     )
 
 

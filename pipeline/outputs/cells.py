@@ -9,6 +9,8 @@ from decimal import Decimal
 
 import orjson
 
+from pipeline.sources.jsonl import Number
+
 Rows = Iterable[Mapping[str, object]]
 
 _INT64 = range(-(2**63), 2**64)  # the integers orjson takes: int64 and uint64
@@ -59,6 +61,8 @@ def _fixed(number: Decimal) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Number):
+        return orjson.Fragment(str(value))
     if not isinstance(value, Decimal):
         return to_text(value)
     return orjson.Fragment(_fixed(value)) if value.is_finite() else None

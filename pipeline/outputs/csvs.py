@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
 from typing import TextIO
 
 from pipeline.outputs.cells import Rows, clean, to_text
+from pipeline.outputs.packing import create
 from pipeline.types import Column
 
 # What csv.writer writes as we want it, in C. It would write True, 1E-7 and "2026-01-31 08:00:00".
@@ -38,12 +40,16 @@ class _Lines:
         return self._write(line[:-2] + "\n")
 
 
-def write(path: Path, columns: Sequence[Column], rows: Rows, *, delimiter: str = ",") -> None:
+def write(path: Path, columns: Sequence[Column], rows: Rows, *, delimiter: str = ",") -> list[str]:
     """Write a header and a line per row; None is an empty cell."""
     names = [column.name for column in columns]
-    with path.open("w", encoding="utf-8", errors="pipeline.clean", newline="") as file:
+    with (
+        create(path) as packed,
+        io.TextIOWrapper(packed, "utf-8", errors="pipeline.clean", newline="") as file,
+    ):
         writer = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
         writer.writerow(names)
         for row in rows:
             cells = map(row.get, names)
             writer.writerow([cell if type(cell) in _NATIVE else to_text(cell) for cell in cells])
+    return []

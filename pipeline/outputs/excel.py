@@ -3,7 +3,8 @@
 A sheet holds 1,048,575 rows under its header, a cell 32,767 characters. What is more is never cut
 away: further rows are on the sheets "rows 2", "rows 3" and so on, and a text that is too long ends
 in a note that points to the sheet "long cells", which has the whole of it in parts. All of it is
-one file: nothing gets lost on its way, and no second name is taken that another file may have.
+one file: nothing gets lost on its way, and no second name is taken that another file may have. The
+summary of the run says so.
 
 What Excel can't hold as a number (integers beyond 2**53, NaN, infinity) or as a date (before March
 1900, with a time zone) is text. Decimals become doubles, times keep their milliseconds.
@@ -11,21 +12,17 @@ What Excel can't hold as a number (integers beyond 2**53, NaN, infinity) or as a
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.outputs.cells import Rows, clean
+from pipeline.outputs.packing import Disk
 from pipeline.outputs.sheets import Formats, Sheet, hold, widths
 from pipeline.types import Column
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _MAX_COLUMNS = 16_384
 _SAMPLE_ROWS = 100
@@ -40,8 +37,11 @@ def write(
     *,
     max_rows: int = 1_048_575,
     max_characters: int = 32_767,
-) -> None:
-    """Write sheets of `max_rows` rows; a cell has at most `max_characters` units of UTF-16."""
+) -> list[str]:
+    """Write sheets of `max_rows` rows; a cell has at most `max_characters` units of UTF-16.
+
+    Return what the user should know: what is not where one would look for it.
+    """
     names = [column.name for column in columns]
     if len(names) > _MAX_COLUMNS:
         raise PipelineError(
@@ -51,7 +51,7 @@ def write(
     import xlsxwriter
     from xlsxwriter.exceptions import FileCreateError
 
-    disk = _Disk(path)
+    disk = Disk(path)
     book = xlsxwriter.Workbook(
         disk,
         {
@@ -74,7 +74,7 @@ def write(
             with suppress(OSError):
                 sheet.row_data_fh.close()
         disk.close()
-    table.warn(path.name)
+    return table.notes()
 
 
 class _Table:
@@ -103,18 +103,21 @@ class _Table:
         for sheet in [*self._sheets, *filter(None, [self._long])]:
             sheet.close()
 
-    def warn(self, name: str) -> None:
-        """Log what is not where one would look for it."""
+    def notes(self) -> list[str]:
+        """Say what is not where one would look for it."""
+        notes = []
         if len(self._sheets) > 1:
-            log.warning(
-                f"{name}: Excel holds {self._max_rows:,} rows on a sheet, "
-                f"the further rows are on the sheets after the first"
+            further = ", ".join(f"“{sheet.name}”" for sheet in self._sheets[1:])
+            notes.append(
+                f"Excel holds {self._max_rows:,} rows on a sheet: "
+                f"the further rows are on the sheets {further} of the same file"
             )
         if self._long_cells:
-            log.warning(
-                f"{name}: Excel holds {self._max_characters:,} characters in a cell, "
-                f"{self._long_cells:,} longer ones are whole on the sheet “{_LONG}” only"
+            notes.append(
+                f"Excel holds {self._max_characters:,} characters in a cell: "
+                f"the longer ones ({self._long_cells:,}) are whole on the sheet “{_LONG}” only"
             )
+        return notes
 
     def _start(self, sizes: Sequence[int]) -> Sheet:
         name = f"rows {len(self._sheets) + 1}" if self._sheets else "rows"
@@ -153,43 +156,3 @@ def _parts(text: str, units: int) -> Iterator[str]:
         part = _head(text, units)
         yield part
         text = text[len(part) :]
-
-
-class _Disk:
-    """The workbook's file, which keeps a failed write to itself until it is closed.
-
-    A ZipFile that couldn't write tries again when it is thrown away, and Python then prints a
-    traceback that nobody can catch.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._error: OSError | None = None
-
-    def write(self, data: bytes) -> int:
-        return self._attempt(lambda: self._file.write(data), len(data))
-
-    def seek(self, position: int) -> int:
-        return self._attempt(lambda: self._file.seek(position), position)
-
-    def tell(self) -> int:
-        return self._attempt(self._file.tell, 0)
-
-    def flush(self) -> None:
-        self._attempt(self._file.flush, None)
-
-    def close(self) -> None:
-        self.flush()
-        with suppress(OSError):
-            self._file.close()
-        if self._error:
-            raise self._error
-
-    def _attempt(self, act: Callable[[], T], otherwise: T) -> T:
-        if self._error or self._file.closed:
-            return otherwise
-        try:
-            return act()
-        except OSError as error:
-            self._error = error
-            return otherwise

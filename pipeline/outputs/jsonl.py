@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.outputs.cells import Rows, to_json
+from pipeline.outputs.packing import create
 from pipeline.types import Column
 
 
-def write(path: Path, columns: Sequence[Column], rows: Rows) -> None:
-    """Write a line per row; a key that a row lacks is left out, NaN and infinity become null."""
+def write(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
+    """Write a line per row; a key that a row lacks is left out.
+
+    A number that came from JSON Lines is written as it was there; NaN from elsewhere becomes null.
+    """
     names = [column.name for column in columns]
-    with path.open("wb") as file:
+    with create(path) as file:
         for row in rows:
             file.write(to_json({name: row[name] for name in names if name in row}) + b"\n")
+    return []

@@ -22,30 +22,36 @@ from pipeline.types import Column
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_CHARACTERS = 2**26  # 10,000 rows of whole documents may not fit in memory
+_BATCH_ROWS = 1000  # at a time: as Python's objects they take several times the memory
+_GROUP_BYTES = 2**26  # 10,000 rows of whole documents may not fit in memory
 _DIGITS, _PLACES = 38, 12  # of a decimal; a token costs some 1e-8 USD
 
 
-def write(path: Path, columns: Sequence[Column], rows: Rows, *, batch_rows: int = 10_000) -> None:
-    """Write a row group per `batch_rows` rows, or per 64 million characters if that is less.
+def write(
+    path: Path, columns: Sequence[Column], rows: Rows, *, group_rows: int = 10_000
+) -> list[str]:
+    """Write a row group per `group_rows` rows, or per 64 MB if that is less.
 
     Amounts of kind "decimal" keep 12 decimal places. `rows` may be read several times.
     """
     fields = [_Field(column) for column in columns]
-    while not _settle(path, fields, rows, batch_rows):
+    while not _settle(path, fields, rows, group_rows):
         pass
+    return []
 
 
-def _settle(path: Path, fields: Sequence[_Field], rows: Rows, batch_rows: int) -> bool:
+def _settle(path: Path, fields: Sequence[_Field], rows: Rows, group_rows: int) -> bool:
     """Write the rows; after a change of type only learn from the rest of them, and say no."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = None
     settled = True
+    group: list[pa.RecordBatch] = []
+    names = [field.name for field in fields]
     with ExitStack() as stack:
         file = stack.enter_context(path.open("wb"))  # pyarrow takes no path that isn't UTF-8
-        for batch in _batches([field.name for field in fields], rows, batch_rows):
+        for batch in _batches(names, rows, min(group_rows, _BATCH_ROWS)):
             arrays = [field.fit(cells) for field, cells in zip(fields, batch, strict=True)]
             found = _schema(fields)
             if schema is None:
@@ -53,16 +59,27 @@ def _settle(path: Path, fields: Sequence[_Field], rows: Rows, batch_rows: int) -
                 writer = stack.enter_context(pq.ParquetWriter(file, schema, compression="zstd"))
             settled = settled and found == schema
             if settled:
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                group.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
+                if _is_full(group, group_rows):
+                    writer.write_table(pa.Table.from_batches(group))
+                    group.clear()
         if schema is None:
             stack.enter_context(pq.ParquetWriter(file, _schema(fields)))
+        if settled and group:
+            writer.write_table(pa.Table.from_batches(group))
     return settled
+
+
+def _is_full(group: Sequence[pa.RecordBatch], group_rows: int) -> bool:
+    rows: int = sum(batch.num_rows for batch in group)
+    size_bytes: int = sum(batch.nbytes for batch in group)
+    return rows >= group_rows or size_bytes >= _GROUP_BYTES
 
 
 def _schema(fields: Sequence[_Field]) -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([(field.name, field.type) for field in fields])
+    return pa.schema([field.arrow for field in fields])
 
 
 def _batches(names: Sequence[str], rows: Rows, batch_rows: int) -> Iterator[list[Sequence[object]]]:
@@ -73,7 +90,7 @@ def _batches(names: Sequence[str], rows: Rows, batch_rows: int) -> Iterator[list
         cells = [row.get(name) for name in names]
         batch.append(cells)
         characters += sum([len(cell) for cell in cells if isinstance(cell, str)])
-        if len(batch) >= batch_rows or characters >= _BATCH_CHARACTERS:
+        if len(batch) >= batch_rows or characters >= _GROUP_BYTES:
             yield list(zip(*batch, strict=True))
             batch, characters = [], 0
     if batch:
@@ -89,6 +106,17 @@ class _Field:
         self._adapt = _ADAPT.get(column.kind, _same) if column.arrow is None else _same
         self._classes: set[type] = set()
         self._is_text = False
+        self._categories = {value: i for i, value in enumerate(column.categories)}
+
+    @property
+    def arrow(self) -> pa.Field:
+        """Give the field of the schema: the one that it came with, if it still is that."""
+        import pyarrow as pa
+
+        came = self._column.arrow
+        if came is None or self._is_text:
+            return pa.field(self.name, self.type)
+        return came.with_name(self.name)
 
     @property
     def type(self) -> pa.DataType:
@@ -97,7 +125,7 @@ class _Field:
         if self._is_text:
             return pa.string()
         if self._column.arrow is not None:
-            return self._column.arrow
+            return self._column.arrow.type
         if self._column.kind == "any":
             return _common(self._classes)
         return {
@@ -111,14 +139,33 @@ class _Field:
         """Return the cells as an array of `type`, which becomes text if it can't hold them."""
         import pyarrow as pa
 
-        self._classes.update(map(type, cells))
+        self._classes.update({_class(cell) for cell in cells})
         if self.type != pa.string():
             try:
+                if self._categories:
+                    return self._categorize(cells)
                 return pa.array(map(self._adapt, cells), type=self.type, size=len(cells))
             except (pa.ArrowException, ValueError, TypeError, ArithmeticError):
                 self._is_text = True
         write = _json if self._column.kind == "json" else _text
         return pa.array(map(write, cells), type=pa.string(), size=len(cells))
+
+    def _categorize(self, cells: Sequence[object]) -> pa.Array:
+        """Number the cells by their places among the categories; new ones come last."""
+        import pyarrow as pa
+
+        known = self._categories
+        places = [None if cell is None else known.setdefault(cell, len(known)) for cell in cells]
+        type = self._column.arrow.type
+        return pa.DictionaryArray.from_arrays(
+            pa.array(places, type.index_type),
+            pa.array(list(known), type.value_type),
+            ordered=type.ordered,
+        )
+
+
+def _class(cell: object) -> type:
+    return float if isinstance(cell, float) else type(cell)
 
 
 def _common(classes: set[type]) -> pa.DataType:

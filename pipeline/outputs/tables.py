@@ -15,15 +15,19 @@ from tempfile import TemporaryDirectory
 from pipeline.errors import PipelineError, UsageError
 from pipeline.outputs import csvs, excel, jsonl, parquet
 from pipeline.outputs.cells import Rows
+from pipeline.outputs.packing import PACKED
 from pipeline.types import Column
 
-_WRITERS: dict[str, Callable[[Path, Sequence[Column], Rows], None]] = {
+Writer = Callable[[Path, Sequence[Column], Rows], list[str]]
+
+_WRITERS: dict[str, Writer] = {
     ".csv": csvs.write,
     ".tsv": partial(csvs.write, delimiter="\t"),
     ".xlsx": excel.write,
     ".parquet": parquet.write,
     ".jsonl": jsonl.write,
 }
+_STREAMED = (".csv", ".tsv", ".jsonl")
 _REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there",
@@ -43,8 +47,8 @@ def check_output(path: Path) -> None:
         ) from error
 
 
-def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[Path]:
-    """Write a header and the rows to `path`; return the files written.
+def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
+    """Write a header and the rows to `path`; return what the user should know of it, in lines.
 
     Of a row only the `columns` are written. `rows` may be read more than once, each time from its
     start (a view, not a generator). An older file at `path` stays until the new one is on disk.
@@ -55,7 +59,7 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[Path]
     target = _target(path)
     try:
         with _draft(target) as draft:
-            write(draft, columns, rows)
+            notes = write(draft, columns, rows)
             _sync(draft)
             draft.replace(target)
     except OSError as error:
@@ -64,7 +68,7 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[Path]
             f"can't write {path}: {_reason(error)}; the answers are safe in the journal: "
             f"{remedy} and run the same command again"
         ) from error
-    return [path]
+    return notes
 
 
 def _try(path: Path) -> None:
@@ -83,9 +87,16 @@ def _try(path: Path) -> None:
         draft.touch()
 
 
-def find_writer(path: Path) -> Callable[[Path, Sequence[Column], Rows], None]:
+def find_writer(path: Path) -> Writer:
     """Give what writes the format that a name says; raise UsageError if it says none."""
     suffix = path.suffix.lower()
+    if suffix in PACKED:
+        suffix = Path(path.stem).suffix.lower()
+        if suffix not in _STREAMED:
+            raise UsageError(
+                f"the output {path} can't be packed: that is for {', '.join(_STREAMED)}, such as "
+                f"labels.csv.gz; .xlsx and .parquet are packed in themselves"
+            )
     if suffix in _WRITERS:
         return _WRITERS[suffix]
     near = get_close_matches(suffix, _WRITERS, n=1)

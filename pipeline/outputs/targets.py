@@ -6,7 +6,6 @@ same address has the same journal, whatever folder the command is given in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -31,8 +30,8 @@ class Target(Protocol):
     def exists(self) -> bool:
         """Say whether a file is there already."""
 
-    def deliver(self, paths: Sequence[Path]) -> list[str]:
-        """Put what was written where it belongs; name the files there."""
+    def deliver(self) -> None:
+        """Put what was written where it belongs."""
 
 
 def open_target(output: str) -> Target:
@@ -54,8 +53,8 @@ class LocalTarget:
     def exists(self) -> bool:
         return self.path.exists()
 
-    def deliver(self, paths: Sequence[Path]) -> list[str]:
-        return [str(path) for path in paths]
+    def deliver(self) -> None:
+        """Leave it there."""
 
 
 class RemoteTarget:
@@ -78,21 +77,16 @@ class RemoteTarget:
             self._there = self._place.kind() == "file"
         return self._there
 
-    def deliver(self, paths: Sequence[Path]) -> list[str]:
-        delivered = []
-        for path in paths:
-            place = self._place.beside(path.name) if path != self.path else self._place
-            try:
-                place.put(path)
-            except UsageError as error:
-                raise PipelineError(
-                    f"{error}; the answers are safe in the journal: run the same command again"
-                ) from error
-            finally:
-                path.unlink(missing_ok=True)
-            delivered.append(place.address)
+    def deliver(self) -> None:
+        try:
+            self._place.put(self.path)
+        except UsageError as error:
+            raise PipelineError(
+                f"{error}; the answers are safe in the journal: run the same command again"
+            ) from error
+        finally:
+            self.path.unlink(missing_ok=True)
         self._there = True
-        return delivered
 
 
 def _desk(address: str) -> Path:

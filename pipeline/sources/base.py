@@ -14,12 +14,14 @@ class Source(Protocol):
     `columns` are its own columns, in order. `text_column` is where `text` comes from: a column of a
     table, "document" for a folder, or None when a table has no column that is clearly the text.
     `image_column` is where images come from: "document" for a folder, None where there can be none.
+    `notices` are what the user should know of how it is read.
     """
 
     name: str
     columns: Sequence[Column]
     text_column: str | None
     image_column: str | None
+    notices: Sequence[str]
 
     def __iter__(self) -> Iterator[Document]:
         """Yield the documents in order; one that can't be read has its `error` set."""

@@ -20,8 +20,11 @@ _DECLARED = re.compile(
     rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.I
 )
 _CONTROLS = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+_WORD, _FOREIGN, _ASCII_LETTER = map(re.compile, (r"\w+", "[\u0370-\u07ff]", "[A-Za-z]"))
+_LATIN = "Windows-1252"
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
+LINE_BYTES = 1 << 25  # a few megabytes of gzip can unpack to a line that no memory holds
 _PROOF_BYTES = 4  # this many continuation bytes don't come about by chance: the text is UTF-8
 
 
@@ -69,25 +72,56 @@ def looks_binary(head: bytes) -> bool:
     return head.count(0) > len(head) / 20 or not _is_utf8(head, cut=True)
 
 
-def encoding_of(file: BinaryIO, name: str) -> str:
+def encoding_of(file: BinaryIO, name: str, wanted: str | None = None) -> str:
     """Find out the encoding of a table, and read it through to make sure (0.1 s for 100 MB).
 
-    Raise UsageError, before anything has been paid for, where a byte doesn't decode.
+    `wanted` is what the user says it is. Raise UsageError, before anything has been paid for, where
+    a byte doesn't decode or a line is too long to be one of a table.
     """
     head = file.read(_SAMPLE_BYTES)
-    encoding = _marked(head) or _unmarked_utf16(head) or "utf-8"
-    fault = _fault(file, encoding)
-    if fault and encoding == "utf-8" and fault.continued < _PROOF_BYTES:
+    encoding = _wanted(wanted, head) or _marked(head) or _unmarked_utf16(head) or "utf-8"
+    fault = _fault(file, encoding, name)
+    if fault and not wanted and encoding == "utf-8" and fault.continued < _PROOF_BYTES:
         encoding = _guess_around(file, fault.offset, name)
-        fault = _fault(file, encoding)
+        fault = _fault(file, encoding, name)
     if fault is None:
         return encoding
     line = _line(file, fault.offset)
     said = encoding.removesuffix("-sig").upper()
+    hint = "leave --encoding out" if wanted else "name its encoding with --encoding"
     raise UsageError(
         f"{name}, line {line}: byte {fault.offset} of the file is not {said} text; "
-        "save the file as UTF-8 and run again"
+        f"{hint}, or save the file as UTF-8"
     )
+
+
+def is_guess(encoding: str) -> bool:
+    """Say whether an encoding may be wrong: those of Unicode prove themselves."""
+    return not codecs.lookup(encoding).name.startswith("utf")
+
+
+def guessed(encoding: str) -> str:
+    """Say to the user that an encoding may be wrong."""
+    return f"read as {encoding}, which was found out; --encoding names another"
+
+
+def _wanted(encoding: str | None, head: bytes) -> str | None:
+    """Check the name of an encoding; with the mark that the text has, if it is of that family."""
+    if encoding is None:
+        return None
+    try:
+        b" ".decode(encoding, "ignore")
+    except (LookupError, ValueError) as error:
+        raise UsageError(
+            f"--encoding {encoding}: no encoding has this name; "
+            "they are called utf-8, utf-16, cp1252, shift_jis and so on"
+        ) from error
+    marked = _marked(head)
+    return marked if marked and _family(marked) == _family(encoding) else encoding
+
+
+def _family(encoding: str) -> str:
+    return "".join(codecs.lookup(encoding).name.split("-")[:2])
 
 
 def _marked(data: bytes) -> str | None:
@@ -119,7 +153,17 @@ def _guess(data: bytes) -> str | None:
     # All eras together take short French for MacCyrillic: 21 of 25 samples either way, but the
     # Windows encodings, the likely ones, come out right.
     era = chardet.EncodingEra.MODERN_WEB
-    return chardet.detect(data, encoding_era=era, prefer_superset=True)["encoding"]
+    guess = chardet.detect(data, encoding_era=era, prefer_superset=True)["encoding"]
+    return _LATIN if guess and _mixes_scripts(data.decode(guess, "ignore")) else guess
+
+
+def _mixes_scripts(text: str) -> bool:
+    """Say whether Greek, Cyrillic, Hebrew or Arabic letters stand mostly in words with Latin ones.
+
+    Nobody writes so: it is French or Italian, of which chardet makes Cyrillic now and then.
+    """
+    foreign = [word for word in _WORD.findall(text) if _FOREIGN.search(word)]
+    return 2 * sum(1 for word in foreign if _ASCII_LETTER.search(word)) > len(foreign)
 
 
 def _refuse() -> str:
@@ -136,9 +180,9 @@ def _guess_around(file: BinaryIO, offset: int, name: str) -> str:
     )
 
 
-def _fault(file: BinaryIO, encoding: str) -> _Fault | None:
+def _fault(file: BinaryIO, encoding: str, name: str) -> _Fault | None:
     decoder = codecs.getincrementaldecoder(encoding)()
-    read = characters = 0
+    read = characters = line_bytes = 0
     file.seek(0)
     while True:
         chunk = file.read(_CHUNK_BYTES)
@@ -152,6 +196,13 @@ def _fault(file: BinaryIO, encoding: str) -> _Fault | None:
         if not chunk:
             return None
         read += len(chunk)
+        line_end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
+        line_bytes = len(chunk) + (line_bytes if line_end < 0 else -1 - line_end)
+        if line_bytes > LINE_BYTES:
+            raise UsageError(
+                f"{name}, line {_line(file, read)}: over {LINE_BYTES // 10**6} MB without a line "
+                "end, which is no row of a table"
+            )
 
 
 def _line(file: BinaryIO, offset: int) -> int:

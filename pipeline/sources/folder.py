@@ -32,6 +32,7 @@ class FolderSource:
     """The files of a folder and of all folders in it, or a single file."""
 
     columns: Sequence[Column] = (Column("document", "text"),)
+    notices: Sequence[str] = ()
 
     def __init__(
         self,

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tempfile
 import weakref
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from shutil import copyfileobj
-from typing import BinaryIO, TextIO
+from typing import IO, BinaryIO, TextIO
+from zipfile import BadZipFile, ZipFile
 
 from pipeline.errors import UsageError
 
+_BUFFER_BYTES = 1 << 16
+_GZIP = b"\x1f\x8b\x08"
+# What holds more than this has been packed already: unpacked it is little more, or made to harm.
+_MOST_RATIO = 100
+_FREE_BYTES = 1 << 24
+
 
 class FileInput:
-    """A file on disk, which can be opened again and again, one at a time."""
+    """A file on disk, which can be opened again and again, one at a time. Gzip is unpacked."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
         self.folder = path.parent
         self._path = path
         self._seen = self._stamp()
-        self._raw: io.FileIO | None = None
+        self._size = self._seen[0] if self._seen else 0
+        self._raw: IO[bytes] | None = None  # how far it has been read
         self._read_bytes = 0
 
     def open(self) -> BinaryIO:
         """Open it from the start."""
-        self._raw = self._reopen()
-        return io.BufferedReader(self._raw, 1 << 16)
+        self._raw = raw = self._reopen()
+        buffered = io.BufferedReader(raw, _BUFFER_BYTES)
+        if buffered.peek(len(_GZIP)).startswith(_GZIP):
+            stream = gzip.open(buffered)  # noqa: SIM115
+            return io.BufferedReader(_Unpacked(stream, self.name, buffered), _BUFFER_BYTES)
+        return buffered
 
     @contextmanager
     def lines(self, encoding: str) -> Iterator[TextIO]:
@@ -45,8 +58,7 @@ class FileInput:
         if self._raw:
             with suppress(ValueError):  # closed: what was read last still holds
                 self._read_bytes = self._raw.tell()
-        size = self._seen[0] if self._seen else 0
-        return min(1.0, self._read_bytes / size) if size else 1.0
+        return min(1.0, self._read_bytes / self._size) if self._size else 1.0
 
     def changed(self) -> bool:
         """Say whether the file's size or time differ from when it was first seen."""
@@ -66,15 +78,47 @@ class FileInput:
         return status.st_size, status.st_mtime_ns
 
 
-class PipedInput(FileInput):
-    """Standard input, copied to a temporary file without a name, so that it can be read twice."""
+class ZippedInput(FileInput):
+    """A file in a zip archive."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, path: Path, member: str) -> None:
+        super().__init__(path)
+        self.name = f"{path.name}/{member}"
+        self._member = member
+        with ZipFile(path) as archive:
+            self._size = archive.getinfo(member).file_size
+
+    def open(self) -> BinaryIO:
+        """Open it from the start."""
+        packed = self._reopen()
+        try:
+            self._raw = raw = ZipFile(packed).open(self._member)  # noqa: SIM115
+        # Encrypted, a method of compression that Python lacks, a damaged header.
+        except (RuntimeError, NotImplementedError, BadZipFile) as error:
+            raise UsageError(f"{self.name} can't be unpacked: {error}; unpack it first") from error
+        unpacked = _Unpacked(raw, self.name, packed)
+        return io.BufferedReader(unpacked, _BUFFER_BYTES)
+
+
+class CopiedInput(FileInput):
+    """A stream, copied to a temporary file without a name, so that it can be read twice.
+
+    Raises UsageError where it is more than `most_bytes`.
+    """
+
+    def __init__(self, stream: IO[bytes], name: str, *, most_bytes: int | None = None) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the run
         weakref.finalize(self, self._file.close)
-        copyfileobj(stream, self._file)
+        while chunk := stream.read(1 << 20):
+            self._file.write(chunk)
+            if most_bytes is not None and self._file.tell() > most_bytes:
+                raise UsageError(
+                    f"{name} unpacks to over {most_bytes // 10**6:,} MB, "
+                    f"{_MOST_RATIO} times what it is: unpack it yourself if you trust it"
+                )
         self._file.flush()
-        super().__init__(Path("standard input"))
+        super().__init__(Path(name))
+        self.name = name
 
     def changed(self) -> bool:
         """Say no: the copy is ours."""
@@ -87,3 +131,60 @@ class PipedInput(FileInput):
     def _stamp(self) -> tuple[int, int] | None:
         status = os.fstat(self._file.fileno())
         return status.st_size, status.st_mtime_ns
+
+
+class PipedInput(CopiedInput):
+    """Standard input."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(stream, "standard input")
+
+
+def unpack(file: FileInput, packed_bytes: int) -> CopiedInput:
+    """Unpack a file whose format has to be read here and there, such as Parquet."""
+    with file.open() as stream:
+        most_bytes = _FREE_BYTES + _MOST_RATIO * packed_bytes
+        copy = CopiedInput(stream, file.name, most_bytes=most_bytes)
+    copy.folder = file.folder
+    return copy
+
+
+class _Unpacked(io.RawIOBase):
+    """What comes out of a compressed stream; raises UsageError where that is damaged."""
+
+    def __init__(self, stream: IO[bytes] | gzip.GzipFile, name: str, packed: IO[bytes]) -> None:
+        self._stream = stream
+        self._name = name
+        self._packed = packed
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        with self._checked():
+            data = self._stream.read(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with self._checked():
+            return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            self._packed.close()
+        super().close()
+
+    @contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except (EOFError, zlib.error, gzip.BadGzipFile, BadZipFile) as error:
+            raise UsageError(f"{self._name} is damaged: {error}; get or make it again") from error

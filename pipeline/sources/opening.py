@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from difflib import get_close_matches
-from functools import partial
 from glob import has_magic
 from itertools import takewhile
 from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.places import Place, is_address, local_path, shown
+from pipeline.sources.archives import Format, find_table, is_packed
 from pipeline.sources.base import Source
-from pipeline.sources.csvs import CsvTable
+from pipeline.sources.csvs import CsvTable, tsv
 from pipeline.sources.excel import ExcelTable
 from pipeline.sources.folder import FolderSource, walk
-from pipeline.sources.inputs import FileInput, PipedInput
+from pipeline.sources.inputs import PipedInput
 from pipeline.sources.jsonl import JsonlTable
 from pipeline.sources.parquet import ParquetTable
 from pipeline.sources.piped import PipedDocument, sniff
 from pipeline.sources.remote import RemoteFile, RemoteFolder
-from pipeline.sources.table import Table, TableSource
+from pipeline.sources.table import Dialect, TableSource
 
-TABLES: dict[str, Callable[[FileInput], Table]] = {
+TABLES: dict[str, Format] = {
     ".csv": CsvTable,
-    ".tsv": partial(CsvTable, delimiter="\t"),
+    ".tsv": tsv,
     ".xlsx": ExcelTable,
     ".parquet": ParquetTable,
     ".jsonl": JsonlTable,
+    ".xlsm": ExcelTable,
+    ".xlsb": ExcelTable,
+    ".xls": ExcelTable,
+    ".ods": ExcelTable,
 }
 _Columns = tuple[str | None, str | None]  # of the text, of the images
 
@@ -42,6 +46,7 @@ def open_source(
     image_column: str | None = None,
     glob: str | None = None,
     exclude_paths: Collection[Path] = (),
+    dialect: Dialect = Dialect(),  # noqa: B008  # it is frozen
     exclude_address: str | None = None,
     fetch_to: Path | None = None,
 ) -> Source:
@@ -56,16 +61,16 @@ def open_source(
         if fetch_to is None:
             raise UsageError(f"{shown(uri)} is an address: name a file of this machine")
         columns = text_column, image_column
-        return _remote(uri, columns, glob, exclude_address, fetch_to)
+        return _remote(uri, columns, glob, dialect, exclude_address, fetch_to)
     path = local.expanduser()
     if uri == "-":
-        return _piped(text_column, image_column, glob)
-    if os.path.isfile(path):
-        return _file(path, text_column, image_column, glob)
+        return _piped(text_column, image_column, glob, dialect)
+    if os.path.isfile(path) or is_packed(path):
+        return _file(path, text_column, image_column, glob, dialect)
     folder, patterns = _split(path) if has_magic(uri) and not os.path.exists(path) else (path, [])
     if not uri or not os.path.isdir(folder):
         raise _missing(uri, folder)
-    _check_no_table(uri, text_column, image_column)
+    _check_no_table(uri, text_column, image_column, dialect)
     if glob:
         patterns.append(glob if "/" in glob else f"**/{glob}")
     source = FolderSource(folder, patterns=patterns, exclude_paths=exclude_paths)
@@ -74,31 +79,42 @@ def open_source(
     return source
 
 
-def _piped(text_column: str | None, image_column: str | None, glob: str | None) -> Source:
+def _piped(
+    text_column: str | None, image_column: str | None, glob: str | None, dialect: Dialect
+) -> Source:
     _check_no_glob("standard input", glob)
     piped = PipedInput(sys.stdin.buffer)
-    suffix = sniff(piped)
+    suffix = sniff(piped, dialect)
     if suffix:
-        table = TABLES[suffix](piped)
+        table = TABLES[suffix](piped, dialect)
         return TableSource(piped, table, text_column=text_column, image_column=image_column)
-    _check_no_table(piped.name, text_column, image_column)
+    _check_no_table(piped.name, text_column, image_column, dialect)
     return PipedDocument(piped)
 
 
 def _file(
-    path: Path, text_column: str | None, image_column: str | None, glob: str | None
+    path: Path,
+    text_column: str | None,
+    image_column: str | None,
+    glob: str | None,
+    dialect: Dialect,
 ) -> Source:
     _check_no_glob(str(path), glob)
-    table = TABLES.get(path.suffix.lower())
-    if table:
-        file = FileInput(path)
-        return TableSource(file, table(file), text_column=text_column, image_column=image_column)
-    _check_no_table(str(path), text_column, image_column)
+    if found := find_table(path, TABLES):
+        file, read = found
+        table = read(file, dialect)
+        return TableSource(file, table, text_column=text_column, image_column=image_column)
+    _check_no_table(str(path), text_column, image_column, dialect)
     return FolderSource(path)
 
 
 def _remote(
-    uri: str, columns: _Columns, glob: str | None, own: str | None, fetch_to: Path
+    uri: str,
+    columns: _Columns,
+    glob: str | None,
+    dialect: Dialect,
+    own: str | None,
+    fetch_to: Path,
 ) -> Source:
     place = Place(uri)
     kind, patterns = place.kind(), []
@@ -111,18 +127,20 @@ def _remote(
     if place == excluded:
         raise UsageError(f"the output {place.address} is the input: choose another name for it")
     if kind == "file":
-        return _fetched(place, columns, glob, fetch_to)
-    _check_no_table(place.address, *columns)
+        return _fetched(place, columns, glob, dialect, fetch_to)
+    _check_no_table(place.address, *columns, dialect)
     if glob:
         patterns.append(glob if "/" in glob else f"**/{glob}")
     return RemoteFolder(place, fetch_to, patterns=patterns, excluded=excluded)
 
 
-def _fetched(place: Place, columns: _Columns, glob: str | None, fetch_to: Path) -> Source:
+def _fetched(
+    place: Place, columns: _Columns, glob: str | None, dialect: Dialect, fetch_to: Path
+) -> Source:
     path, mark = fetch_to / place.name, place.mark()
     try:
         place.fetch(path)
-        return RemoteFile(_file(path, *columns, glob), place, mark)
+        return RemoteFile(_file(path, *columns, glob, dialect), place, mark)
     except UsageError as error:
         raise UsageError(str(error).replace(str(path), place.address)) from error
 
@@ -138,7 +156,10 @@ def _check_no_glob(name: str, glob: str | None) -> None:
         raise UsageError(f"--glob picks files of a folder, and {name} is none; leave --glob out")
 
 
-def _check_no_table(name: str, text_column: str | None, image_column: str | None) -> None:
+def _check_no_table(
+    name: str, text_column: str | None, image_column: str | None, dialect: Dialect
+) -> None:
+    dialect.only(name)
     for option, column in (("--text-column", text_column), ("--image-column", image_column)):
         if column not in (None, "document"):
             raise UsageError(

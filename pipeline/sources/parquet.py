@@ -8,11 +8,12 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.sources.inputs import FileInput
-from pipeline.sources.table import Row, unique_names
+from pipeline.sources.table import Dialect, Row, renamed, unique_names
 from pipeline.types import Column, Kind
 
 _BATCH_ROWS = 1000
 _BUFFER_BYTES = 1 << 20  # without one, a whole column of a row group is read at once
+_MOST_CATEGORIES = 10_000
 
 
 class ParquetTable:
@@ -20,17 +21,20 @@ class ParquetTable:
 
     unit = "row"
 
-    def __init__(self, file: FileInput) -> None:
+    def __init__(self, file: FileInput, dialect: Dialect) -> None:
+        dialect.only(file.name)
         self._file = file
         with _opened(file) as parquet:
             schema = parquet.schema_arrow
             self._count = parquet.metadata.num_rows
+            categories = [_categories(parquet, schema.field(i)) for i in range(len(schema))]
         if not schema.names:
             raise UsageError(f"{file.name} has no columns")
         self._names = unique_names(schema.names)
-        columns = zip(self._names, schema.types, strict=True)
+        self.notices: Sequence[str] = renamed(schema.names, self._names)
+        columns = zip(self._names, schema, categories, strict=True)
         self.columns: Sequence[Column] = tuple(
-            Column(name, _kind(arrow), arrow) for name, arrow in columns
+            Column(name, _kind(field.type), field, values) for name, field, values in columns
         )
         self._read = 0
 
@@ -55,11 +59,23 @@ def _opened(file: FileInput) -> Iterator[Any]:
 
     with file.open() as raw:
         try:
-            yield ParquetFile(raw, buffer_size=_BUFFER_BYTES)
+            yield ParquetFile(raw, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         # The last two: a date that Python can't hold.
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             reason = str(error).partition("\n")[0]
             raise UsageError(f"{file.name} can't be read as Parquet: {reason}") from error
+
+
+def _categories(parquet: Any, field: Any) -> tuple[object, ...]:
+    """Give the values that a column is made of, those that no row has among them."""
+    from pyarrow import types
+
+    if not types.is_dictionary(field.type):
+        return ()
+    batch = next(parquet.iter_batches(1, columns=[field.name]), None)
+    if batch is None or batch.num_columns != 1 or len(batch[0].dictionary) > _MOST_CATEGORIES:
+        return ()
+    return tuple(batch[0].dictionary.to_pylist())
 
 
 def _kind(arrow: Any) -> Kind:

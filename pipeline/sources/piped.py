@@ -10,6 +10,7 @@ from pipeline.sources.csvs import read_cells, sniff_delimiter
 from pipeline.sources.decoding import decode, encoding_of
 from pipeline.sources.inputs import PipedInput
 from pipeline.sources.jsonl import parse_object
+from pipeline.sources.table import Dialect
 from pipeline.types import Column, Document
 
 
@@ -17,6 +18,7 @@ class PipedDocument:
     """Standard input as one document of plain text."""
 
     columns: Sequence[Column] = (Column("document", "text"),)
+    notices: Sequence[str] = ()
 
     def __init__(self, piped: PipedInput) -> None:
         self.name = piped.name
@@ -50,14 +52,16 @@ class PipedDocument:
         return False
 
 
-def sniff(piped: PipedInput) -> str | None:
+def sniff(piped: PipedInput, dialect: Dialect) -> str | None:
     """Name the suffix that a table on standard input would have; None if it is plain text."""
     with piped.open() as raw:
-        encoding = encoding_of(raw, piped.name)
+        encoding = encoding_of(raw, piped.name, dialect.encoding)
     with piped.lines(encoding) as lines:
         first = next((line for line in lines if line.strip()), None)
     if first is None:
         raise UsageError("standard input is empty; pipe a table or a text into it, or name a file")
+    if dialect.delimiter is not None:
+        return ".csv"
     if parse_object(first) is not None:
         return ".jsonl"
     delimiter = sniff_delimiter(first)

@@ -37,6 +37,7 @@ class RemoteFile:
         self.columns = source.columns
         self.text_column = source.text_column
         self.image_column = source.image_column
+        self.notices = source.notices
         self._source = source
         self._place = place
         self._mark = mark
@@ -66,6 +67,7 @@ class RemoteFolder:
     """
 
     columns: Sequence[Column] = FolderSource.columns
+    notices: Sequence[str] = ()
 
     def __init__(
         self,

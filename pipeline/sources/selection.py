@@ -31,6 +31,7 @@ class Selection:
         self.columns = source.columns
         self.text_column = source.text_column
         self.image_column = source.image_column
+        self.notices = source.notices
 
     def __iter__(self) -> Iterator[Document]:
         chosen = islice(self._source, self._limit)

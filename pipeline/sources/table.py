@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from typing import Protocol
@@ -16,6 +17,11 @@ from pipeline.types import Column, Document, Image
 Row = tuple[int, dict[str, object], str | None]
 
 _PEEK_ROWS = 50
+_SAYS = {
+    "encoding": "is of a table that is text",
+    "delimiter": "is of a .csv or .tsv table",
+    "sheet": "names a sheet of a workbook",
+}
 # fmt: off
 _TEXT_NAMES = frozenset({
     "text", "content", "body", "message", "document", "description", "comment", "comments",
@@ -25,11 +31,31 @@ _TEXT_NAMES = frozenset({
 # fmt: on
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a table is written, as far as the user says it; what is None is found out."""
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+
+    def only(self, name: str, *known: str) -> Dialect:
+        """Raise UsageError where it says of the file `name` what no file of its format has."""
+        for option, what in _SAYS.items():
+            if getattr(self, option) is not None and option not in known:
+                raise UsageError(f"--{option} {what}, and {name} is none; leave --{option} out")
+        return self
+
+
 class Table(Protocol):
-    """A format of tables. `unit` is what the numbers of its rows count: "line" or "row"."""
+    """A format of tables. `unit` is what the numbers of its rows count: "line" or "row".
+
+    `notices` are what the user should know of how it is read.
+    """
 
     unit: str
     columns: Sequence[Column]
+    notices: Sequence[str]
 
     def rows(self) -> Iterator[Row]:
         """Yield each row's number, its fields and why it can't be used, from the start."""
@@ -52,6 +78,7 @@ class TableSource:
         self.name = file.name
         self.columns = table.columns
         self.image_column = self._named(table, image_column) if image_column else None
+        self.notices: Sequence[str] = [f"{file.name}: {notice}" for notice in table.notices]
         self.text_column = self._text_column(table, text_column)
         self._file = file
         self._table = table
@@ -123,6 +150,20 @@ def find_text_column(names: Sequence[str], rows: Iterable[Mapping[str, object]])
     longest, next_longest = sorted(names, key=lengths.__getitem__, reverse=True)[:2]
     clear = lengths[longest] >= max(20.0, 3 * lengths[next_longest])
     return longest if clear else None
+
+
+def renamed(header: Iterable[object], names: Sequence[str]) -> list[str]:
+    """Say which columns have another name than the header gives them."""
+    pairs = [(str(cell), name) for cell, name in zip(header, names, strict=True)]
+    said = [
+        f'another column "{cell}" is called "{name}"'
+        if cell.strip()
+        else f'a column without a name is called "{name}"'
+        for cell, name in pairs
+        if cell != name
+    ]
+    more = [f"and {len(said) - 5} more"] if len(said) > 6 else said[5:]
+    return [", ".join(said[:5] + more)] if said else []
 
 
 def unique_names(header: Iterable[object]) -> list[str]:

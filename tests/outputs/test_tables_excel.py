@@ -143,38 +143,33 @@ def test_columns_are_as_wide_as_they_need_but_long_texts_are_wrapped(tmp_path: P
     assert heights == [("2", "150"), ("151", "150"), ("152", "60")]
 
 
-def test_further_rows_are_on_further_sheets(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_further_rows_are_on_further_sheets(tmp_path: Path) -> None:
     path = tmp_path / "table.xlsx"
-    excel.write(path, [Column("a")], [{"a": number} for number in range(5)], max_rows=2)
+    rows = [{"a": number} for number in range(5)]
+    notes = excel.write(path, [Column("a")], rows, max_rows=2)
     assert sheets(path) == {
         "rows": [["a"], [0.0], [1.0]],
         "rows 2": [["a"], [2.0], [3.0]],
         "rows 3": [["a"], [4.0]],
     }
-    assert caplog.messages == [
-        "table.xlsx: Excel holds 2 rows on a sheet, the further rows are on the sheets after the "
-        "first"
+    assert notes == [
+        "Excel holds 2 rows on a sheet: "
+        "the further rows are on the sheets “rows 2”, “rows 3” of the same file"
     ]
 
 
-def test_rows_that_just_fit_take_one_sheet(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_rows_that_just_fit_take_one_sheet(tmp_path: Path) -> None:
     path = tmp_path / "table.xlsx"
-    excel.write(path, [Column("a")], [{"a": "x"}, {"a": "y"}], max_rows=2)
+    notes = excel.write(path, [Column("a")], [{"a": "x"}, {"a": "y"}], max_rows=2)
     assert sheets(path) == {"rows": [["a"], ["x"], ["y"]]}
-    assert caplog.messages == []
+    assert notes == []
 
 
-def test_the_whole_of_a_long_text_is_on_a_sheet_of_its_own(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_whole_of_a_long_text_is_on_a_sheet_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "table.xlsx"
     text = "0123456789" * 25
     rows = [{"a": "x", "b": "y" * 100}, {"a": "x", "b": text}]
-    excel.write(path, [Column("a"), Column("b")], rows, max_characters=100)
+    notes = excel.write(path, [Column("a"), Column("b")], rows, max_characters=100)
     assert sheets(path) == {
         "rows": [["a", "b"], ["x", "y" * 100], ["x", text[: 100 - len(NOTE)] + NOTE]],
         "long cells": [
@@ -184,9 +179,9 @@ def test_the_whole_of_a_long_text_is_on_a_sheet_of_its_own(
             ["rows", 3.0, "b", 3.0, text[200:]],
         ],
     }
-    assert caplog.messages == [
-        "table.xlsx: Excel holds 100 characters in a cell, 1 longer ones are whole on the sheet "
-        "“long cells” only"
+    assert notes == [
+        "Excel holds 100 characters in a cell: "
+        "the longer ones (1) are whole on the sheet “long cells” only"
     ]
 
 

@@ -30,7 +30,7 @@ def column_of(
 ) -> tuple[pa.DataType, list[object]]:
     """Write a column and read back its type and its values."""
     path = folder / "table.parquet"
-    parquet.write(path, [column], [{column.name: cell} for cell in cells], batch_rows=batch_rows)
+    parquet.write(path, [column], [{column.name: cell} for cell in cells], group_rows=batch_rows)
     table = pq.read_table(path)
     return table.schema.field(0).type, table.column(0).to_pylist()
 
@@ -127,7 +127,7 @@ def test_a_type_found_late_holds_for_the_whole_column(
 def test_one_column_that_changes_leaves_the_others_typed(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     rows: list[Mapping[str, object]] = [{"a": 1, "b": 1}, {"a": 2, "b": "x"}, {"a": 3, "b": None}]
-    parquet.write(path, [Column("a", "integer"), Column("b")], rows, batch_rows=1)
+    parquet.write(path, [Column("a", "integer"), Column("b")], rows, group_rows=1)
     table = pq.read_table(path)
     assert table.schema.equals(pa.schema([("a", pa.int64()), ("b", pa.string())]))
     assert table.to_pylist() == [{"a": 1, "b": "1"}, {"a": 2, "b": "x"}, {"a": 3, "b": None}]
@@ -162,7 +162,7 @@ ARROW: list[tuple[pa.DataType, list[object]]] = [
 def test_a_column_from_parquet_leaves_as_it_came(
     tmp_path: Path, arrow: pa.DataType, cells: list[object], batch_rows: int
 ) -> None:
-    column = Column("a", "any", arrow)
+    column = Column("a", "any", pa.field("a", arrow))
     assert column_of(tmp_path, column, cells, batch_rows) == (arrow, cells)
 
 

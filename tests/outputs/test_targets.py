@@ -57,17 +57,19 @@ def bucket(s3: S3, monkeypatch: pytest.MonkeyPatch) -> str:
     return "results"
 
 
-def deliver(address: str, text: str) -> list[str]:
+def deliver(address: str, text: str) -> str:
     target = open_target(address)
     target.check()
-    return target.deliver(write_table(target.path, COLUMNS, [{"text": text}]))
+    write_table(target.path, COLUMNS, [{"text": text}])
+    target.deliver()
+    return target.name
 
 
 def test_a_file_of_this_machine_is_written_where_it_belongs(tmp_path: Path) -> None:
     for output in (str(tmp_path / "out.csv"), f"{tmp_path.as_uri()}/out.csv"):
         target = open_target(output)
         assert (target.path, target.name) == (tmp_path / "out.csv", str(tmp_path / "out.csv"))
-    assert deliver(output, "a") == [str(tmp_path / "out.csv")]
+    assert deliver(output, "a") == str(tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_bytes() == b"text\na\n"
 
 
@@ -75,7 +77,7 @@ def test_a_file_of_this_machine_is_written_where_it_belongs(tmp_path: Path) -> N
 def test_an_output_elsewhere_is_put_there_and_nothing_is_left_here(
     s3: S3, bucket: str, data: Path, suffix: str
 ) -> None:
-    assert deliver(f"s3://results/a/out{suffix}", "first") == [f"s3://results/a/out{suffix}"]
+    assert deliver(f"s3://results/a/out{suffix}", "first") == f"s3://results/a/out{suffix}"
     first = s3.get("results")[f"a/out{suffix}"]
     deliver(f"s3://results/a/out{suffix}", "second")
     assert s3.get("results")[f"a/out{suffix}"] != first
@@ -98,9 +100,9 @@ def test_an_output_that_cannot_be_put_there_in_the_end_is_said_to_be_safe(
     s3.put("results", {"out.csv": b"old"})
     target = open_target("s3://results/out.csv")
     target.check()
-    paths = write_table(target.path, COLUMNS, [{"text": "new"}])
+    write_table(target.path, COLUMNS, [{"text": "new"}])
     with s3.denying(), pytest.raises(PipelineError) as raised:
-        target.deliver(paths)
+        target.deliver()
     assert not isinstance(raised.value, UsageError)
     assert str(raised.value).startswith("s3://results/out.csv can't be written: no permission (")
     assert str(raised.value).endswith(
@@ -118,7 +120,7 @@ def test_an_output_is_put_whole_also_where_files_appear_bit_by_bit(tmp_path: Pat
     target = open_target(f"here://{path}")
     target.check()
     assert path.read_bytes() == b"old"
-    assert deliver(f"here://{path}", "new") == [f"here://{path}"]
+    assert deliver(f"here://{path}", "new") == f"here://{path}"
     assert path.read_bytes() == b"text\nnew\n"
     assert list(path.parent.iterdir()) == [path]
 

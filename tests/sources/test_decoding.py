@@ -59,17 +59,17 @@ def test_a_stray_byte_in_a_utf8_document_costs_one_character() -> None:
         (
             "a,b\néé,éé\n1,".encode() + b"\xff\n",
             "t.csv, line 3: byte 16 of the file is not UTF-8 text; "
-            "save the file as UTF-8 and run again",
+            "name its encoding with --encoding, or save the file as UTF-8",
         ),
         (
             codecs.BOM_UTF8 + b"a\n\xe9\n",
             "t.csv, line 2: byte 5 of the file is not UTF-8 text; "
-            "save the file as UTF-8 and run again",
+            "name its encoding with --encoding, or save the file as UTF-8",
         ),
         (
             codecs.BOM_UTF16_LE + "a\n".encode("utf-16-le") + b"\x00\xd8a\x00",
             "t.csv, line 2: byte 6 of the file is not UTF-16 text; "
-            "save the file as UTF-8 and run again",
+            "name its encoding with --encoding, or save the file as UTF-8",
         ),
         (
             b"PK\x03\x04" + bytes(range(256)) * 4,

@@ -79,7 +79,8 @@ def test_a_table_among_documents_is_a_document(here: Path) -> None:
 
 
 def test_every_table_format_has_a_suffix() -> None:
-    assert list(TABLES) == [".csv", ".tsv", ".xlsx", ".parquet", ".jsonl"]
+    tables = [".csv", ".tsv", ".xlsx", ".parquet", ".jsonl"]
+    assert list(TABLES) == [*tables, ".xlsm", ".xlsb", ".xls", ".ods"]
 
 
 @pytest.mark.parametrize(

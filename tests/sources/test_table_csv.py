@@ -89,7 +89,7 @@ def test_a_long_row_fails_and_keeps_its_first_cells(tmp_path: Path) -> None:
     path = table(tmp_path, b"a,text\n1,2\n3,4,5\n6,7\n")
     assert [(d.fields, d.text, d.error) for d in open_source(str(path))] == [
         ({"a": "1", "text": "2"}, "2", None),
-        ({"a": "3", "text": "4"}, "", "line 3 has 3 cells, the header has 2"),
+        ({"a": "3", "text": "4"}, "", "t.csv, line 3: 3 cells, the header has 2"),
         ({"a": "6", "text": "7"}, "7", None),
     ]
 
@@ -98,7 +98,11 @@ def test_a_quote_that_is_never_closed_fails_its_row(tmp_path: Path) -> None:
     rows = read(table(tmp_path, b'a,b\n1,2\n3,"four\n5,6\n'))
     assert rows == [
         ("line 2", {"a": "1", "b": "2"}, None),
-        ("line 3", {"a": "3", "b": "four\n5,6\n"}, "line 3: a quote is opened and never closed"),
+        (
+            "line 3",
+            {"a": "3", "b": "four\n5,6\n"},
+            "t.csv, line 3: a quote is opened and never closed",
+        ),
     ]
 
 

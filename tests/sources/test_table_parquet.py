@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.sources.opening import open_source
-from pipeline.types import Column, Document, Kind
+from pipeline.types import Document, Kind
 
 DAY = dt.date(2026, 3, 1)
 COLUMNS: list[tuple[str, Kind, pa.DataType, list[object]]] = [
@@ -40,7 +40,9 @@ def test_values_and_types_come_out_as_they_are(tmp_path: Path) -> None:
     arrays = [pa.array(values, type=arrow) for _, _, arrow, values in COLUMNS]
     path = write(tmp_path, pa.table(arrays, names=[name for name, *_ in COLUMNS]))
     source = open_source(str(path))
-    assert source.columns == tuple(Column(name, kind, arrow) for name, kind, arrow, _ in COLUMNS)
+    assert [(column.name, column.kind, column.arrow) for column in source.columns] == [
+        (name, kind, pa.field(name, arrow)) for name, kind, arrow, _ in COLUMNS
+    ]
     assert list(source) == [
         Document(0, "t.parquet, row 1", {name: v[0] for name, _, _, v in COLUMNS}, "Hello"),
         Document(1, "t.parquet, row 2", {name: v[1] for name, _, _, v in COLUMNS}, ""),

@@ -2,7 +2,7 @@
 UV ?= $(shell command -v uv || echo .venv/bin/uv)
 RUN = $(UV) run --group dev
 
-.PHONY: install format check test bench bench-faults
+.PHONY: install format check test bench bench-memory bench-faults
 
 install:
 	$(UV) sync --group dev
@@ -22,6 +22,9 @@ test:
 
 bench:
 	$(RUN) python -m benchmarks.rows
+
+bench-memory:
+	$(RUN) python -m benchmarks.memory
 
 bench-faults:
 	$(RUN) python -m benchmarks.faults

@@ -63,7 +63,7 @@ class CsvTable:
                 if len(cells) == width and not ended:
                     yield line, dict(zip(names, cells, strict=True)), None
                 elif width == 1 or not _blank(cells):
-                    yield line, self._padded(cells), self._error(line, len(cells), bool(ended))
+                    yield line, self._fitted(cells), self._error(line, len(cells), bool(ended))
                 line = self._line = reader.line_num + 1 + self._skipped
 
     def fraction(self) -> float:
@@ -84,9 +84,12 @@ class CsvTable:
                     f"{LINE_BYTES // 10**6} million characters; is a quote there never closed?"
                 ) from error
 
-    def _padded(self, cells: list[str]) -> dict[str, object]:
-        missing = [""] * (len(self._names) - len(cells))
-        return dict(zip(self._names, cells + missing, strict=False))
+    def _fitted(self, cells: list[str]) -> dict[str, object]:
+        """Lay out a row that is too short, or too long: then its last cell has all the rest."""
+        width = len(self._names)
+        rest = [self._delimiter.join(cells[width - 1 :])] if len(cells) > width else []
+        cells = cells[: width - 1] + rest if rest else cells + [""] * (width - len(cells))
+        return dict(zip(self._names, cells, strict=True))
 
     def _error(self, line: int, count: int, ended: bool) -> str | None:
         where = f"{self._file.name}, line {line}"

@@ -85,11 +85,11 @@ def test_a_blank_line_of_a_single_column_is_a_row(
     assert [document.text for document in open_source(str(table(tmp_path, data)))] == cells
 
 
-def test_a_long_row_fails_and_keeps_its_first_cells(tmp_path: Path) -> None:
+def test_a_long_row_fails_and_its_last_cell_keeps_the_rest(tmp_path: Path) -> None:
     path = table(tmp_path, b"a,text\n1,2\n3,4,5\n6,7\n")
     assert [(d.fields, d.text, d.error) for d in open_source(str(path))] == [
         ({"a": "1", "text": "2"}, "2", None),
-        ({"a": "3", "text": "4"}, "", "t.csv, line 3: 3 cells, the header has 2"),
+        ({"a": "3", "text": "4,5"}, "", "t.csv, line 3: 3 cells, the header has 2"),
         ({"a": "6", "text": "7"}, "7", None),
     ]
 

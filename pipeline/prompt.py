@@ -257,13 +257,15 @@ class Prompt:
         return [replace(image, detail=self.image_detail) for image in document.images]
 
     def _variables_of(self, document: Document) -> dict[str, object]:
-        fields = document.fields
+        fields, metadata = document.fields, document.metadata
         aliases = {_alias(name): value for name, value in fields.items()}
         images = {"image": IMAGE if document.images else ""} if self.image_column else {}
         return {
             "chunk": document.chunk,
             "chunks": document.chunks,
+            **metadata,
             **self._defaults,
+            **{name: value for name, value in metadata.items() if value not in ("", None)},
             **aliases,
             **fields,
             **self.settings,

@@ -96,6 +96,7 @@ class Run:
                 break
         else:
             return plan
+        self.engine.backend.counter.count("")  # loads it before there is an event loop to block
         plan.scale(1 / max(self.spool.source.fraction(), 1e-6))
         return plan
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -67,7 +67,8 @@ class Document:
 
     `fields` are the input's own columns, as they were read, in their order. `error` says why the
     document can't be used; it then has neither text nor images. Of a part of a long document
-    `chunk` is the number, from 1, of all `chunks`.
+    `chunk` is the number, from 1, of all `chunks`. `metadata` is what it says of itself: variables
+    of a prompt that are no columns.
     """
 
     position: int
@@ -78,6 +79,7 @@ class Document:
     chunk: int = 1
     chunks: int = 1
     images: tuple[Image, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

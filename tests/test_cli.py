@@ -109,8 +109,8 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     ),
     "empty folder": (
         echoing(given="empty"),
-        "the folder empty holds no files to read: hidden ones, links that lead out of it "
-        "and the run's own files don't count",
+        "the folder empty holds no files to read: hidden ones, links that lead out of it, "
+        "what .pipelineignore or --exclude leaves out and the run's own files don't count",
     ),
     "unknown text column": (
         echoing("--text-column", "txt"),
@@ -577,6 +577,43 @@ def test_a_folder_can_hold_its_own_output(tmp_path: Path, server: Server) -> Non
             ["a.txt", "b.md"],
         )
         assert "changed while it was read" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--glob", "*.md"], ["b.md", "old/d.md"]),
+        (["--glob", "*.md", "--glob", "old/*"], ["b.md", "old/c.txt", "old/d.md"]),
+        (["--exclude", "old/"], ["a.txt", "b.md"]),
+        (["--exclude", "*.txt", "--exclude", "/b.md"], ["old/d.md"]),
+        (["--glob", "*.md", "--exclude", "old/", "--sample", "9"], ["b.md"]),
+    ],
+)
+def test_files_are_picked_and_left_out(
+    tmp_path: Path, options: list[str], found: list[str]
+) -> None:
+    for name in ("a.txt", "b.md", "old/c.txt", "old/d.md", "drafts/e.md"):
+        path = tmp_path / "docs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"This is {name}.", encoding="utf-8")
+    (tmp_path / "docs" / ".pipelineignore").write_text("drafts/\n", encoding="utf-8")
+    command = ["run", "docs", "--instruction", "Hi", "-o", "out.csv", "-m", "echo"]
+    assert pipeline(*command, *options, folder=tmp_path).code == 0
+    assert column(read_rows(tmp_path / "out.csv"), "document") == found
+
+
+def test_what_a_document_says_of_itself_makes_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    page = "<html><head><title>Terms</title></head><body><p>Tea.</p></body></html>"
+    (tmp_path / "docs" / "a.html").write_text(page, encoding="utf-8")
+    (tmp_path / "docs" / "b.txt").write_text("Tea.", encoding="utf-8")
+    ask = "user:\n{{ title }}, {{ author }}, {{ pages }}: {{ text }}"
+    (tmp_path / "ask.prompty").write_text(ask, encoding="utf-8")
+    command = ["run", "docs", "-p", "ask.prompty", "-o", "out.csv", "-m", "echo"]
+    assert pipeline(*command, folder=tmp_path).code == 0
+    rows = read_rows(tmp_path / "out.csv")
+    assert list(rows[0])[:3] == ["document", "output", "status"]
+    assert column(rows, "output") == ["Terms, , : # Terms\n\nTea.\n", ", , : Tea."]
 
 
 def test_a_prefix_and_a_text_column_are_taken(folder: Path) -> None:

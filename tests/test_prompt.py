@@ -684,3 +684,24 @@ def test_an_instruction_makes_a_prompt() -> None:
     prompt.check(["anything"])
     assert said(prompt) == [("system", "Translate to {{ French }}"), ("user", "the text")]
     assert prompt.columns == [Column("output", "text")]
+
+
+def test_what_a_document_says_of_itself_is_a_variable_and_what_it_does_not_say_is_empty() -> None:
+    prompt = parse("user:\n{{ title }}|{{ author }}|{{ pages }}|{{ title | upper }}")
+    known = replace(document(), metadata={"title": "A", "author": "B", "pages": 3})
+    unknown = replace(document(), metadata={"title": "", "author": "", "pages": None})
+    assert said(prompt, known) == [("user", "A|B|3|A")]
+    assert said(prompt, unknown) == [("user", "|||")]
+
+
+def test_a_default_stands_in_for_what_a_document_does_not_say() -> None:
+    source = "---\ninputs:\n  - name: title\n    default: untitled\n---\nuser:\n{{ title }}"
+    known, unknown = ({"title": "A"}, {"title": ""})
+    prompt = parse(source)
+    assert said(prompt, replace(document(), metadata=known)) == [("user", "A")]
+    assert said(prompt, replace(document(), metadata=unknown)) == [("user", "untitled")]
+
+
+def test_a_column_comes_before_what_a_document_says_of_itself() -> None:
+    row = replace(document(title="of the row"), metadata={"title": "of the file"})
+    assert said(parse("user:\n{{ title }}"), row) == [("user", "of the row")]

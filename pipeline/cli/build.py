@@ -120,7 +120,8 @@ def open_input(
         input,
         text_column=options.text_column,
         image_column=options.image_column,
-        glob=options.glob,
+        glob=options.glob or (),
+        exclude=options.exclude or (),
         exclude_paths=own,
         exclude_address=target,
         fetch_to=fetch_to,
@@ -194,7 +195,7 @@ def load_env() -> None:
 
 def _check(prompt: Prompt, source: Source, options: Options) -> None:
     names = [column.name for column in source.columns]
-    prompt.check(names)
+    prompt.check([*names, *source.variables])
     if options.image_column and not prompt.uses_images:
         raise UsageError(
             f"prompt {prompt.name} shows no image: put {{{{ image }}}} where it is to be"

@@ -79,7 +79,18 @@ class Options:
         ),
     ] = None
     glob: Annotated[
-        str | None, typer.Option(help="Only the files of a folder that match, such as '*.pdf'.")
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Only the files of a folder that match, such as '*.pdf'. May be repeated.",
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Not the files of a folder that match, as a line of .gitignore. May be repeated.",
+        ),
     ] = None
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Take only the first N rows or files.")

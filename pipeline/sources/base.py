@@ -1,24 +1,29 @@
-"""What the run asks of an input, whatever it is."""
+"""What the run asks of an input, whatever it is; and what is read from a file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.types import Column, Document
+from pipeline.types import Column, Document, Image
+
+METADATA = ("title", "author", "pages")
 
 
 class Source(Protocol):
     """An input, read once from start to end.
 
-    `columns` are its own columns, in order. `text_column` is where `text` comes from: a column of a
-    table, "document" for a folder, or None when a table has no column that is clearly the text.
+    `columns` are its own columns, in order; `variables` are what its documents say besides, in
+    their `metadata`. `text_column` is where `text` comes from: a column of a table, "document" for
+    a folder, or None when a table has no column that is clearly the text.
     `image_column` is where images come from: "document" for a folder, None where there can be none.
     `notices` are what the user should know of how it is read.
     """
 
     name: str
     columns: Sequence[Column]
+    variables: Sequence[str]
     text_column: str | None
     image_column: str | None
     notices: Sequence[str]
@@ -34,3 +39,20 @@ class Source(Protocol):
 
     def changed(self) -> bool:
         """Say whether the input is no longer what it was when it was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was read from a file: its text or its images; `error` says why it has neither.
+
+    `pages` are pages or slides. `scanned_pages`, counted from 1, are pictures without a text layer;
+    the text is that of the other pages.
+    """
+
+    text: str = ""
+    title: str = ""
+    author: str = ""
+    pages: int | None = None
+    error: str | None = None
+    scanned_pages: tuple[int, ...] = ()
+    images: tuple[Image, ...] = ()

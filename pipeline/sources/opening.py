@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from difflib import get_close_matches
 from glob import has_magic
 from itertools import takewhile
@@ -17,13 +18,14 @@ from pipeline.sources.archives import Format, find_table, is_packed
 from pipeline.sources.base import Source
 from pipeline.sources.csvs import CsvTable, tsv
 from pipeline.sources.excel import ExcelTable
-from pipeline.sources.folder import FolderSource, walk
-from pipeline.sources.inputs import PipedInput
+from pipeline.sources.folder import FolderSource
+from pipeline.sources.inputs import FileInput, PipedInput
 from pipeline.sources.jsonl import JsonlTable
 from pipeline.sources.parquet import ParquetTable
 from pipeline.sources.piped import PipedDocument, sniff
 from pipeline.sources.remote import RemoteFile, RemoteFolder
 from pipeline.sources.table import Dialect, TableSource
+from pipeline.sources.walk import IGNORE_FILE, walk
 
 TABLES: dict[str, Format] = {
     ".csv": CsvTable,
@@ -36,7 +38,40 @@ TABLES: dict[str, Format] = {
     ".xls": ExcelTable,
     ".ods": ExcelTable,
 }
-_Columns = tuple[str | None, str | None]  # of the text, of the images
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the user says of an input, and of which inputs it can be said."""
+
+    text_column: str | None
+    image_column: str | None
+    glob: Sequence[str]
+    exclude: Sequence[str]
+    dialect: Dialect
+
+    def of_documents(self, name: str) -> None:
+        """Raise UsageError where it says what only a table has."""
+        self.dialect.only(name)
+        columns = (("--text-column", self.text_column), ("--image-column", self.image_column))
+        for option, column in columns:
+            if column not in (None, "document"):
+                raise UsageError(
+                    f'{name} is not a table and has no column "{column}"; leave {option} out'
+                )
+
+    def of_a_file(self, name: str) -> None:
+        """Raise UsageError where it picks the files of a folder."""
+        for option, patterns in (("--glob", self.glob), ("--exclude", self.exclude)):
+            if patterns:
+                raise UsageError(
+                    f"{option} picks files of a folder, and {name} is none; leave {option} out"
+                )
+
+    def patterns(self) -> list[list[str]]:
+        """Give what a file of a folder has to match; one of each list will do."""
+        anywhere = [one if "/" in one else f"**/{one}" for one in self.glob]
+        return [anywhere] if anywhere else []
 
 
 def open_source(
@@ -44,127 +79,102 @@ def open_source(
     *,
     text_column: str | None = None,
     image_column: str | None = None,
-    glob: str | None = None,
-    exclude_paths: Collection[Path] = (),
+    glob: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     dialect: Dialect = Dialect(),  # noqa: B008  # it is frozen
+    exclude_paths: Collection[Path] = (),
     exclude_address: str | None = None,
     fetch_to: Path | None = None,
 ) -> Source:
     """Open a folder, a glob pattern, a file, a table, an address or "-", standard input.
 
-    `glob` filters a folder's files, at any depth unless it has a slash. `exclude_paths` and
-    `exclude_address` are files that are never read: the run's own. `fetch_to` is a folder for what
-    is fetched from an address, which the caller removes when the source is done with.
+    A folder's files match one of `glob`, at any depth unless it has a slash; those that match one
+    of `exclude`, as lines of `.gitignore`, are left out. `exclude_paths` and `exclude_address` are
+    files that are never read: the run's own. `fetch_to` is a folder for what is fetched from an
+    address, which the caller removes when the source is done with.
     """
+    wish = _Wish(text_column, image_column, glob, exclude, dialect)
     local = local_path(uri)
     if local is None:
         if fetch_to is None:
             raise UsageError(f"{shown(uri)} is an address: name a file of this machine")
-        columns = text_column, image_column
-        return _remote(uri, columns, glob, dialect, exclude_address, fetch_to)
+        return _remote(uri, wish, exclude_address, fetch_to)
     path = local.expanduser()
     if uri == "-":
-        return _piped(text_column, image_column, glob, dialect)
+        return _piped(wish)
     if os.path.isfile(path) or is_packed(path):
-        return _file(path, text_column, image_column, glob, dialect)
+        return _file(path, wish)
     folder, patterns = _split(path) if has_magic(uri) and not os.path.exists(path) else (path, [])
     if not uri or not os.path.isdir(folder):
         raise _missing(uri, folder)
-    _check_no_table(uri, text_column, image_column, dialect)
-    if glob:
-        patterns.append(glob if "/" in glob else f"**/{glob}")
-    source = FolderSource(folder, patterns=patterns, exclude_paths=exclude_paths)
+    wish.of_documents(uri)
+    patterns += wish.patterns()
+    source = FolderSource(
+        folder, patterns=patterns, exclude=wish.exclude, exclude_paths=exclude_paths
+    )
     if not len(source):
-        raise _no_match(folder, patterns)
+        raise _no_match(folder, patterns, wish.exclude)
     return source
 
 
-def _piped(
-    text_column: str | None, image_column: str | None, glob: str | None, dialect: Dialect
-) -> Source:
-    _check_no_glob("standard input", glob)
+def _piped(wish: _Wish) -> Source:
+    wish.of_a_file("standard input")
     piped = PipedInput(sys.stdin.buffer)
-    suffix = sniff(piped, dialect)
+    suffix = sniff(piped, wish.dialect)
     if suffix:
-        table = TABLES[suffix](piped, dialect)
-        return TableSource(piped, table, text_column=text_column, image_column=image_column)
-    _check_no_table(piped.name, text_column, image_column, dialect)
+        return _table(piped, TABLES[suffix], wish)
+    wish.of_documents(piped.name)
     return PipedDocument(piped)
 
 
-def _file(
-    path: Path,
-    text_column: str | None,
-    image_column: str | None,
-    glob: str | None,
-    dialect: Dialect,
-) -> Source:
-    _check_no_glob(str(path), glob)
+def _file(path: Path, wish: _Wish) -> Source:
+    wish.of_a_file(str(path))
     if found := find_table(path, TABLES):
-        file, read = found
-        table = read(file, dialect)
-        return TableSource(file, table, text_column=text_column, image_column=image_column)
-    _check_no_table(str(path), text_column, image_column, dialect)
+        return _table(*found, wish)
+    wish.of_documents(str(path))
     return FolderSource(path)
 
 
-def _remote(
-    uri: str,
-    columns: _Columns,
-    glob: str | None,
-    dialect: Dialect,
-    own: str | None,
-    fetch_to: Path,
-) -> Source:
+def _table(file: FileInput, read: Format, wish: _Wish) -> Source:
+    return TableSource(
+        file,
+        read(file, wish.dialect),
+        text_column=wish.text_column,
+        image_column=wish.image_column,
+    )
+
+
+def _remote(uri: str, wish: _Wish, own: str | None, fetch_to: Path) -> Source:
     place = Place(uri)
-    kind, patterns = place.kind(), []
+    kind, patterns = place.kind(), list[list[str]]()
     if kind is None and has_magic(uri) and not place.is_web:
         place, pattern = place.split()
-        kind, patterns = "folder", [pattern]
+        kind, patterns = "folder", [[pattern]]
     if kind is None:
         raise UsageError(f"there is nothing at {place.address}; check the address")
     excluded = Place(own) if own and is_address(own) else None
     if place == excluded:
         raise UsageError(f"the output {place.address} is the input: choose another name for it")
     if kind == "file":
-        return _fetched(place, columns, glob, dialect, fetch_to)
-    _check_no_table(place.address, *columns, dialect)
-    if glob:
-        patterns.append(glob if "/" in glob else f"**/{glob}")
-    return RemoteFolder(place, fetch_to, patterns=patterns, excluded=excluded)
+        return _fetched(place, wish, fetch_to)
+    wish.of_documents(place.address)
+    patterns += wish.patterns()
+    return RemoteFolder(place, fetch_to, patterns=patterns, exclude=wish.exclude, excluded=excluded)
 
 
-def _fetched(
-    place: Place, columns: _Columns, glob: str | None, dialect: Dialect, fetch_to: Path
-) -> Source:
+def _fetched(place: Place, wish: _Wish, fetch_to: Path) -> Source:
     path, mark = fetch_to / place.name, place.mark()
     try:
         place.fetch(path)
-        return RemoteFile(_file(path, *columns, glob, dialect), place, mark)
+        return RemoteFile(_file(path, wish), place, mark)
     except UsageError as error:
         raise UsageError(str(error).replace(str(path), place.address)) from error
 
 
-def _split(path: Path) -> tuple[Path, list[str]]:
+def _split(path: Path) -> tuple[Path, list[list[str]]]:
     """Split a pattern into the folder that it starts from and the rest."""
     plain = list(takewhile(lambda part: not has_magic(part), path.parts))
-    return Path(*plain), ["/".join(path.parts[len(plain) :])]
-
-
-def _check_no_glob(name: str, glob: str | None) -> None:
-    if glob:
-        raise UsageError(f"--glob picks files of a folder, and {name} is none; leave --glob out")
-
-
-def _check_no_table(
-    name: str, text_column: str | None, image_column: str | None, dialect: Dialect
-) -> None:
-    dialect.only(name)
-    for option, column in (("--text-column", text_column), ("--image-column", image_column)):
-        if column not in (None, "document"):
-            raise UsageError(
-                f'{name} is not a table and has no column "{column}"; leave {option} out'
-            )
+    return Path(*plain), [["/".join(path.parts[len(plain) :])]]
 
 
 def _missing(uri: str, path: Path) -> UsageError:
@@ -183,14 +193,17 @@ def _missing(uri: str, path: Path) -> UsageError:
     return UsageError(f"there is no file or folder {missing}; {hint}")
 
 
-def _no_match(folder: Path, patterns: list[str]) -> UsageError:
-    suffixes = sorted({Path(file.path).suffix or Path(file.path).name for file in walk(folder)})
+def _no_match(
+    folder: Path, patterns: Sequence[Sequence[str]], exclude: Sequence[str]
+) -> UsageError:
+    left = walk(folder, exclude=exclude)
+    suffixes = sorted({Path(file.path).suffix or Path(file.path).name for file in left})
     if not suffixes or not patterns:
         return UsageError(
-            f"the folder {folder} holds no files to read: hidden ones, links that lead out of it "
-            "and the run's own files don't count"
+            f"the folder {folder} holds no files to read: hidden ones, links that lead out of it, "
+            f"what {IGNORE_FILE} or --exclude leaves out and the run's own files don't count"
         )
+    wanted = " and ".join(" or ".join(alternatives) for alternatives in patterns)
     return UsageError(
-        f"no file in {folder} matches {' and '.join(patterns)}; "
-        f"its files end in {', '.join(suffixes[:10])}"
+        f"no file in {folder} matches {wanted}; its files end in {', '.join(suffixes[:10])}"
     )

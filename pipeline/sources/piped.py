@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from pipeline.errors import DocumentError, UsageError
+from pipeline.sources.base import METADATA
 from pipeline.sources.csvs import read_cells, sniff_delimiter
 from pipeline.sources.decoding import decode, encoding_of
 from pipeline.sources.inputs import PipedInput
@@ -18,6 +19,7 @@ class PipedDocument:
     """Standard input as one document of plain text."""
 
     columns: Sequence[Column] = (Column("document", "text"),)
+    variables: Sequence[str] = METADATA
     notices: Sequence[str] = ()
 
     def __init__(self, piped: PipedInput) -> None:
@@ -37,7 +39,8 @@ class PipedDocument:
             except DocumentError as refused:
                 error = str(refused)
         self._done = 1.0
-        yield Document(0, self.name, {"document": self.name}, text, error)
+        metadata = dict.fromkeys(METADATA)
+        yield Document(0, self.name, {"document": self.name}, text, error, metadata=metadata)
 
     def fraction(self) -> float:
         """Say whether it has been read."""

@@ -18,10 +18,11 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DocumentError, PipelineError, UsageError
 from pipeline.places import Listed, Place
-from pipeline.sources.base import Source
+from pipeline.sources.base import Extracted, Source
 from pipeline.sources.extract import extract, extract_all
-from pipeline.sources.folder import FolderSource, document, is_ignored, matcher
-from pipeline.sources.workers import Outcome, Workers
+from pipeline.sources.folder import FolderSource, document
+from pipeline.sources.walk import ignore_spec, is_hidden, matcher
+from pipeline.sources.workers import Workers
 from pipeline.types import Column, Document
 
 _FETCHES = 8  # at once; one at a time, a store 50 ms away gives 20 files a second
@@ -35,6 +36,7 @@ class RemoteFile:
     def __init__(self, source: Source, place: Place, mark: str | None) -> None:
         self.name = source.name
         self.columns = source.columns
+        self.variables = source.variables
         self.text_column = source.text_column
         self.image_column = source.image_column
         self.notices = source.notices
@@ -67,6 +69,7 @@ class RemoteFolder:
     """
 
     columns: Sequence[Column] = FolderSource.columns
+    variables: Sequence[str] = FolderSource.variables
     notices: Sequence[str] = ()
 
     def __init__(
@@ -74,7 +77,8 @@ class RemoteFolder:
         place: Place,
         fetch_to: Path,
         *,
-        patterns: Sequence[str] = (),
+        patterns: Sequence[Sequence[str]] = (),
+        exclude: Sequence[str] = (),
         excluded: Place | None = None,
     ) -> None:
         self.name = place.name
@@ -83,6 +87,7 @@ class RemoteFolder:
         self._place = place
         self._fetch_to = fetch_to
         self._patterns = patterns
+        self._ignored = ignore_spec(exclude, "--exclude") if exclude else None
         self._excluded = excluded
         self._read = _Seen()
         self._done = 0
@@ -99,11 +104,13 @@ class RemoteFolder:
         with closing(outcomes):
             while not self._skimming and (outcome := next(outcomes, None)) is not None:
                 fetch = ahead.popleft()
-                if not isinstance(outcome, tuple):  # images are looked at when they are sent
+                if not outcome.images:  # images are looked at when they are sent
                     fetch.path.unlink(missing_ok=True)
-                yield self._document(fetch.file, fetch.error or outcome)
+                if fetch.error:
+                    outcome = Extracted(error=str(fetch.error))
+                yield self._document(fetch.file, outcome)
         for file in chain((fetch.file for fetch in ahead), files):  # there are some if skimming
-            yield self._document(file, "")
+            yield self._document(file, Extracted())
 
     def fraction(self) -> float:
         """Say how many of the files have been read; they are counted first."""
@@ -128,13 +135,14 @@ class RemoteFolder:
         return again.digest != self._read.digest
 
     def _list(self) -> Iterator[Listed]:
-        wanted = [matcher(pattern) for pattern in self._patterns]
-        deep = all("/" in pattern or "**" in pattern for pattern in self._patterns)
+        wanted = [matcher(*several) for several in self._patterns]
+        deep = all(any("/" in p or "**" in p for p in several) for several in self._patterns)
         own = self._excluded.path_in(self._place) if self._excluded else None
         for file in self._place.files(deep=deep):
             if (
                 file.path != own
-                and not is_ignored(file.path)
+                and not is_hidden(file.path)
+                and not (self._ignored and self._ignored.match_file(file.path))
                 and all(fits(file.path) for fits in wanted)
             ):
                 yield file
@@ -152,7 +160,7 @@ class RemoteFolder:
 
     def _outcomes(
         self, files: Iterator[Listed], ahead: deque[_Fetch]
-    ) -> Generator[Outcome, None, None]:
+    ) -> Generator[Extracted, None, None]:
         """Fetch and read the files; what is on its way stands in `ahead`."""
         self._workers = Workers(extract)
         with closing(self._fetch_all(files, ahead)) as paths:
@@ -176,23 +184,24 @@ class RemoteFolder:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _document(self, file: Listed, outcome: Outcome) -> Document:
+    def _document(self, file: Listed, outcome: Extracted) -> Document:
         position = self._done
         self._done += 1
         # What was being read as the run ended was, perhaps, stopped halfway.
-        return document(position, file.path, "" if self._skimming else outcome)
+        return document(position, file.path, Extracted() if self._skimming else outcome)
 
     def _no_match(self) -> UsageError:
         files = islice(self._place.files(), _SEEN_FILES)
-        paths = [PurePosixPath(file.path) for file in files if not is_ignored(file.path)]
+        paths = [PurePosixPath(file.path) for file in files if not is_hidden(file.path)]
         if not paths or not self._patterns:
             return UsageError(
                 f"{self._place.address} holds no files to read: check the address "
                 "(hidden files and the run's own don't count)"
             )
         suffixes = sorted({path.suffix or path.name for path in paths})
+        wanted = " and ".join(" or ".join(several) for several in self._patterns)
         return UsageError(
-            f"no file in {self._place.address} matches {' and '.join(self._patterns)}; "
+            f"no file in {self._place.address} matches {wanted}; "
             f"its files end in {', '.join(suffixes[:10])}"
         )
 

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Protocol, TypeVar, runtime_checkable
 
 from pipeline.sources.base import Source
 from pipeline.types import Document
 
 SEED = 0  # the same sample each time, so that a run can go on
 
+Item = TypeVar("Item")
+
+
+@runtime_checkable
+class Listing(Protocol):
+    """What a source has besides that knows its documents before it reads them."""
+
+    def __len__(self) -> int: ...
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Read only these documents, whose positions ascend."""
+
 
 def select(source: Source, *, limit: int | None = None, sample: int | None = None) -> Source:
     """Take the first `limit` documents, or `sample` of them at random, or of those first ones."""
     if limit is None and sample is None:
+        return source
+    if isinstance(source, Listing):
+        first = range(len(source))[:limit]
+        source.keep(first if sample is None else sorted(_reservoir(first, sample)))
         return source
     return Selection(source, limit, sample)
 
@@ -29,13 +46,17 @@ class Selection:
         self._yielded = 0
         self.name = source.name
         self.columns = source.columns
+        self.variables = source.variables
         self.text_column = source.text_column
         self.image_column = source.image_column
         self.notices = source.notices
 
     def __iter__(self) -> Iterator[Document]:
-        chosen = islice(self._source, self._limit)
-        for document in chosen if self._sample is None else _reservoir(chosen, self._sample):
+        chosen: Iterator[Document] = islice(self._source, self._limit)
+        if self._sample is not None:
+            some = _reservoir(chosen, self._sample)
+            chosen = iter(sorted(some, key=lambda document: document.position))
+        for document in chosen:
             self._yielded += 1
             yield document
 
@@ -50,13 +71,13 @@ class Selection:
         return self._source.changed()
 
 
-def _reservoir(documents: Iterator[Document], size: int) -> list[Document]:
-    """Choose evenly among documents whose number isn't known (Vitter's algorithm R, 1985)."""
+def _reservoir(items: Iterable[Item], size: int) -> list[Item]:
+    """Choose evenly among items whose number isn't known (Vitter's algorithm R, 1985)."""
     generator = random.Random(SEED)
-    chosen: list[Document] = []
-    for number, document in enumerate(documents):
+    chosen: list[Item] = []
+    for number, item in enumerate(items):
         if number < size:
-            chosen.append(document)
+            chosen.append(item)
         elif (place := generator.randrange(number + 1)) < size:
-            chosen[place] = document
-    return sorted(chosen, key=lambda document: document.position)
+            chosen[place] = item
+    return chosen

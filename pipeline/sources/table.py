@@ -67,6 +67,8 @@ class Table(Protocol):
 class TableSource:
     """The rows of a table. Paths in its `image_column` are relative to its folder."""
 
+    variables: Sequence[str] = ()
+
     def __init__(
         self,
         file: FileInput,

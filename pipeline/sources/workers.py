@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,34 +20,44 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 
-from pipeline.errors import DocumentError
-from pipeline.types import Image
+from pipeline.sources.base import Extracted
 
-Content = str | tuple[Image, ...]
-Read = Callable[[Path], Content]
-Outcome = Content | DocumentError
+Read = Callable[[Path], Extracted]
 
-_TIMEOUT_SECONDS = 75.0  # the reader of documents gives up by itself after 60, mostly
+_TIMEOUT_SECONDS = 60.0
+_MEMORY_BYTES = 2_000_000_000  # for a file, over what the process takes by itself
+_TIRED_BYTES = 500_000_000  # a process that holds as much after a file is replaced
+_MOST_PROCESSES = 8
 
 
 class Workers:
-    """Run `read`, a function of a module, in processes that start when there is work for them."""
+    """Run `read`, a function of a module, in processes that start when there is work for them.
+
+    A file may take `timeout_seconds`, and its process `memory_bytes` where the system can bound it,
+    which Linux can.
+    """
 
     def __init__(
-        self, read: Read, *, processes: int | None = None, timeout_seconds: float = _TIMEOUT_SECONDS
+        self,
+        read: Read,
+        *,
+        processes: int | None = None,
+        timeout_seconds: float = _TIMEOUT_SECONDS,
+        memory_bytes: int = _MEMORY_BYTES,
     ) -> None:
-        self.processes = processes or os.cpu_count() or 1
+        self.processes = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
         self._read = read
         self._timeout_seconds = timeout_seconds
-        self._jobs: SimpleQueue[tuple[Path, Future[Outcome]] | None] = SimpleQueue()
+        self._memory_bytes = memory_bytes
+        self._jobs: SimpleQueue[tuple[Path, Future[Extracted]] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._alive: set[_Worker] = set()
         self._closed = False
 
-    def submit(self, path: Path) -> Future[Outcome]:
+    def submit(self, path: Path) -> Future[Extracted]:
         """Read a file as soon as a process is free. The future of one that isn't is cancelled."""
-        future: Future[Outcome] = Future()
+        future: Future[Extracted] = Future()
         with self._lock:
             if self._closed:
                 future.cancel()
@@ -82,8 +93,10 @@ class Workers:
             if worker is None:
                 future.cancel()
                 continue
-            outcome = worker.ask(path, self._timeout_seconds)
-            future.set_result(self._bury(worker) if outcome is None else outcome)
+            extracted = worker.ask(path, self._timeout_seconds)
+            if extracted is None or worker.tired:
+                worker.stop()
+            future.set_result(extracted or Extracted(error=self._cause(worker)))
 
     def _ready(self, worker: _Worker | None) -> _Worker | None:
         """Give the worker if it lives, or a new one; None if there are to be none any more."""
@@ -94,42 +107,50 @@ class Workers:
                 return worker
             if worker:
                 self._alive.discard(worker)
-            worker = _Worker(self._read)
+            worker = _Worker(self._read, self._memory_bytes)
             self._alive.add(worker)
             return worker
 
-    def _bury(self, worker: _Worker) -> DocumentError:
-        worker.stop()
-        with self._lock:
-            self._alive.discard(worker)
-        seconds = f"{self._timeout_seconds:g} seconds"
-        return DocumentError(f"reading it crashed or took over {seconds}: it may be damaged")
+    def _cause(self, worker: _Worker) -> str:
+        if worker.late:
+            return f"reading it took over {self._timeout_seconds:g} seconds: it may be damaged"
+        memory = f"{self._memory_bytes / 1e9:g} GB"
+        return f"reading it crashed or took over {memory} of memory: it may be damaged"
 
 
 class _Worker:
     """A process and the pipe to it."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Read, memory_bytes: int) -> None:
+        self.late = False
+        self._stopped = False
+        self.tired = False
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, read), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, read, memory_bytes), daemon=True
+        )
         _shield()
         self._process.start()
         theirs.close()
 
-    def ask(self, path: Path, timeout_seconds: float) -> Outcome | None:
+    def ask(self, path: Path, timeout_seconds: float) -> Extracted | None:
         """Have a file read; None if the process died of it or took too long."""
         with suppress(EOFError, OSError):
             self._pipe.send(path)
             if self._pipe.poll(timeout_seconds):
-                outcome: Outcome = self._pipe.recv()
-                return outcome
+                extracted: Extracted
+                extracted, self.tired = self._pipe.recv()
+                return extracted
+            self.late = True
         return None
 
     def alive(self) -> bool:
-        return not self._pipe.poll()  # an idle process has nothing to say but that it is gone
+        # An idle process has nothing to say but that it is gone.
+        return not self._stopped and not self._pipe.poll()
 
     def stop(self) -> None:
+        self._stopped = True
         self._process.kill()
         self._process.join()
 
@@ -141,20 +162,37 @@ def _shield() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _serve(pipe: Connection, read: Read) -> None:
+def _serve(pipe: Connection, read: Read, memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
+    _bound(memory_bytes)
     with suppress(EOFError, OSError):  # the parent is gone, or done
         while True:
-            path = pipe.recv()
-            try:
-                outcome: Outcome = read(path)
-            except DocumentError as error:
-                outcome = error
-            pipe.send(outcome)
+            pipe.send((read(pipe.recv()), _bytes("VmRSS") > _TIRED_BYTES))
+    os._exit(0)  # xberg's threads crash an interpreter that ends in order
+
+
+def _bound(memory_bytes: int) -> None:
+    """Bound what the process may take from here on; what asks for more dies, or gets an error."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with suppress(ValueError, OSError):  # a lower bound is set already
+        limit = _bytes("VmSize") + memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+
+def _bytes(name: str) -> int:
+    """Give what this process has of a kind of memory, by the name that Linux has for it."""
+    with suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import schema
+from pipeline.backends.echo import Echo
 from pipeline.backends.opening import Limits, open_backend
-from pipeline.types import Message, Response, Usage
-from tests.backends.asking import complete, complete_all, request
+from pipeline.types import Message, Request, Response, Usage
+from tests.backends.asking import complete, complete_all, request, stream
 
 
 def answer(text: str, wanted: dict[str, Any] | None = None) -> str | None:
@@ -34,6 +36,35 @@ def test_the_answer_is_the_last_message() -> None:
             usage=Usage(prompt_tokens=3 + 3 + 3 + 3 + 2, completion_tokens=2),
         )
     ]
+
+
+def test_long_texts_let_the_event_loop_turn_to_other_things() -> None:
+    """Many at once would block it for as long as all of them take to be counted."""
+    turns = 0
+    turns_at: list[int] = []
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    class Noting(Echo):
+        async def complete(self, request: Request, timeout_seconds: float) -> Response:
+            turns_at.append(turns)
+            return await super().complete(request, timeout_seconds)
+
+    async def run() -> None:
+        turning = asyncio.create_task(turn())
+        opened = open_backend("echo")
+        backend = Noting(gate=opened.gate, counter=opened.counter)
+        texts = [f"{number} {'long ' * 30_000}" for number in range(20)]
+        async for _ in backend.complete_all(stream(map(request, texts))):
+            pass
+        turning.cancel()
+
+    asyncio.run(run())
+    assert len(set(turns_at)) == 20
 
 
 @settings(deadline=None, max_examples=30)

@@ -8,8 +8,11 @@ import pytest
 from samples import pdf
 
 from pipeline.errors import UsageError
-from pipeline.sources.folder import FolderSource, matcher, walk
+from pipeline.sources.folder import FolderSource
+from pipeline.sources.walk import matcher, walk
 from pipeline.types import Column, Document
+
+UNKNOWN = {"title": "", "author": "", "pages": None}
 
 
 @pytest.fixture
@@ -34,7 +37,8 @@ def test_files_are_documents_in_the_order_of_their_paths(make: Callable[..., Pat
     assert source.columns == (Column("document", "text"),)
     order = ["Z.txt", "a.txt", "a/b/c.md", "a/z.txt", "b.txt"]
     assert list(source) == [
-        Document(i, name, {"document": name}, f"text of {name}") for i, name in enumerate(order)
+        Document(i, name, {"document": name}, f"text of {name}", metadata=UNKNOWN)
+        for i, name in enumerate(order)
     ]
 
 
@@ -106,7 +110,65 @@ def test_what_is_neither_file_nor_folder_is_left_out(make: Callable[..., Path]) 
 )
 def test_a_pattern_picks_files(make: Callable[..., Path], pattern: str, found: list[str]) -> None:
     folder = make("a.txt", "b/c.txt", "b/d/e.txt", "b/d/f.md")
-    assert names(FolderSource(folder, patterns=[pattern])) == found
+    assert names(FolderSource(folder, patterns=[[pattern]])) == found
+
+
+def test_a_file_matches_one_of_several_patterns_of_each_kind(make: Callable[..., Path]) -> None:
+    folder = make("a.txt", "b/c.md", "b/d.txt", "b/e.pdf", "b/f/g.md")
+    patterns = [["b/*"], ["**/*.txt", "**/*.md"]]
+    assert names(FolderSource(folder, patterns=patterns)) == ["b/c.md", "b/d.txt"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("*.md", ["a.txt", "b/c.txt", "b/d/e.txt"]),
+        ("b/", ["a.txt"]),
+        ("/d", ["a.txt", "b/c.txt", "b/d/e.txt", "b/d/f.md"]),
+        ("d", ["a.txt", "b/c.txt"]),
+        ("*.txt\n!c.txt", ["b/c.txt", "b/d/f.md"]),
+        ("# a comment\n\n*.txt  \n", ["b/d/f.md"]),
+        ("b/**/e.*", ["a.txt", "b/c.txt", "b/d/f.md"]),
+        ("\ufeffa.txt\r\nb/d/\r\n", ["b/c.txt"]),
+        ("", ["a.txt", "b/c.txt", "b/d/e.txt", "b/d/f.md"]),
+    ],
+)
+def test_an_ignore_file_leaves_files_out_as_git_does(
+    make: Callable[..., Path], lines: str, found: list[str]
+) -> None:
+    folder = make("a.txt", "b/c.txt", "b/d/e.txt", "b/d/f.md")
+    (folder / ".pipelineignore").write_text(lines, encoding="utf-8", newline="")
+    assert names(FolderSource(folder)) == found
+
+
+def test_an_ignore_file_deeper_down_overrules_those_above(make: Callable[..., Path]) -> None:
+    folder = make("a.txt", "a.md", "b/a.txt", "b/a.md", "b/c/a.txt", "b/c/a.md")
+    (folder / ".pipelineignore").write_text("*.txt", encoding="utf-8")
+    (folder / "b" / ".pipelineignore").write_text("!a.txt\n/a.md", encoding="utf-8")
+    assert names(FolderSource(folder)) == ["a.md", "b/a.txt", "b/c/a.md", "b/c/a.txt"]
+
+
+def test_what_is_excluded_is_left_out_whatever_an_ignore_file_says(
+    make: Callable[..., Path],
+) -> None:
+    folder = make("a.txt", "b/c.txt", "b/d.md", "e.md")
+    (folder / ".pipelineignore").write_text("!*\ne.md", encoding="utf-8")
+    assert names(FolderSource(folder, exclude=["*.txt", "!b/c.txt"])) == ["b/c.txt", "b/d.md"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "exclude", "origin"),
+    [("a\n!\n", [], "{}/.pipelineignore"), ("", ["!"], "--exclude")],
+)
+def test_a_pattern_that_is_none_is_refused(
+    make: Callable[..., Path], lines: str, exclude: list[str], origin: str
+) -> None:
+    folder = make("a.txt")
+    (folder / ".pipelineignore").write_text(lines, encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        FolderSource(folder, exclude=exclude)
+    message = f"{origin.format(folder)}: not a pattern as in .gitignore: "
+    assert str(raised.value).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +193,7 @@ def test_a_file_without_text_has_an_error_and_the_rest_goes_on(
 ) -> None:
     folder = make("a.txt", "z.txt", "gone.txt")
     (folder / "empty.txt").touch()
-    (folder / "scan.pdf").write_bytes(pdf(""))
+    (folder / "scan.pdf").write_bytes(pdf(" "))
     source = FolderSource(folder)
     (folder / "gone.txt").unlink()
     assert [(d.name, d.text, d.error) for d in source] == [
@@ -160,6 +222,30 @@ def test_the_fraction_counts_files(make: Callable[..., Path]) -> None:
     assert [source.fraction() for _ in source] == [0.25, 0.5, 0.75, 1.0]
 
 
+def test_only_the_files_that_are_kept_are_read(make: Callable[..., Path]) -> None:
+    folder = make("a.txt", "b.txt", "c.txt")
+    source = FolderSource(folder)
+    source.keep([0, 2])
+    (folder / "b.txt").unlink()
+    assert len(source) == 2
+    assert [(d.position, d.name, source.fraction()) for d in source] == [
+        (0, "a.txt", 0.5),
+        (1, "c.txt", 1.0),
+    ]
+    assert source.changed()  # a folder that lost a file isn't what it was
+
+
+def test_a_document_says_its_title_its_author_and_its_pages(make: Callable[..., Path]) -> None:
+    folder = make("a.txt")
+    (folder / "b.pdf").write_bytes(pdf("One.", "Two.", title="A contract", author="Ana Lima"))
+    (folder / "c.pdf").write_bytes(pdf("", title="A scan"))
+    assert [document.metadata for document in FolderSource(folder)] == [
+        UNKNOWN,
+        {"title": "A contract", "author": "Ana Lima", "pages": 2},
+        {"title": "A scan", "author": "", "pages": 1},
+    ]
+
+
 def test_skimming_reads_no_file_any_more(make: Callable[..., Path]) -> None:
     folder = make("a.txt", "b.txt")
     (folder / "c.pdf").write_bytes(pdf("from a PDF"))
@@ -179,7 +265,7 @@ def test_skimming_reads_no_file_any_more(make: Callable[..., Path]) -> None:
 def test_skimming_from_the_start_reads_no_file(make: Callable[..., Path]) -> None:
     source = FolderSource(make("a.txt"))
     source.skim()
-    assert list(source) == [Document(0, "a.txt", {"document": "a.txt"})]
+    assert list(source) == [Document(0, "a.txt", {"document": "a.txt"}, metadata=UNKNOWN)]
 
 
 def write(path: Path) -> None:
@@ -206,7 +292,7 @@ def test_a_change_of_the_listed_files_is_noticed(
     make: Callable[..., Path], name: str, change: Callable[[Path], None], changed: bool
 ) -> None:
     folder = make("a.txt", "b/c.txt")
-    source = FolderSource(folder, patterns=["**/*.txt"], exclude_paths=[folder / "out.txt"])
+    source = FolderSource(folder, patterns=[["**/*.txt"]], exclude_paths=[folder / "out.txt"])
     assert not source.changed()
     change(folder / name)
     assert source.changed() is changed
@@ -216,7 +302,8 @@ def test_a_single_file_is_a_folder_of_one(make: Callable[..., Path]) -> None:
     path = make("a.txt", "b.txt") / "a.txt"
     source = FolderSource(path)
     assert source.name == "a.txt"
-    assert list(source) == [Document(0, "a.txt", {"document": "a.txt"}, "text of a.txt")]
+    (document,) = source
+    assert (document.name, document.text) == ("a.txt", "text of a.txt")
     assert not source.changed()
     write(path)
     assert source.changed()
@@ -227,5 +314,5 @@ def test_a_folder_that_cannot_be_listed_is_refused(tmp_path: Path) -> None:
         list(walk(tmp_path / "gone"))
     assert str(raised.value) == (
         f"the folder {tmp_path}/gone can't be listed: No such file or directory; "
-        "make it readable, or give other folders as INPUT"
+        "make it readable, or leave it out with --exclude"
     )

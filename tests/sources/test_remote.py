@@ -39,14 +39,17 @@ def names(source: Source) -> list[str]:
     return [document.name for document in source]
 
 
+UNKNOWN = {"title": "", "author": "", "pages": None}
+
+
 @pytest.mark.usefixtures("memory")
 def test_a_folder_elsewhere_is_a_folder(tmp_path: Path) -> None:
     source = open_source("memory://docs", fetch_to=tmp_path)
     assert (source.name, source.text_column) == ("docs", "document")
     assert source.columns == (Column("document", "text"),)
     assert list(source) == [
-        Document(0, "a.txt", {"document": "a.txt"}, "text of a"),
-        Document(1, "b/c.md", {"document": "b/c.md"}, "text of c"),
+        Document(0, "a.txt", {"document": "a.txt"}, "text of a", metadata=UNKNOWN),
+        Document(1, "b/c.md", {"document": "b/c.md"}, "text of c", metadata=UNKNOWN),
     ]
     assert source.fraction() == 1.0
     assert not source.changed()
@@ -68,7 +71,7 @@ def test_a_folder_elsewhere_is_a_folder(tmp_path: Path) -> None:
 def test_patterns_are_those_of_a_folder(
     tmp_path: Path, uri: str, glob: str | None, found: list[str]
 ) -> None:
-    assert names(open_source(uri, glob=glob, fetch_to=tmp_path)) == found
+    assert names(open_source(uri, glob=[glob] if glob else [], fetch_to=tmp_path)) == found
 
 
 def test_a_file_address_is_a_path(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.errors import DocumentError
+from pipeline.sources.base import Extracted
 from pipeline.sources.workers import Workers
 
+HELD: list[bytes] = []
 
-def behave(path: Path) -> str:
+
+def behave(path: Path) -> Extracted:
     """Do what the file's name says."""
     match path.name:
         case "crash":
@@ -26,17 +28,22 @@ def behave(path: Path) -> str:
                 path.open("w").close()  # a named pipe, on which the test waits
             threading.Event().wait()
         case "refuse":
-            raise DocumentError("no text")
+            return Extracted(error="no text")
         case "print":
             print("out")
             os.write(2, b"err")
         case "interrupt":
             os.kill(os.getpid(), signal.SIGINT)
         case "large":
-            return "x" * 10_000_000
+            return Extracted("x" * 10_000_000)
+        case "swell":
+            return Extracted(str(len(bytearray(3_000_000_000))))
+        case "pant":
+            HELD.append(b"x" * 600_000_000)
+            return Extracted(str(len(HELD[0])))
         case "pid":
-            return str(os.getpid())
-    return f"read {path.name}"
+            return Extracted(str(os.getpid()))
+    return Extracted(f"read {path.name}")
 
 
 @pytest.fixture
@@ -48,10 +55,12 @@ def workers() -> Iterator[Workers]:
 
 def outcomes(workers: Workers, *names: str) -> list[str]:
     futures = [workers.submit(Path(name)) for name in names]
-    return [str(future.result()) for future in futures]
+    found = [future.result() for future in futures]
+    return [one.error or one.text for one in found]
 
 
-CRASHED = "reading it crashed or took over {:g} seconds: it may be damaged"
+CRASHED = "reading it crashed or took over 2 GB of memory: it may be damaged"
+LATE = "reading it took over 0.5 seconds: it may be damaged"
 
 
 def test_files_are_read_and_refused(workers: Workers) -> None:
@@ -61,14 +70,41 @@ def test_files_are_read_and_refused(workers: Workers) -> None:
 def test_a_file_that_kills_its_reader_fails_alone(workers: Workers) -> None:
     names = ["a", "crash", "b", "crash", "crash", "c", "d"]
     assert outcomes(workers, *names) == [
-        CRASHED.format(75) if name == "crash" else f"read {name}" for name in names
+        CRASHED if name == "crash" else f"read {name}" for name in names
     ]
 
 
 def test_a_file_that_takes_forever_fails_alone() -> None:
     workers = Workers(behave, processes=1, timeout_seconds=0.5)
     try:
-        assert outcomes(workers, "hang") == [CRASHED.format(0.5)]
+        assert outcomes(workers, "hang") == [LATE]
+    finally:
+        workers.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a process's memory")
+def test_a_file_that_takes_too_much_memory_fails_alone(workers: Workers) -> None:
+    assert outcomes(workers, "a", "swell", "b") == ["read a", CRASHED, "read b"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process holds")
+def test_a_reader_that_holds_much_memory_makes_room_for_another() -> None:
+    workers = Workers(behave, processes=1)
+    try:
+        before, size, after, again = outcomes(workers, "pid", "pant", "pid", "pid")
+        assert size == "600000000"
+        assert before != after == again
+        assert not psutil.pid_exists(int(before))
+    finally:
+        workers.close()
+
+
+def test_a_reader_does_not_answer_for_the_memory_of_its_parent() -> None:
+    ballast = b"x" * 600_000_000
+    workers = Workers(behave, processes=1)
+    try:
+        first, second = outcomes(workers, "pid", "pid")
+        assert (first == second, len(ballast)) == (True, 600_000_000)
     finally:
         workers.close()
 
@@ -93,7 +129,7 @@ def test_readers_do_not_hear_ctrl_c(workers: Workers) -> None:
 
 
 def test_readers_print_nothing(workers: Workers, capfd: pytest.CaptureFixture[str]) -> None:
-    assert outcomes(workers, "print", "crash") == ["read print", CRASHED.format(75)]
+    assert outcomes(workers, "print", "crash") == ["read print", CRASHED]
     assert capfd.readouterr() == ("", "")
 
 
@@ -106,7 +142,7 @@ def test_closing_ends_a_file_that_is_being_read(tmp_path: Path) -> None:
     assert (tmp_path / "hang").read_text(encoding="utf-8") == ""
     workers.close()
     assert not process.is_running()
-    assert isinstance(hanging.result(), DocumentError)
+    assert hanging.result().error == CRASHED
     with pytest.raises(CancelledError):
         waiting.result()
     with pytest.raises(CancelledError):
@@ -121,7 +157,7 @@ from pipeline.sources.workers import Workers
 from test_workers import behave
 if __name__ == "__main__":
     workers = Workers(behave, processes=1)
-    print(workers.submit(Path("pid")).result(), flush=True)
+    print(workers.submit(Path("pid")).result().text, flush=True)
     hanging = workers.submit(Path("hang"))
     {end}
 """

@@ -189,6 +189,7 @@ class Steps:
                 document,
                 name=f"{document.name} [{number}/{len(chunks)}]",
                 text=text[start:end],
+                images=document.images if number == 1 else (),
                 chunk=number,
                 chunks=len(chunks),
             )

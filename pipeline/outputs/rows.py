@@ -76,7 +76,9 @@ class Rows:
             return "failed", trail.problem or trail.failure
         if trail.finished:
             return "ok", trail.remark
-        return "skipped", EMPTY if self._steps.prompt.idle(document) else self.reason
+        # Once the run was stopped, documents are no longer read: one without a text may have one.
+        idle = self._steps.prompt.idle(document)
+        return "skipped", self.reason or (EMPTY if idle else None)
 
 
 def _account(

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from pipeline import schema
+from pipeline.answers import Judge
 from pipeline.backends.base import Answered, Backend
-from pipeline.errors import JournalFullError, RejectedError
+from pipeline.errors import JournalFullError
 from pipeline.store import Store
-from pipeline.types import Request, Response, Result
+from pipeline.types import Request, Result
 
 READ_AT_ONCE = 256
 FULL_SECONDS = 5.0  # between attempts to write to a full disk
@@ -29,16 +29,37 @@ class Engine:
     def __init__(self, backend: Backend, store: Store) -> None:
         self.backend = backend
         self.store = store
-        self._asked: set[bytes] = set()
+        self._judge = Judge(backend.window_tokens)
+        # What is being asked right now, with the answers to it so far that were of no use.
+        self._asked: dict[bytes, list[Result]] = {}
 
     async def run(self, requests: Iterable[Request]) -> AsyncIterator[Result]:
-        """Answer requests, in the order in which the answers come."""
+        """Answer requests, in the order in which the answers come.
+
+        An answer of no use is a result, too: its status is `again`, and another will come.
+        """
         async for batch in self.backend.complete_all(self._pending(requests)):
-            results = [settle(answered) for answered in batch]
-            await self._journal(results)
-            for result in results:
-                self._asked.discard(result.request.key)
+            settled = [self._settle(answered) for answered in batch]
+            await self._journal([result for result, _ in settled])
+            for result, more in settled:
+                if more is None:
+                    del self._asked[result.request.key]
+                else:
+                    self._asked[result.request.key].append(result)
+                    self.backend.add(more)
                 yield result
+
+    def _settle(self, answered: Answered) -> tuple[Result, Request | None]:
+        """Judge an answer, and say what to ask next if it is of no use and the budget permits."""
+        trail = self._asked[answered.request.key]
+        result = self._judge.settle(answered, trail)
+        if result.status != "again":
+            return result, None
+        more = self._judge.again(result.request, [*trail, result])
+        if more is None or self.backend.affords(more):
+            return result, more
+        error = f"{result.error}; --max-cost leaves no room to ask again"
+        return replace(result, error=error), None
 
     async def _journal(self, results: Sequence[Result]) -> None:
         """Write results down; while the disk is full they wait here, and so does everything else.
@@ -58,58 +79,11 @@ class Engine:
     async def _pending(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
         """Leave out what the journal knows and what is being asked right now."""
         async for request in read_ahead(requests):
-            if request.key not in self._asked and not self.store.has(request.key):
-                self._asked.add(request.key)
-                yield request
-
-
-def settle(answered: Answered) -> Result:
-    """Judge an answer: is there one, and can it be used."""
-    request, answer = answered.request, answered.answer
-    result = Result(
-        request=request,
-        status="failed",
-        error=str(answer),
-        usage=answered.usage,
-        cost_usd=answered.cost_usd,
-        attempts=answered.attempts,
-        latency_seconds=answered.latency_seconds,
-    )
-    if not isinstance(answer, Response):
-        return result
-    error = flaw(request, answer)
-    return replace(
-        result,
-        status="failed" if error else "ok",
-        error=error,
-        content=answer.content,
-        model=answer.model,
-        finish_reason=answer.finish_reason,
-    )
-
-
-def flaw(request: Request, response: Response) -> str | None:
-    """Say what is wrong with an answer; None if it can be used."""
-    if response.refusal:
-        return f"the model refused: {response.refusal}"
-    if response.finish_reason == "content_filter":
-        return "the provider's content filter stopped the answer"
-    if not (response.content or "").strip():
-        more = ": raise --max-tokens" if response.finish_reason == "length" else ""
-        return f"the answer is empty (finish_reason {response.finish_reason}){more}"
-    if request.response_format is None:
-        return None
-    if response.finish_reason == "length":
-        return f"the answer was cut off{_bound(request)}: raise --max-tokens"
-    try:
-        schema.parse(response.content or "")
-    except RejectedError as error:
-        return str(error)
-    return None
-
-
-def _bound(request: Request) -> str:
-    return "" if request.max_tokens is None else f" at {request.max_tokens:,} tokens"
+            state = "done" if request.key in self._asked else self.store.state(request.key)
+            if state != "done":
+                trail = self.store.trail(request) if state == "begun" else []
+                self._asked[request.key] = trail
+                yield (trail and self._judge.again(request, trail)) or request
 
 
 async def read_ahead(requests: Iterable[Request]) -> AsyncIterator[Request]:

@@ -28,6 +28,7 @@ class Spent:
 
     answered: int = 0
     failed: int = 0
+    again: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: Decimal = Decimal(0)
@@ -36,8 +37,10 @@ class Spent:
 
     def add(self, result: Result) -> None:
         """Count a result."""
-        self.answered += 1
-        self.failed += result.status != "ok"
+        again = result.status == "again"
+        self.again += again
+        self.answered += not again
+        self.failed += not again and result.status != "ok"
         if result.usage:
             self.prompt_tokens += result.usage.prompt_tokens
             self.completion_tokens += result.usage.completion_tokens

@@ -33,12 +33,34 @@ MERGE = (
 PARTS = "{% for part in parts %}Part {{ loop.index }}:\n{{ part }}\n\n{% endfor %}"
 
 
+class Label(str):
+    """A label: its name, what it means, and texts that it fits."""
+
+    description: str
+    examples: tuple[str, ...]
+
+    def __new__(cls, name: str, description: str = "", examples: tuple[str, ...] = ()) -> Label:
+        label = super().__new__(cls, name)
+        label.description = description
+        label.examples = examples
+        return label
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A document with the answer that is right for it."""
+
+    document: Document
+    answer: str
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A prompt, ready to be asked about documents.
 
     `merging` are the messages that make one answer of those to the `parts` of a long document.
     `settings` are values of the command line that every document shares, such as the labels.
+    `shots` of the `examples` are shown before the first question, never one that is itself asked.
     `server` is the name of who answers; it is part of a request's key. `bound`, which isn't, is the
     longest answer in tokens where the options leave it open. `image_column` is where the input's
     images come from, if it can have any, and `sees` says whether who answers can look at them.
@@ -52,6 +74,8 @@ class Prompt:
     inputs: tuple[Property, ...] = ()
     outputs: Mapping[str, Any] | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+    shots: int = 0
     server: str = ""
     bound: int | None = None
     image_column: str | None = None
@@ -107,8 +131,7 @@ class Prompt:
             if content is None:
                 continue
             if self.outputs and turn == len(self.turns) - 1:
-                parsed = schema.parse(content)
-                cells.update({name: parsed.get(name) for name in self.outputs["properties"]})
+                cells.update(schema.cells(schema.parse(content), self.outputs))
             else:
                 cells[self.columns[turn].name] = content
         return cells
@@ -190,6 +213,8 @@ class Prompt:
         variables = self._variables_of(document)
         messages: list[Message] = []
         for place, (role, template) in enumerate(self._compiled[: self.turns[turn] + 1]):
+            if place == self.turns[0]:
+                messages += self._shown(document)
             after = IMAGE if place == self._after_text and document.images else ""
             messages.append(self._message(role, template, variables, images, after))
             if place in self.turns[:turn]:
@@ -219,6 +244,24 @@ class Prompt:
         if not isinstance(text, str):
             text = self._fill_in(role, text, variables)
         return Message(role, show(f"{text}{after}", images))
+
+    def _shown(self, document: Document) -> list[Message]:
+        """Give the examples for a document, as questions and answers."""
+        if not self.examples:
+            return []
+        asked = alike(document.text)
+        others = [shown for text, shown in self._examples if text != asked]
+        return [message for shown in others[: self.shots] for message in shown]
+
+    @cached_property
+    def _examples(self) -> list[tuple[str, tuple[Message, Message]]]:
+        role, template = self._compiled[self.turns[0]]
+        examples = []
+        for example in self.examples:
+            question = self._message(role, template, self._variables_of(example.document), ())
+            shown = question, Message("assistant", example.answer)
+            examples.append((alike(example.document.text), shown))
+        return examples
 
     def _fill_in(
         self, role: Role, template: jinja2.Template, variables: Mapping[str, object]
@@ -290,6 +333,7 @@ class Prompt:
             parameters=self._parameters,
             max_tokens=max_tokens or self.bound,
             response_format=response_format,
+            schema=self.outputs if last else None,
         )
 
     def idle(self, document: Document) -> bool:
@@ -304,15 +348,30 @@ class Prompt:
             return False
         return not any(given[name].strip() for name in about)
 
-    def limit(self, name: str, values: Sequence[str]) -> Prompt:
-        """Allow one output only these values, and give them to the messages as `labels`."""
+    def limit(self, name: str, values: Sequence[str], *, multi: bool = False) -> Prompt:
+        """Allow one output only these values, and give them to the messages as `labels`.
+
+        With `multi` it is a list of them, and called `labels` if it is called `label`.
+        """
         outputs = dict(self.outputs or {"properties": {}})
-        properties = dict(outputs["properties"])
-        if name not in properties:
+        if name not in outputs["properties"]:
             raise UsageError(f"prompt {self.name} has no output {name!r} to choose from labels")
-        properties[name] = {**properties[name], "enum": list(values)}
-        settings = {**self.settings, "labels": list(values)}
-        return replace(self, outputs={**outputs, "properties": properties}, settings=settings)
+        labels = [value if isinstance(value, Label) else Label(value) for value in values]
+        new = "labels" if multi and name == "label" else name
+        one = {**outputs["properties"][name], "enum": [str(label) for label in labels]}
+        item = {"type": "string", "enum": one["enum"]}
+        several = {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
+        outputs["properties"] = {
+            (new if key == name else key): ((several if multi else one) if key == name else part)
+            for key, part in outputs["properties"].items()
+        }
+        if "required" in outputs:
+            outputs["required"] = [new if key == name else key for key in outputs["required"]]
+        return replace(
+            self,
+            outputs=outputs,
+            settings={**self.settings, "labels": labels, "multi": multi},
+        )
 
 
 def _canonical(value: object) -> bytes:
@@ -320,6 +379,11 @@ def _canonical(value: object) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # a lone surrogate, which orjson refuses
         return repr(value).encode("utf-8", "surrogatepass")
+
+
+def alike(text: str) -> str:
+    """Make texts equal that differ in case and space only."""
+    return " ".join(text.casefold().split())
 
 
 @cache

@@ -53,13 +53,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Outcome:
-    """What the output holds, and why rows failed or were skipped; `notes` are of its format."""
+    """What the output holds, why rows failed, and why others were skipped or asked again; `notes`
+    are of its format.
+    """
 
     notes: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     skips: Counter[str] = field(default_factory=Counter)
-    cut_off: int = 0
 
     def add(self, row: Mapping[str, object], prefix: str) -> None:
         """Count a row."""
@@ -68,7 +69,6 @@ class Outcome:
         reasons = self.errors if row[f"{prefix}status"] == "failed" else self.skips
         if error and (len(reasons) < MOST_REASONS or error in reasons):
             reasons[str(error)] += 1
-        self.cut_off += row[f"{prefix}finish_reason"] == "length" and not error
 
 
 class Run:
@@ -177,7 +177,6 @@ class _Counted:
         self._outcome.statuses.clear()
         self._outcome.errors.clear()
         self._outcome.skips.clear()
-        self._outcome.cut_off = 0
         for row in self._rows:
             self._outcome.add(row, self._prefix)
             yield row

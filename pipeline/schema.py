@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import unquote
 
 from pipeline.errors import RejectedError, UsageError
 from pipeline.types import Column, Kind
 
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
+
 Schema = Mapping[str, Any]  # a JSON Schema: JSON has no narrower type
+
+MOST_PROBLEMS = 3  # of an answer are told
+MOST_CHARACTERS = 200  # of each of them
+MOST_STEPS = 100  # into a schema, which may lead back into itself
+MOST_TRIES = 100  # to find an object in prose
 
 _KINDS: dict[object, Kind] = {
     "string": "text",
@@ -17,6 +30,12 @@ _KINDS: dict[object, Kind] = {
     "number": "number",
     "boolean": "boolean",
 }
+
+
+# Keywords that hold schemas, by how they hold them. `allOf` isn't among them: closing each of its
+# parts would leave nothing that fits them all.
+_NAMED = ("properties", "$defs", "definitions")
+_LISTED = ("anyOf", "oneOf", "prefixItems")
 
 
 def check(schema: Schema) -> None:
@@ -30,41 +49,80 @@ def check(schema: Schema) -> None:
         raise UsageError(f"outputs: not a JSON Schema: {error.message} (at {where})") from error
     if schema.get("type") != "object" or not schema.get("properties"):
         raise UsageError("outputs: the schema must be `type: object` with `properties`")
+    unknown = sorted(set(schema.get("required", ())) - schema["properties"].keys())
+    if unknown:
+        raise UsageError(f"outputs: `required` names {unknown[0]!r}, which is not a property")
+    Checker(schema)
+
+
+def _change(schema: Schema, change: Callable[[Schema], dict[str, Any]]) -> dict[str, Any]:
+    """Copy a schema with the schemas directly inside it changed."""
+    result: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _NAMED and isinstance(value, Mapping):
+            result[key] = {
+                name: change(part) if isinstance(part, Mapping) else part
+                for name, part in value.items()
+            }
+        elif key in _LISTED and isinstance(value, Sequence):
+            result[key] = [change(part) if isinstance(part, Mapping) else part for part in value]
+        elif key == "items" and isinstance(value, Mapping):
+            result[key] = change(value)
+        else:
+            result[key] = value
+    return result
 
 
 def strict(schema: Schema) -> dict[str, Any]:
     """Make a schema acceptable as a strict response format.
 
     Strict mode wants every object closed and every property required; one that the schema left
-    optional may be null instead
+    optional may be null instead. It has `anyOf` and no `oneOf`, and no `uniqueItems`
     (https://platform.openai.com/docs/guides/structured-outputs#supported-schemas).
     """
-    result: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in ("properties", "$defs", "definitions") and isinstance(value, Mapping):
-            result[key] = {name: strict(part) for name, part in value.items()}
-        elif key in ("anyOf", "oneOf", "allOf", "prefixItems") and isinstance(value, Sequence):
-            result[key] = [strict(part) for part in value]
-        elif key == "items" and isinstance(value, Mapping):
-            result[key] = strict(value)
-        else:
-            result[key] = value
+    result = lenient(schema, strict)
+    if "oneOf" in result and "anyOf" not in result:
+        result["anyOf"] = result.pop("oneOf")
+    result.pop("uniqueItems", None)
+    if result.get("properties"):
+        result["required"] = list(result["properties"])
+        result["additionalProperties"] = False
+    return result
+
+
+def lenient(
+    schema: Schema, inner: Callable[[Schema], dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Let what the schema leaves optional be null besides. A schema that names nothing as required
+    requires all of its properties.
+    """
+    result = _change(schema, inner or lenient)
     properties = result.get("properties")
     if properties:
-        required = schema.get("required", properties if "required" not in schema else ())
+        required = schema.get("required", list(properties))
         result["properties"] = {
             name: part if name in required else _nullable(part) for name, part in properties.items()
         }
-        result["required"] = list(properties)
-        result["additionalProperties"] = False
+        result["required"] = list(required)
     return result
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
     kind = schema.get("type")
-    if isinstance(kind, str) and kind != "null" and "enum" not in schema:
+    if isinstance(kind, str) and kind != "null" and "enum" not in schema and "const" not in schema:
         return {**schema, "type": [kind, "null"]}
-    return {"anyOf": [schema, {"type": "null"}]}
+    return schema if _takes_null(schema) else {"anyOf": [schema, {"type": "null"}]}
+
+
+def _takes_null(schema: Schema) -> bool:
+    kind = schema.get("type")
+    if "enum" in schema:
+        return None in schema["enum"]
+    return (
+        kind == "null"
+        or (isinstance(kind, list) and "null" in kind)
+        or any(part == {"type": "null"} for part in schema.get("anyOf", ()))
+    )
 
 
 def response_format(name: str, schema: Schema) -> dict[str, Any]:
@@ -77,27 +135,199 @@ def response_format(name: str, schema: Schema) -> dict[str, Any]:
 
 def columns(schema: Schema) -> list[Column]:
     """Give a column for each top-level property."""
-    return [Column(name, _kind(part)) for name, part in schema["properties"].items()]
+    return [Column(name, _kind(part, schema)) for name, part in schema["properties"].items()]
 
 
-def _kind(schema: Schema) -> Kind:
+def _kind(schema: Schema, root: Schema) -> Kind:
+    schema = _plain(schema, root)
     kind = schema.get("type")
     if isinstance(kind, list):
-        kind = next((part for part in kind if part != "null"), None)
+        kinds = [part for part in kind if part != "null"]
+        kind = kinds[0] if len(kinds) == 1 else None
     if kind in ("object", "array"):
         return "json"
     if kind is None and "enum" in schema:
         return "text" if all(isinstance(value, str) for value in schema["enum"]) else "any"
-    return _KINDS.get(kind, "any")
+    return "any" if schema.get("format") == "date" else _KINDS.get(kind, "any")
+
+
+def _plain(schema: Schema, root: Schema) -> Schema:
+    """Follow references, and the one alternative to null."""
+    for _ in range(MOST_STEPS):
+        choices = [
+            part
+            for name in ("anyOf", "oneOf")
+            for part in schema.get(name, ())
+            if part != {"type": "null"}
+        ]
+        if "$ref" in schema:
+            schema = resolve(root, schema["$ref"])
+        elif len(choices) == 1:
+            schema = choices[0]
+        else:
+            break
+    return schema
+
+
+def resolve(root: Schema, reference: str) -> Schema:
+    """Find what a reference into the same schema names; nothing where that isn't there."""
+    found: Any = root
+    for step in filter(None, reference.removeprefix("#").split("/")):
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def cells(value: Mapping[str, object], schema: Schema) -> dict[str, object]:
+    """Lay an answer out by column: whole numbers as integers, dates as dates."""
+    return {
+        name: _cell(value.get(name), _plain(part, schema))
+        for name, part in schema["properties"].items()
+    }
+
+
+def _cell(value: object, schema: Schema) -> object:
+    kind = schema.get("type")
+    if isinstance(value, float) and value.is_integer() and kind in ("integer", ["integer", "null"]):
+        return int(value)
+    if isinstance(value, str) and schema.get("format") == "date":
+        with contextlib.suppress(ValueError):
+            return date.fromisoformat(value)
+    return value
+
+
+class Checker:
+    """Says whether answers fit a schema. Raises UsageError for a schema that can't be used."""
+
+    def __init__(self, schema: Schema) -> None:
+        import jsonschema_rs
+
+        self._schema = lenient(schema)
+        try:
+            self._validator = jsonschema_rs.validator_for(
+                self._schema, validate_formats=True, offline=True
+            )
+        except jsonschema_rs.ValidationError as error:
+            raise UsageError(f"outputs: the schema can't be used: {error.message}") from error
+
+    def fit(self, content: str) -> str:
+        """Give an answer as JSON that fits; RejectedError says what doesn't.
+
+        What differs from the value of an enum in case and space only becomes that value, and texts
+        that may be there once are.
+        """
+        given = parse(content)
+        value = _spelled(given, self._schema, self._schema, MOST_STEPS)
+        problems = [
+            _problem(error) for error in islice(self._validator.iter_errors(value), MOST_PROBLEMS)
+        ]
+        if problems:
+            raise RejectedError(f"the answer doesn't fit: {'; '.join(problems)}")
+        return content if value == given else json.dumps(value, ensure_ascii=False)
+
+
+def _problem(error: ValidationError) -> str:
+    where = ".".join(str(step) for step in error.instance_path)
+    said = " ".join(error.message.split())
+    if len(said) > MOST_CHARACTERS:  # the value comes first and what is wrong with it last
+        said = f"{said[: MOST_CHARACTERS // 2]} ... {said[-MOST_CHARACTERS // 2 :]}"
+    return f"{where}: {said}" if where else said
+
+
+def _spelled(value: object, schema: Schema, root: Schema, steps: int) -> object:
+    """Spell the values of enums as the schema does, and leave out what is there twice where each
+    may be there once.
+    """
+    if not steps:
+        return value
+    schema = _plain(schema, root)
+    if isinstance(value, str):
+        return spelled(value, schema.get("enum", ()))
+    if isinstance(value, dict):
+        parts = schema.get("properties", {})
+        return {
+            name: _spelled(item, parts.get(name, {}), root, steps - 1)
+            for name, item in value.items()
+        }
+    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
+        items = [_spelled(item, schema["items"], root, steps - 1) for item in value]
+        if schema.get("uniqueItems") and all(isinstance(item, str) for item in items):
+            return list(dict.fromkeys(items))
+        return items
+    return value
+
+
+def spelled(text: str, values: Iterable[object]) -> str:
+    """Give the one of these values that the text names, whatever its case and spaces; else it."""
+    names = [value for value in values if isinstance(value, str)]
+    if text in names:
+        return text
+    for alike in (_folded, _bare):
+        found = [name for name in names if alike(name) == alike(text)]
+        if len(found) == 1:
+            return found[0]
+    return text
+
+
+def _folded(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+def _bare(text: str) -> str:
+    return _folded(text).strip(".,;:!?\"'`*") or text
 
 
 def parse(content: str) -> dict[str, object]:
     """Read an answer; RejectedError unless it is a JSON object."""
     try:
-        value = json.loads(content)
+        value = json.loads(content, parse_constant=_no_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
         start = content[:60].replace("\n", " ")
         raise RejectedError(f"the answer is not JSON ({error}): {start!r}") from error
     if not isinstance(value, dict):
         raise RejectedError(f"the answer is a JSON {type(value).__name__}, not an object")
     return value
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def shaped(content: str, schema: Schema) -> bool:
+    """Say whether an answer has the outer shape: an object with the properties, and no others."""
+    try:
+        return parse(content).keys() == set(schema["properties"])
+    except RejectedError:
+        return False
+
+
+def extract(content: str, schema: Schema) -> str:
+    """Take the JSON object out of prose or a code fence; a bare value of a lone enum is made one.
+
+    An answer in which nothing is found stays as it is.
+    """
+    decoder = json.JSONDecoder()
+    found: list[dict[str, object]] = []
+    end = tries = 0
+    while (start := content.find("{", end)) >= 0 and tries < MOST_TRIES:
+        tries += 1
+        try:
+            value, end = decoder.raw_decode(content, start)
+            found.append(value)
+        except (ValueError, RecursionError):
+            end = start + 1
+    names = schema["properties"].keys()
+    if found:
+        best = max(found, key=lambda value: len(value.keys() & names))
+        return json.dumps(best, ensure_ascii=False)
+    if len(names) == 1:
+        (name,) = names
+        values = _plain(schema["properties"][name], schema).get("enum", ())
+        if (label := spelled(content.strip(), values)) in values:
+            return json.dumps({name: label}, ensure_ascii=False)
+    return content

@@ -18,11 +18,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import filelock
 
 from pipeline.errors import JournalError, JournalFullError, UsageError
 from pipeline.types import Request, Result, Usage
+
+State = Literal["new", "begun", "done"]
 
 SCHEMA_VERSION = 1
 SYNC_SECONDS = 1.0  # a power cut costs the answers of this long at most
@@ -73,6 +76,7 @@ _SELECT = """
         cached_tokens, cache_write_tokens, reasoning_tokens, cost_usd, attempts, latency_seconds
     FROM results WHERE key = ? ORDER BY id
 """
+_NEWEST = "SELECT status, run_id FROM results WHERE key = ? ORDER BY id DESC LIMIT 1"
 
 
 class Store:
@@ -183,14 +187,29 @@ class Store:
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
 
-    def has(self, key: bytes) -> bool:
-        """Say whether a request needs no asking: it was answered, or failed in this run."""
+    def state(self, key: bytes) -> State:
+        """Say what is left to do for a request: it is `done` when it was answered, or has failed in
+        this run, and `begun` when an earlier run has left it to be asked again.
+        """
         with self._failing():
-            found = self._reading.execute(
-                "SELECT 1 FROM results WHERE key = ? AND (status = 'ok' OR run_id = ?) LIMIT 1",
-                (key, self._run_id),
-            ).fetchone()
-        return found is not None
+            newest = self._reading.execute(_NEWEST, (key,)).fetchone()
+        if newest is None:
+            return "new"
+        status, run_id = newest
+        if status == "ok" or run_id == self._run_id:
+            return "done"
+        return "begun" if status == "again" else "new"
+
+    def trail(self, request: Request) -> list[Result]:
+        """Give the answers that were of no use and wait to be asked for again, the oldest first."""
+        with self._failing():
+            entries = self._reading.execute(_SELECT, (request.key,)).fetchall()
+        trail: list[Result] = []
+        for entry in reversed(entries):
+            if entry[1] != "again":
+                break
+            trail.append(_result(request, [entry]))
+        return trail[::-1]
 
     def put_all(self, results: Sequence[Result]) -> None:
         """Write results; they outlive this process when this returns.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 Kind = Literal["text", "integer", "number", "decimal", "boolean", "json", "any"]
 Role = Literal["system", "developer", "user", "assistant"]
-Status = Literal["ok", "failed", "skipped"]
+Status = Literal["ok", "failed", "skipped", "again"]
 
 
 class Detail(StrEnum):
@@ -110,7 +110,8 @@ class Request:
 
     `key` is the sha256 of all that decides the answer; the journal knows the answer by it.
     `parameters` are the API's own (`temperature`, `seed`, ...), but for the answer's bound:
-    servers differ in the name of `max_tokens`.
+    servers differ in the name of `max_tokens`. `schema` is what the answer must fit;
+    `response_format` asks for it as strictly as a server can.
     """
 
     document: Document
@@ -121,6 +122,7 @@ class Request:
     parameters: Mapping[str, object]
     max_tokens: int | None
     response_format: Mapping[str, object] | None
+    schema: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,8 @@ class Response:
 class Result:
     """How one request ended, as the journal keeps it.
 
+    `status` is `again` for an answer of no use that is to be asked for a second time; a row is
+    never more than `failed` by it. `error` of an `ok` one says why it was asked a second time.
     `usage` is None where the server didn't say, `cost_usd` also where the price isn't known.
     `latency_seconds` is the time of its attempts, without the waits between them. `entry` numbers
     its first entry in the journal; rows that share an answer share it.

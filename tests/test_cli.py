@@ -131,7 +131,7 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     ),
     "unknown shipped prompt": (
         echoing(prompt="sumarize"),
-        "no prompt 'sumarize': give a prompt file, or one of classify, summarize",
+        "no prompt 'sumarize': give a prompt file, or one of classify, extract, summarize",
     ),
     "no prompt": (echoing(prompt=""), 'give one prompt: -p PROMPT, or --instruction "..."'),
     "output in a folder that isn't there": (
@@ -347,7 +347,7 @@ def test_help_helps_and_imports_nothing_heavy(
     assert sorted(modules & HEAVY) == imported
 
 
-@pytest.mark.parametrize("command", ["summarize", "classify", "estimate", "models"])
+@pytest.mark.parametrize("command", ["summarize", "classify", "extract", "estimate", "models"])
 def test_each_command_has_its_help(folder: Path, command: str) -> None:
     ended = pipeline(command, "--help", folder=folder)
     assert (ended.code, ended.err) == (0, "")
@@ -404,11 +404,12 @@ def test_a_run_with_failures_says_why_and_how_to_go_on(tmp_path: Path, server: S
     assert ended.code == 1
     assert column(made.rows(), "finish_reason") == ["", "length", "", "length", ""]
     assert said(ended)[1:] == [
-        "5 rows: 1 ok, 4 failed -> out.csv",
+        "5 rows: 0 ok, 5 failed -> out.csv",
         "  3 x HTTP 400: No 'a' at 1.",
+        "  1 x the answer was cut off at 20 tokens (asked twice); raise --max-tokens",
         "  1 x the model refused: I can't help with that.",
-        "  1 answers were cut off (finish_reason `length`): raise --max-tokens",
-        "this run: 12 tokens (2 in, 10 out), 0.00018 USD, N s, N requests a second",
+        "this run: 33 tokens (3 in, 30 out), 0.00052 USD, N s, N requests a second, "
+        "1 answer of no use was asked for again",
         "for the failed rows again, run the same command:",
         f"  pipeline {' '.join(made.arguments('--max-tokens', '5'))}",
     ]

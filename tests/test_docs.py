@@ -43,7 +43,9 @@ def test_the_file_map_names_what_is_there_and_all_of_the_package() -> None:
     assert sorted(parts - listed - {"py.typed", "prompts"}) == []
 
 
-@pytest.mark.parametrize("command", ["run", "summarize", "classify", "estimate", "models"])
+@pytest.mark.parametrize(
+    "command", ["run", "summarize", "classify", "extract", "estimate", "models"]
+)
 def test_a_command_explains_itself(command: str) -> None:
     assert usage(command).startswith(f"Usage: python -m pipeline {command}")
 

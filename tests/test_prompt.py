@@ -636,6 +636,7 @@ def test_a_key_is_the_same_in_every_process_and_version() -> None:
 def test_the_shipped_prompts_load_and_fill_in_their_samples() -> None:
     assert sorted(path.stem for path in prompts.SHIPPED.glob("*.prompty")) == [
         "classify",
+        "extract",
         "summarize",
     ]
     assert [role for role, _ in said(prompts.load("summarize"))] == ["system", "user"]
@@ -646,7 +647,7 @@ def test_an_unknown_shipped_prompt_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError) as caught:
         prompts.load("sumarize")
     assert str(caught.value) == (
-        "no prompt 'sumarize': give a prompt file, or one of classify, summarize"
+        "no prompt 'sumarize': give a prompt file, or one of classify, extract, summarize"
     )
 
 

@@ -103,7 +103,7 @@ def test_the_next_run_finds_what_the_last_one_wrote(output: Path) -> None:
     with opened(output) as store:
         put(store, ok("a"), ok("b", "other"))
     with opened(output) as store:
-        assert (store.has(request("a").key), store.has(request("c").key)) == (True, False)
+        assert (store.state(request("a").key), store.state(request("c").key)) == ("done", "new")
         found = store.get(request("b"))
     assert found is not None
     assert found.content == "other"
@@ -112,16 +112,16 @@ def test_the_next_run_finds_what_the_last_one_wrote(output: Path) -> None:
 def test_what_failed_is_asked_again_by_the_next_run_and_not_by_this_one(output: Path) -> None:
     with opened(output) as store:
         put(store, failed())
-        assert store.has(request().key)
+        assert store.state(request().key) == "done"
     with opened(output) as store:
-        assert not store.has(request().key)
+        assert store.state(request().key) == "new"
         found = store.get(request())
         assert found is not None
         assert (found.status, found.error) == ("failed", "HTTP 400: no")
         put(store, ok())
-        assert store.has(request().key)
+        assert store.state(request().key) == "done"
     with opened(output) as store:
-        assert store.has(request().key)
+        assert store.state(request().key) == "done"
 
 
 def test_the_newest_entry_answers_and_all_of_them_are_billed(output: Path) -> None:
@@ -253,7 +253,7 @@ def test_looking_leaves_no_trace(output: Path, journal: Path) -> None:
     before = journal.read_bytes()
     store = Store(output)
     store.open_readonly()
-    assert store.has(request().key)
+    assert store.state(request().key) == "done"
     store.close(0)
     assert journal.read_bytes() == before
     assert list(output.parent.iterdir()) == [journal]
@@ -325,7 +325,7 @@ def test_after_a_refusal_nothing_is_locked(output: Path, journal: Path) -> None:
     journal.unlink()
     with opened(output) as store:
         put(store, ok())
-        assert store.has(request().key)
+        assert store.state(request().key) == "done"
 
 
 HOLD = """
@@ -428,7 +428,7 @@ def test_kill_9_leaves_a_whole_journal_with_all_that_was_put(
     # A whole batch may have been written that nobody was told of any more.
     assert found in [(count, count, 1400) for count in (put_by_then, put_by_then + 7)]
     with opened(output) as store:
-        assert all(store.has(b"%032d" % number) for number in range(put_by_then))
+        assert all(store.state(b"%032d" % number) == "done" for number in range(put_by_then))
         put(store, ok())
 
 
@@ -452,7 +452,7 @@ def test_a_journal_set_aside_stays_readable(output: Path, journal: Path) -> None
     assert names(output.parent) == [aside.name]
     assert contents([aside]) == {"answer"}
     with opened(output) as store:
-        assert not store.has(request().key)
+        assert store.state(request().key) == "new"
 
 
 def test_a_journal_set_aside_after_a_kill_has_all_its_answers(output: Path, journal: Path) -> None:

@@ -150,6 +150,23 @@ class Backend(ABC):
         if self._failure is not None:
             raise self._failure
 
+    def add(self, request: Request) -> None:
+        """Ask this, too, before `complete_all` ends: for who deals with its answers."""
+        if not self.stopped:
+            self._start(self._late(request))
+
+    async def _late(self, request: Request) -> None:
+        taken = await self._enter(request)
+        answered = Answered(request, size=self._size(request))
+        task = asyncio.current_task()
+        assert task is not None
+        answered.tasks.append(task)
+        await self._answer(answered, taken)
+
+    def affords(self, request: Request) -> bool:
+        """Say whether `--max-cost` has room for a request."""
+        return self.gate.affords(self._tokens(request), request.max_tokens)
+
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Send nothing more; what is on its way may still come back, for a moment."""
         self.stopped = True

@@ -13,8 +13,11 @@ from pipeline.backends.base import Backend
 from pipeline.backends.messages import messages, names
 from pipeline.costs import FREE, Counter
 from pipeline.limits.gate import Gate
-from pipeline.schema import Schema
+from pipeline.schema import Schema, resolve
 from pipeline.types import Request, Response, Usage
+
+DEEPEST = 8
+_FORMATS = {"date": "2000-01-01", "date-time": "2000-01-01T00:00:00Z", "email": "a@example.org"}
 
 
 class Echo(Backend):
@@ -50,37 +53,33 @@ class Echo(Backend):
         )
 
 
-def _instance(schema: Schema, root: Schema, said: str) -> object:
+def _instance(schema: Schema, root: Schema, said: str, depth: int = 0) -> object:
     """Make the least that fits a schema; of an enum, the value that the text names, if any."""
     if "$ref" in schema:
-        return _instance(_resolve(root, schema["$ref"]), root, said)
+        return _instance(resolve(root, schema["$ref"]), root, said, depth)
     for several in ("anyOf", "oneOf", "allOf"):
         if several in schema:
-            return _instance(schema[several][0], root, said)
+            # A schema that leads back into itself ends where it may be null.
+            part = schema[several][-1 if depth > DEEPEST else 0]
+            return _instance(part, root, said, depth + 1)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:
         values: list[object] = schema["enum"]
         return next((value for value in values if str(value) in said), values[0])
     kind = schema.get("type", "string")
-    return _of_kind(kind[0] if isinstance(kind, list) else kind, schema, root, said)
+    return _of_kind(kind[0] if isinstance(kind, list) else kind, schema, root, said, depth)
 
 
-def _of_kind(kind: str, schema: Schema, root: Schema, said: str) -> object:
+def _of_kind(kind: str, schema: Schema, root: Schema, said: str, depth: int) -> object:
     if kind == "object":
         parts = schema.get("properties", {})
-        return {name: _instance(part, root, said) for name, part in parts.items()}
+        return {name: _instance(part, root, said, depth + 1) for name, part in parts.items()}
     if kind == "array":
-        return [_instance(schema.get("items", {}), root, said)] * schema.get("minItems", 0)
+        item = _instance(schema["items"], root, said, depth + 1) if schema.get("minItems") else None
+        return [item] * schema.get("minItems", 0)
     if kind == "string":
-        return said[: schema.get("maxLength")]
+        return _FORMATS.get(schema.get("format", ""), said[: schema.get("maxLength")])
     least = schema.get("minimum", 0)
     plain: dict[str, object] = {"integer": least, "number": least, "boolean": False, "null": None}
     return plain[kind]
-
-
-def _resolve(root: Schema, reference: str) -> Schema:
-    found = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
-        found = found[step] if step else found
-    return found

@@ -10,6 +10,7 @@ import asyncio
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,7 @@ import orjson
 
 from pipeline import images
 from pipeline.backends.base import Backend
+from pipeline.backends.formats import Formats, Rung, called
 from pipeline.backends.messages import messages, names, shown
 from pipeline.backends.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
@@ -85,6 +87,7 @@ class Online(Backend):
             {"reasoning_effort": "none"} if official and model.startswith("gpt-6") else {}
         )
         self._refused: set[str] = set()
+        self._formats = Formats(model, self.notices)
 
     async def open(self) -> None:
         await self._transport.open()
@@ -94,9 +97,9 @@ class Online(Backend):
 
     def body(self, request: Request) -> Mapping[str, object]:
         """Give the body; a file's image stands in it by its name."""
-        return self._body(request, names(request))
+        return self._body(request, names(request), self._formats.rung)
 
-    def _body(self, request: Request, urls: Sequence[str]) -> dict[str, object]:
+    def _body(self, request: Request, urls: Sequence[str], rung: Rung) -> dict[str, object]:
         parameters = {**self._defaults, **request.parameters}
         body: dict[str, object] = {
             "model": request.model,
@@ -106,24 +109,44 @@ class Online(Backend):
         if request.max_tokens is not None:
             body[self._bound] = request.max_tokens
         if request.response_format is not None:
-            body["response_format"] = request.response_format
+            self._formats.write(body, request.response_format, rung)
         return body
 
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
         urls = await self._urls(request)
+        rung = self._formats.rung
+        refusal: openai.APIStatusError | None = None
         while True:
-            body = self.body(request)
-            sent = _encode(self._body(request, urls) if urls else body)
+            body = self._body(request, names(request), rung)
+            sent = _encode(self._body(request, urls, rung) if urls else body)
             try:
                 reply = await self._transport.post(sent, timeout_seconds)
-            except openai.BadRequestError as error:
-                # Others in flight may have found out the same; the body then differs by now.
-                if self._adapt(error, body) or self.body(request) != body:
-                    continue
-                raise self._mapped(error, request) from error
             except openai.APIStatusError as error:
-                raise self._mapped(error, request) from error
-            return read_response(reply.content, read_levels(reply.headers))
+                # Others in flight may have found out the same; the body then differs by now.
+                if error.status_code == 400 and (
+                    self._adapt(error, body) or self._body(request, names(request), rung) != body
+                ):
+                    continue
+                lower = self._formats.after(rung, error) if request.response_format else None
+                if lower is None:
+                    if refusal is not None and error.status_code in (400, 422):
+                        raise self._mapped(refusal, request) from error  # it wasn't the format
+                    raise self._mapped(error, request) from error
+                rung, refusal = lower, refusal or error
+                continue
+            if refusal is not None:
+                self._formats.learn(rung, refusal)
+            response = read_response(reply.content, read_levels(reply.headers))
+            return self._formatted(response, request, rung)
+
+    def _formatted(self, response: Response, request: Request, rung: Rung) -> Response:
+        """Take the answer as it was asked for."""
+        if request.response_format is None or response.refusal:
+            return response
+        if response.finish_reason in ("length", "content_filter"):
+            return response
+        content = self._formats.read(response.content, request.response_format, rung)
+        return response if content is response.content else replace(response, content=content)
 
     async def _urls(self, request: Request) -> list[str]:
         """Read the request's images, in a thread. Raises UnsentError where one can't be."""
@@ -135,7 +158,7 @@ class Online(Backend):
         except DocumentError as error:
             raise UnsentError(str(error)) from error
 
-    def _adapt(self, error: openai.BadRequestError, body: Mapping[str, object]) -> bool:
+    def _adapt(self, error: openai.APIStatusError, body: Mapping[str, object]) -> bool:
         """Learn from a refusal how this model wants to be asked; False if it was none."""
         if error.code not in ("unsupported_parameter", "unsupported_value", "unknown_parameter"):
             return False
@@ -288,7 +311,7 @@ def read_response(content: bytes, levels: Levels | None = None) -> Response:
         usage = _usage(data.get("usage"))
         choice = data["choices"][0]
         message = choice["message"]
-        text, refusal = message.get("content"), message.get("refusal")
+        text, refusal = called(message) or message.get("content"), message.get("refusal")
         if not isinstance(text, str | None) or not isinstance(refusal, str | None):
             raise TypeError("content is not text")
         return Response(

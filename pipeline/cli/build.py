@@ -20,6 +20,7 @@ from pipeline.chunks import Steps
 from pipeline.cli.options import Options
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
+from pipeline.fields import read as read_fields
 from pipeline.places import local_path
 from pipeline.prompt import Prompt, from_instruction, load
 from pipeline.run import Run
@@ -101,11 +102,42 @@ def fetching(input: str) -> Iterator[Path | None]:
         yield Path(folder)
 
 
-def choose(name: str | None, instruction: str | None) -> Prompt:
-    """Take the one prompt that was given: a file, a shipped prompt's name, or an instruction."""
+def choose(name: str | None, instruction: str | None, fields: str | None = None) -> Prompt:
+    """Take the one prompt that was given: a file, a shipped prompt's name, or an instruction; and
+    the fields that its answers have.
+    """
     if (name is None) == (instruction is None):
         raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
-    return load(name) if name else from_instruction(instruction or "")
+    prompt = load(name) if name else from_instruction(instruction or "")
+    return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
+
+
+def label(
+    prompt: Prompt,
+    options: Options,
+    *,
+    labels: str,
+    multi: bool,
+    other: bool,
+    examples: str | None,
+    shots: int,
+) -> Prompt:
+    """Let a prompt choose from labels, with examples of how."""
+    from pipeline.labels import read_examples, read_labels
+
+    known = read_labels(labels, other=other)
+    prompt = prompt.limit("label", known, multi=multi)
+    if examples is None:
+        return prompt
+    shown = read_examples(
+        examples,
+        known,
+        name="labels" if multi else "label",
+        text_column=options.text_column,
+        multi=multi,
+        shots=shots,
+    )
+    return replace(prompt, examples=shown, shots=shots)
 
 
 def open_input(

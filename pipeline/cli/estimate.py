@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.options import Input, Instruction, Options, PromptName, takes_options
+from pipeline.cli.options import (
+    SHOTS,
+    Examples,
+    Fields,
+    Input,
+    Instruction,
+    Labels,
+    Multi,
+    Options,
+    Other,
+    PromptName,
+    Shots,
+    takes_options,
+)
 
 
 @app.command()
@@ -19,23 +32,28 @@ def estimate(
     options: Options,
     prompt: PromptName = None,
     instruction: Instruction = None,
-    labels: Annotated[
-        str | None, typer.Option("--labels", help="The labels, for a prompt that classifies.")
-    ] = None,
+    fields: Fields = None,
+    labels: Labels = None,
+    multi: Multi = False,
+    other: Other = False,
+    examples: Examples = None,
+    shots: Shots = SHOTS,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", help="Leave out what the journal of this output has."),
     ] = None,
 ) -> None:
     """Say what a run would send and cost; nothing is sent, and the whole input is read."""
-    from pipeline.cli.build import build, choose
+    from pipeline.cli.build import build, choose, label
     from pipeline.cli.words import echo_plan
     from pipeline.outputs.targets import open_target
     from pipeline.store import Store
 
-    chosen = choose(prompt, instruction)
+    chosen = choose(prompt, instruction, fields)
     if labels is not None:
-        chosen = chosen.limit("label", [name.strip() for name in labels.split(",")])
+        chosen = label(
+            chosen, options, labels=labels, multi=multi, other=other, examples=examples, shots=shots
+        )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         target = open_target(output or str(Path(folder, "none.csv")))
         store = Store(target.path)

@@ -31,6 +31,32 @@ PromptName = Annotated[
 Instruction = Annotated[
     str | None, typer.Option("--instruction", help="A prompt in a sentence, in place of a file.")
 ]
+SHOTS = 8
+
+Fields = Annotated[
+    str | None,
+    typer.Option(
+        "--fields",
+        help="What to take out, a column each: 'vendor, date: date, total: number, "
+        "kind: invoice|receipt, tags: text[]'.",
+    ),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        help="billing,bug,praise or a .yaml or .csv file: name, description, examples.",
+    ),
+]
+Multi = Annotated[bool, typer.Option("--multi", help="All the labels that fit, not one.")]
+Other = Annotated[
+    bool, typer.Option("--other", help="One more label, `other`, for what none of them fits.")
+]
+Examples = Annotated[
+    str | None,
+    typer.Option(metavar="TABLE", help="Labelled rows to show the model, never one that is asked."),
+]
+Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

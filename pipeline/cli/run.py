@@ -1,4 +1,4 @@
-"""`pipeline run`, `summarize` and `classify`: one run, from a prompt to an output."""
+"""`pipeline run`, `summarize`, `classify` and `extract`: one run, from a prompt to an output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.options import Input, Instruction, PromptName, RunOptions, takes_options
+from pipeline.cli.options import (
+    SHOTS,
+    Examples,
+    Fields,
+    Input,
+    Instruction,
+    Labels,
+    Multi,
+    Other,
+    PromptName,
+    RunOptions,
+    Shots,
+    takes_options,
+)
 from pipeline.errors import UsageError
 
 
@@ -19,12 +32,13 @@ def run(
     options: RunOptions,
     prompt: PromptName = None,
     instruction: Instruction = None,
+    fields: Fields = None,
 ) -> None:
     """Run a prompt over a folder or a table."""
     from pipeline.cli.build import choose
     from pipeline.cli.session import go
 
-    sys.exit(go(input, choose(prompt, instruction), options))
+    sys.exit(go(input, choose(prompt, instruction, fields), options))
 
 
 @app.command()
@@ -42,19 +56,52 @@ def summarize(input: Input, options: RunOptions) -> None:
 def classify(
     input: Input,
     options: RunOptions,
-    labels: Annotated[
-        str, typer.Option("--labels", help="The labels to choose from: billing,bug,praise.")
-    ],
+    labels: Labels = None,
+    multi: Multi = False,
+    other: Other = False,
+    examples: Examples = None,
+    shots: Shots = SHOTS,
     prompt: Annotated[
         str,
         typer.Option("--prompt", "-p", help="A prompt with one output, `label`, and {{ labels }}."),
     ] = "classify",
 ) -> None:
-    """Give each row or document the label that fits best."""
+    """Give each row or document the label that fits best, or all that fit."""
     from pipeline import prompt as prompts
+    from pipeline.cli.build import label
     from pipeline.cli.session import go
 
-    names = [name for part in labels.split(",") if (name := part.strip())]
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise UsageError(f"--labels {labels}: give at least two labels, each once")
-    sys.exit(go(input, prompts.load(prompt).limit("label", names), options))
+    if labels is None:
+        raise UsageError("give the labels: --labels billing,bug,praise or --labels labels.yaml")
+    chosen = label(
+        prompts.load(prompt),
+        options,
+        labels=labels,
+        multi=multi,
+        other=other,
+        examples=examples,
+        shots=shots,
+    )
+    sys.exit(go(input, chosen, options))
+
+
+@app.command()
+@takes_options
+def extract(
+    input: Input,
+    options: RunOptions,
+    fields: Fields = None,
+    prompt: Annotated[
+        str, typer.Option("--prompt", "-p", help="A prompt of your own, with `outputs` or without.")
+    ] = "extract",
+) -> None:
+    """Take facts out of each row or document, each into a column of its own."""
+    from pipeline.cli.build import choose
+    from pipeline.cli.session import go
+
+    chosen = choose(prompt, None, fields)
+    if chosen.outputs is None:
+        raise UsageError(
+            "give the fields: --fields 'vendor, date: date, total: number, kind: invoice|receipt'"
+        )
+    sys.exit(go(input, chosen, options))

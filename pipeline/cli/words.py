@@ -73,11 +73,6 @@ def describe_outcome(
     for reasons in (outcome.errors, outcome.skips):
         lines += [f"  {count:,} x {reason}" for reason, count in _reasons(reasons)]
     lines += [f"  {note}" for note in outcome.notes]
-    if outcome.cut_off:
-        lines.append(
-            f"  {outcome.cut_off:,} answers were cut off (finish_reason `length`): "
-            "raise --max-tokens"
-        )
     if progress.spent.answered:
         lines.append(_spent(progress, built))
     if code in (1, 3, 4, 130):
@@ -108,6 +103,10 @@ def _spent(progress: Progress, built: Built) -> str:
         duration(spent.seconds),
         f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second",
     ]
+    if spent.again:
+        one = spent.again == 1
+        what = "answer of no use was" if one else "answers of no use were"
+        parts.append(f"{spent.again:,} {what} asked for again")
     if built.backend.price and spent.unpriced:
         parts.append(f"{spent.unpriced:,} answers came without usage and may cost more")
     if unsure:

@@ -112,6 +112,11 @@ class Gate:
             return None
         return self._take(prompt_tokens, tokens, ceiling)
 
+    def affords(self, prompt_tokens: int, max_tokens: int | None) -> bool:
+        """Say whether a request could be paid for if those in flight cost nothing."""
+        ceiling = self._ceiling(prompt_tokens, max_tokens)
+        return self.budget.fits(ceiling - self.budget.reserved_usd)
+
     def _charged(self, prompt_tokens: int, max_tokens: int | None) -> int:
         """Estimate what the server charges: our count, corrected by its own, and the allowance."""
         return round(prompt_tokens * self._ratio) + (max_tokens or 0)

@@ -75,7 +75,8 @@ class Rows:
         if trail.problem or trail.failure:
             return "failed", trail.problem or trail.failure
         if trail.finished:
-            return "ok", trail.remark
+            notes = [trail.remark, *(result.error for result in trail.results)]
+            return "ok", "; ".join(dict.fromkeys(note for note in notes if note)) or None
         # Once the run was stopped, documents are no longer read: one without a text may have one.
         idle = self._steps.prompt.idle(document)
         return "skipped", self.reason or (EMPTY if idle else None)

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import orjson
 
@@ -14,6 +14,7 @@ from .behaviour import Behaviour, Body, Rule
 from .tally import Bill
 
 In = TypeVar("In")
+_DEEPEST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +79,28 @@ def complete(body: Body, behaviour: Behaviour, *, number: int, prompt: int) -> C
     return Completion(_wrap(body, behaviour, number, text, reason, bill), bill)
 
 
+def format_of(body: Body) -> str:
+    """Name the format that is asked for: `json_schema`, `tools`, `json_object`, or none, `text`."""
+    if body.get("tools"):
+        return "tools"
+    wanted = body.get("response_format")
+    return str(wanted.get("type")) if isinstance(wanted, dict) else "text"
+
+
 def _wrap(
     body: Body, behaviour: Behaviour, number: int, text: str, reason: str, bill: Bill
 ) -> Body:
+    message: Body = {"role": "assistant", "content": text, "refusal": None}
+    if format_of(body) == "tools" and "tools" not in behaviour.ignores:
+        function = {"name": _function(body)["name"], "arguments": text}
+        call = {"id": f"call_{number}", "type": "function", "function": function}
+        message |= {"content": None, "tool_calls": [call]}
     return {
         "id": f"chatcmpl-{number}",
         "object": "chat.completion",
         "created": 1_795_000_000,
         "model": f"{body.get('model')}{behaviour.model_suffix}",
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": reason,
-            }
-        ],
+        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
         "usage": {
             "prompt_tokens": bill.prompt_tokens,
             "completion_tokens": bill.completion_tokens,
@@ -105,22 +112,35 @@ def _wrap(
     }
 
 
+def _function(body: Body) -> Body:
+    (tool,) = cast(list[Body], body["tools"])
+    return cast(Body, tool["function"])
+
+
 def _text(body: Body, behaviour: Behaviour) -> str:
     if behaviour.answer is not None:
         return behaviour.answer(body)
-    message = last_message(body)
-    wanted = body.get("response_format")
-    if not isinstance(wanted, dict) or wanted.get("type") == "text":
+    message, kind = last_message(body), format_of(body)
+    if kind == "text" or kind in behaviour.ignores:
         return answer_to(message)
-    if wanted.get("type") == "json_object":
+    if kind == "json_object":
         return orjson.dumps({"answer": answer_to(message)}).decode()
-    schema = wanted["json_schema"]["schema"]
-    return orjson.dumps(_instance(schema, schema, message)).decode()
+    if kind == "tools":
+        schema = cast(Body, _function(body)["parameters"])
+    else:
+        schema = cast(
+            Body, cast(Body, cast(Body, body["response_format"])["json_schema"])["schema"]
+        )
+    return orjson.dumps(instance(schema, message)).decode()
 
 
-def _instance(schema: Body, root: Body, message: str) -> object:
+def instance(schema: Body, message: str = "") -> object:
     """Make a valid instance of a schema: the choices in it by the message, the rest fixed."""
-    schema = _resolve(schema, root)
+    return _instance(schema, schema, message, 0)
+
+
+def _instance(schema: Body, root: Body, message: str, depth: int) -> object:
+    schema = _resolve(schema, root, depth)
     if "const" in schema:
         return schema["const"]
     options = schema.get("enum")
@@ -132,24 +152,25 @@ def _instance(schema: Body, root: Body, message: str) -> object:
     if kind == "object":
         properties = schema.get("properties")
         items = properties.items() if isinstance(properties, dict) else ()
-        return {name: _instance(part, root, message) for name, part in items}
+        return {name: _instance(part, root, message, depth + 1) for name, part in items}
     if kind == "array":
-        return [_instance(_part(schema, "items"), root, message)] * max(1, _int(schema, "minItems"))
+        count = max(0 if depth > _DEEPEST else 1, _int(schema, "minItems"))
+        return [_instance(_part(schema, "items"), root, message, depth + 1) for _ in range(count)]
     return _scalar(schema, str(kind), message)
 
 
-def _resolve(schema: Body, root: Body) -> Body:
-    """Follow references, and the first of several alternatives."""
+def _resolve(schema: Body, root: Body, depth: int) -> Body:
+    """Follow references, and the first of several alternatives; deep down the last, often null."""
     reference = schema.get("$ref")
     if isinstance(reference, str):
         found: object = root
         for step in reference.removeprefix("#").strip("/").split("/"):
             found = found[step] if step and isinstance(found, dict) else found
-        return _resolve(found, root) if isinstance(found, dict) else {}
+        return _resolve(found, root, depth) if isinstance(found, dict) else {}
     for name in ("anyOf", "oneOf", "allOf"):
         choices = schema.get(name)
         if isinstance(choices, list):
-            return _resolve(choices[0], root)
+            return _resolve(choices[-1 if depth > _DEEPEST else 0], root, depth)
     return schema
 
 

@@ -142,7 +142,9 @@ class Behaviour:
     Rules are a number or a function: of the answer for `completion_tokens` (the number of its
     words if None) and `reasoning_tokens` (which come on top), of the body for the others. The
     first fault that applies strikes. Above `max_concurrent` requests wait in line, or are refused
-    with `overflow_status`. `record` is how many of the last requests the tally keeps whole.
+    with `overflow_status`. `record` is how many of the last requests the tally keeps whole. Of the
+    formats `json_schema`, `tools` and `json_object` it refuses some with status 400, naming them or
+    not (`vague`), and ignores some: it answers as if they had not been asked for.
     """
 
     latency_seconds: float | Latency | Callable[[Body], float] = 0.0
@@ -159,6 +161,9 @@ class Behaviour:
     known_models_only: bool = False
     require_key: str | None = None
     limits: Limits = Limits()
+    refuses: tuple[str, ...] = ()
+    ignores: tuple[str, ...] = ()
+    vague: bool = False
     faults: tuple[Fault, ...] = ()
     bill_abandoned: bool = True
     seed: int = 0
@@ -180,8 +185,9 @@ def load(data: bytes) -> Behaviour:
         fields["limits"] = Limits(**fields["limits"])
     if isinstance(fields.get("latency_seconds"), dict):
         fields["latency_seconds"] = Latency(**fields["latency_seconds"])
-    if "models" in fields:
-        fields["models"] = tuple(fields["models"])
+    for name in ("models", "refuses", "ignores"):
+        if name in fields:
+            fields[name] = tuple(fields[name])
     fields["faults"] = tuple(_fault(fault) for fault in fields.get("faults", ()))
     return Behaviour(**fields)
 

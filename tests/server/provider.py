@@ -200,6 +200,13 @@ class Provider:
         known = self.behaviour.models
         if self.behaviour.known_models_only and body.get("model") not in known:
             return _error(STATUSES["model_not_found"])
+        kind = answers.format_of(body)
+        if kind in self.behaviour.refuses:
+            param = "tools" if kind == "tools" else "response_format"
+            named = Status(
+                400, message=f"Invalid parameter: '{param}' of type '{kind}' is not supported."
+            )
+            return _error(Status(400) if self.behaviour.vague else replace(named, param=param))
         longest = self.behaviour.context_tokens
         if longest is not None and prompt + (answers.max_tokens(body) or 0) > longest:
             return _error(STATUSES["context_length_exceeded"])

@@ -1,0 +1,132 @@
+"""What an answer is worth, and what to ask where it is worth nothing.
+
+An answer that doesn't fit is asked for again once with the reason, one that was cut off or is empty
+once with a larger allowance. A refusal is an answer: nobody asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.backends.base import Answered
+from pipeline.errors import RejectedError
+from pipeline.schema import Checker
+from pipeline.types import Message, Request, Response, Result
+
+LARGER = 4  # times the allowance, for an answer that was cut off
+MOST_QUOTED = 4_000  # characters of an answer are sent back with what is wrong with it
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with an answer, what the user can do, and whether asking again may mend it."""
+
+    reason: str
+    advice: str = ""
+    mendable: bool = True
+
+
+class Judge:
+    """Judges the answers of a run. `window_tokens` is what prompt and answer may have together."""
+
+    def __init__(self, window_tokens: int | None = None) -> None:
+        self._window_tokens = window_tokens
+        self._checker: tuple[Mapping[str, object] | None, Checker | None] = (None, None)
+
+    def settle(self, answered: Answered, trail: Sequence[Result] = ()) -> Result:
+        """Make a result of an answer. `trail` are the earlier ones to the same, all of no use."""
+        request, answer = answered.request, answered.answer
+        result = Result(
+            request=request,
+            status="failed",
+            usage=answered.usage,
+            cost_usd=answered.cost_usd,
+            attempts=answered.attempts,
+            latency_seconds=answered.latency_seconds,
+        )
+        first = trail[0].error if trail else None
+        if not isinstance(answer, Response):
+            after = f" (asked again because {first})" if first else ""
+            return replace(result, error=f"{answer}{after}")
+        result = replace(
+            result,
+            content=answer.content,
+            model=answer.model,
+            finish_reason=answer.finish_reason,
+        )
+        flaw = self._flaw(request, answer)
+        if flaw is None:
+            return self._good(result, first)
+        if flaw.mendable and not trail and self.again(request, [result]) is not None:
+            return replace(result, status="again", error=flaw.reason)
+        twice = " (asked twice)" if trail else ""
+        return replace(result, error=f"{flaw.reason}{twice}{flaw.advice}")
+
+    def _good(self, result: Result, first: str | None) -> Result:
+        content = result.content or ""
+        if (checker := self._checker_of(result.request)) is not None:
+            content = checker.fit(content)
+        note = f"asked again because {first}" if first else None
+        return replace(result, status="ok", error=note, content=content)
+
+    def _flaw(self, request: Request, response: Response) -> Flaw | None:
+        """Say what is wrong with an answer; None if it can be used."""
+        if response.refusal:
+            return Flaw(f"the model refused: {response.refusal}", mendable=False)
+        if response.finish_reason == "content_filter":
+            return Flaw("the provider's content filter stopped the answer", mendable=False)
+        if response.finish_reason == "length":
+            return _cut_off(request, response)
+        if _empty(response.content):
+            return Flaw(f"the answer is empty (finish_reason {response.finish_reason})")
+        if (checker := self._checker_of(request)) is None:
+            return None
+        try:
+            checker.fit(response.content or "")
+        except RejectedError as error:
+            return Flaw(str(error))
+        return None
+
+    def _checker_of(self, request: Request) -> Checker | None:
+        if request.schema is not self._checker[0]:  # one object for all requests of a prompt
+            self._checker = (request.schema, Checker(request.schema) if request.schema else None)
+        return self._checker[1]
+
+    def again(self, request: Request, trail: Sequence[Result]) -> Request | None:
+        """Make the request that mends the last answer; None where none would.
+
+        It has the key of the first: the journal adds both up.
+        """
+        last = trail[-1]
+        if last.finish_reason == "length" or _empty(last.content):
+            return self._larger(request, last)
+        said = (last.content or "")[:MOST_QUOTED]
+        told = f"That can't be used: {last.error}. Answer again, and mend that."
+        messages = (*request.messages, Message("assistant", said), Message("user", told))
+        return replace(request, messages=messages)
+
+    def _larger(self, request: Request, last: Result) -> Request | None:
+        """Ask the same with a larger allowance, as far as the model's window goes."""
+        if request.max_tokens is None:
+            return None if last.finish_reason == "length" else request
+        most = request.max_tokens * LARGER
+        if self._window_tokens is not None and last.usage is not None:
+            most = min(most, self._window_tokens - last.usage.prompt_tokens)
+        return replace(request, max_tokens=most) if most > request.max_tokens else None
+
+
+def _empty(content: str | None) -> bool:
+    return not (content or "").strip()
+
+
+def _cut_off(request: Request, response: Response) -> Flaw:
+    """Say what used the allowance up."""
+    if request.max_tokens is None:
+        return Flaw("the answer was cut off where the model's window ends")
+    advice, allowance = "; raise --max-tokens", f"{request.max_tokens:,} tokens"
+    if not _empty(response.content):
+        return Flaw(f"the answer was cut off at {allowance}", advice)
+    if response.usage is not None and response.usage.reasoning_tokens:
+        return Flaw(f"reasoning used up the whole allowance of {allowance}", advice)
+    return Flaw(f"the answer is empty, its allowance of {allowance} used up", advice)

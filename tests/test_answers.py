@@ -1,0 +1,215 @@
+"""Answers that are of no use: asked for again once, billed, and never a silent value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running import Job, billed, column, job, price, query
+from tests.server import Fault, Kind, Server
+from tests.server.answers import max_tokens
+from tests.test_promises import ask_here
+
+LABEL = """---
+name: ask
+model:
+  options:
+    maxOutputTokens: 20
+outputs:
+  - name: label
+    enumValues: [bug, praise]
+---
+user:
+{{ text }}
+"""
+GOOD = '{"label": "bug"}'
+
+
+def by_ask(*answers: str) -> Callable[[Mapping[str, Any]], str]:
+    """Answer the first, the second ... asking of each row like this."""
+    return lambda body: answers[len(body["messages"]) // 2]
+
+
+def bodies(server: Server) -> list[Any]:
+    return [record.json for record in server.tally.records]
+
+
+def check_bill(made: Job, server: Server) -> None:
+    """The rows add up to what the server bills."""
+    bill, cost = billed(made.rows())
+    told = server.tally.billed
+    assert (bill.prompt_tokens, bill.completion_tokens) == (
+        told.prompt_tokens,
+        told.completion_tokens,
+    )
+    assert cost == price(told)
+
+
+def test_an_answer_that_does_not_fit_is_asked_for_again_with_the_reason(
+    tmp_path: Path, server: Server
+) -> None:
+    server.change(answer=by_ask('{"label": "spam"}', GOOD))
+    made = job(tmp_path, server, ["one"], prompt=LABEL)
+    assert ask_here(made, prompt=LABEL) == {"ok": 1}
+    (row,) = made.rows()
+    reason = """the answer doesn't fit: label: "spam" is not one of "bug" or "praise\""""
+    assert row["error"] == f"asked again because {reason}"
+    assert (row["label"], row["attempts"]) == ("bug", "2")
+    check_bill(made, server)
+    first, second = bodies(server)
+    assert second["messages"] == [
+        *first["messages"],
+        {"role": "assistant", "content": '{"label": "spam"}'},
+        {"role": "user", "content": f"That can't be used: {reason}. Answer again, and mend that."},
+    ]
+    assert first["response_format"] == second["response_format"]
+
+
+def test_an_answer_that_does_not_fit_twice_fails_with_the_reason(
+    tmp_path: Path, server: Server
+) -> None:
+    server.change(answer=by_ask("[1]", '{"label": 7}'))
+    made = job(tmp_path, server, ["one", "two"], prompt=LABEL)
+    assert ask_here(made, prompt=LABEL) == {"failed": 2}
+    reason = (
+        'the answer doesn\'t fit: label: 7 is not of type "string"; '
+        'label: 7 is not one of "bug" or "praise" (asked twice)'
+    )
+    assert column(made.rows(), "error") == [reason, reason]
+    assert column(made.rows(), "label") == ["", ""]
+    assert server.tally.received == 4
+    check_bill(made, server)
+    # A failed row is asked by the next run, from the start.
+    server.change(answer=by_ask(GOOD))
+    assert ask_here(made, prompt=LABEL) == {"ok": 2}
+    assert server.tally.received == 6
+    check_bill(made, server)
+
+
+def test_a_second_run_goes_on_with_the_second_asking(tmp_path: Path, server: Server) -> None:
+    """The first answer is paid for and in the journal; only the second was lost."""
+    server.change(
+        answer=by_ask("nonsense", GOOD),
+        faults=(Fault("insufficient_quota", where=lambda body: len(body["messages"]) > 1),),  # type: ignore[arg-type]
+    )
+    made = job(tmp_path, server, ["one"], prompt=LABEL)
+    ended = made.run()
+    assert ended.code == 4
+    assert query(made.journal, "SELECT status FROM results") == [("again",)]
+    server.change(faults=())
+    server.reset()
+    assert made.run().code == 0
+    (row,) = made.rows()
+    assert (row["label"], row["attempts"], row["status"]) == ("bug", "2", "ok")
+    assert [len(body["messages"]) for body in bodies(server)] == [3]
+    assert made.run().code == 0
+    assert server.tally.received == 1
+
+
+def test_a_cut_off_answer_is_asked_for_again_with_a_larger_allowance(
+    tmp_path: Path, server: Server
+) -> None:
+    server.change(answer=lambda body: "word " * 50)
+    made = job(tmp_path, server, ["one"])
+    assert ask_here(made) == {"ok": 1}
+    (row,) = made.rows()
+    assert row["output"] == "word " * 50
+    assert row["error"] == "asked again because the answer was cut off at 20 tokens"
+    assert [body["max_tokens"] for body in bodies(server)] == [20, 80]
+    assert bodies(server)[0]["messages"] == bodies(server)[1]["messages"]
+    check_bill(made, server)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("cut off", "the answer was cut off at 80 tokens (asked twice); raise --max-tokens"),
+        (
+            "reasoning",
+            "reasoning used up the whole allowance of 80 tokens (asked twice); raise --max-tokens",
+        ),
+        ("content_empty", "the answer is empty (finish_reason stop) (asked twice)"),
+        ("content_null", "the answer is empty (finish_reason stop) (asked twice)"),
+        ("refusal", "the model refused: I can't help with that."),
+        ("content_filter", "the provider's content filter stopped the answer"),
+    ],
+)
+def test_what_is_no_answer_has_its_reason_and_no_value(
+    tmp_path: Path, server: Server, kind: str, reason: str
+) -> None:
+    fault: Kind = kind  # type: ignore[assignment]
+    if kind == "cut off":
+        server.change(answer=lambda body: "word " * 500)
+    elif kind == "reasoning":
+        server.change(reasoning_tokens=500)
+    else:
+        server.change(faults=(Fault(fault),))
+    made = job(tmp_path, server, ["one"])
+    assert ask_here(made) == {"failed": 1}
+    (row,) = made.rows()
+    assert (row["status"], row["error"], row["output"]) == ("failed", reason, "")
+    assert int(row["attempts"]) == server.tally.received
+    check_bill(made, server)
+
+
+def test_an_empty_answer_that_reasoning_ate_comes_with_a_larger_allowance(
+    tmp_path: Path, server: Server
+) -> None:
+    server.change(reasoning_tokens=30)
+    made = job(tmp_path, server, ["one"])
+    assert ask_here(made) == {"ok": 1}
+    (row,) = made.rows()
+    assert row["error"] == "asked again because reasoning used up the whole allowance of 20 tokens"
+    assert row["output"]
+    check_bill(made, server)
+
+
+def test_the_larger_allowance_stays_in_the_budget(tmp_path: Path, server: Server) -> None:
+    """The second asking could cost more than is left: the row says so, and the next run may."""
+    server.change(answer=lambda body: "word " * 50, prompt_tokens=10)
+    made = job(tmp_path, server, ["one"])
+    # 20 tokens of an answer are 0.00034 USD, 80 of them 0.00136.
+    assert ask_here(made, max_cost=Decimal("0.001")) == {"failed": 1}
+    (row,) = made.rows()
+    assert row["error"] == (
+        "the answer was cut off at 20 tokens; --max-cost leaves no room to ask again"
+    )
+    assert server.tally.received == 1
+    assert ask_here(made) == {"ok": 1}
+    assert [max_tokens(body) for body in bodies(server)] == [20, 80]
+    check_bill(made, server)
+
+
+def test_the_cap_holds_with_second_askings(tmp_path: Path, server: Server) -> None:
+    server.change(answer=by_ask("nonsense", GOOD), latency_seconds=0.005)
+    made = job(tmp_path, server, [f"row {row}" for row in range(60)], prompt=LABEL)
+    cap = Decimal("0.003")
+    found = ask_here(made, max_cost=cap, prompt=LABEL)
+    assert found["ok"] and found["skipped"]
+    assert price(server.tally.billed) <= cap
+    check_bill(made, server)
+
+
+def test_rows_with_the_same_request_share_both_askings(tmp_path: Path, server: Server) -> None:
+    server.change(answer=by_ask("nonsense", GOOD), latency_seconds=0.01)
+    made = job(tmp_path, server, ["same", "same", "same"], prompt=LABEL)
+    assert ask_here(made, prompt=LABEL) == {"ok": 3}
+    assert server.tally.received == 2
+    assert column(made.rows(), "attempts") == ["2", "0", "0"]
+    check_bill(made, server)
+
+
+@pytest.mark.parametrize("said", ["BUG", " bug ", "Bug.", "b ug", '"bug"'])
+def test_a_label_is_mapped_whatever_its_case_and_spaces(
+    tmp_path: Path, server: Server, said: str
+) -> None:
+    server.change(answer=lambda body: json.dumps({"label": said}))
+    made = job(tmp_path, server, ["one"], prompt=LABEL)
+    assert ask_here(made, prompt=LABEL) == {"ok": 1}
+    assert column(made.rows(), "label") == ["bug"]
+    assert server.tally.received == 1

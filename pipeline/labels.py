@@ -46,7 +46,8 @@ def read_labels(given: str, *, other: bool = False) -> list[Label]:
 def _from_yaml(path: Path) -> list[Label]:
     """Read a list of names, or of mappings, or a mapping of names to what they mean."""
     try:
-        data = yaml.safe_load(decode(path.read_bytes()))
+        # As text: a label may be called `no`, or `007`.
+        data = yaml.load(decode(path.read_bytes()), yaml.BaseLoader)
     except OSError as error:
         raise UsageError(f"can't read the labels {path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:

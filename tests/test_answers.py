@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.answers import Judge
+from pipeline.types import Result, Usage
+from tests.backends.asking import request
 from tests.running import Job, billed, column, job, price, query
 from tests.server import Fault, Kind, Server
 from tests.server.answers import max_tokens
@@ -213,3 +216,24 @@ def test_a_label_is_mapped_whatever_its_case_and_spaces(
     assert ask_here(made, prompt=LABEL) == {"ok": 1}
     assert column(made.rows(), "label") == ["bug"]
     assert server.tally.received == 1
+
+
+@pytest.mark.parametrize(
+    ("window", "longest", "asked", "larger"),
+    [
+        (None, None, 100, 400),
+        (1_000, None, 100, 400),
+        (300, None, 100, 250),  # the prompt has 50 tokens
+        (170, None, 100, None),  # 120 for the answer are hardly more than it had
+        (None, 512, 100, 400),
+        (None, 512, 400, None),
+        (None, None, None, None),
+    ],
+)
+def test_the_larger_allowance_ends_where_the_window_does(
+    window: int | None, longest: int | None, asked: int | None, larger: int | None
+) -> None:
+    first = request("a text", max_tokens=asked)
+    cut = Result(first, "again", content="half", finish_reason="length", usage=Usage(50, 100))
+    second = Judge(window, longest).again(first, [cut])
+    assert (second and second.max_tokens) == larger

@@ -18,6 +18,7 @@ import pytest
 from pipeline import prompt as prompts
 from pipeline import schema
 from pipeline.backends.opening import open_backend
+from pipeline.chunks import Steps
 from pipeline.costs import fixed_price
 from pipeline.engine import Engine
 from pipeline.outputs.rows import Rows
@@ -134,7 +135,8 @@ def answered(way: str, folder: Path) -> dict[str, Row]:
         try:
             asyncio.run(run())
             for name, prompt in asked.items():
-                rows = Rows([documents[name]], [], prompt=prompt, store=store)
+                steps = Steps(prompt, backend.counter)
+                rows = Rows([documents[name]], [], steps=steps, store=store)
                 write_table(store.output, rows.columns, rows)
                 (found[name],) = pq.read_table(store.output).to_pylist()
         finally:

@@ -59,12 +59,15 @@ class Answered:
 class Backend(ABC):
     """Answers requests. `server` names who answers and is part of each request's key.
 
-    `window_tokens` is how long prompt and answer may be together, where that is known. `sees` says
-    whether it takes images. `notices` are what the user should know of how the server is asked.
+    `window_tokens` is how long prompt and answer may be together, where that is known, and
+    `longest_tokens` how long an answer is worth waiting for, where a cut-off one is asked for again.
+    `sees` says whether it takes images. `notices` are what the user should know of how the server
+    is asked.
     """
 
     server: str
     sees = True
+    longest_tokens: int | None = None
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class Local(Online):
     """A small real model on this machine, free and offline. It is often wrong."""
 
     sees = False
+    longest_tokens = 512  # what hasn't come to its end by then goes round in circles
 
     def __init__(self, *, file: Path, gate: Gate, counter: Counter) -> None:
         super().__init__(

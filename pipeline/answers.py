@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.backends.base import Answered
+from pipeline.confidence import choice, majority, of_tokens
 from pipeline.errors import RejectedError
-from pipeline.schema import Checker
+from pipeline.schema import Checker, parse
 from pipeline.types import Message, Request, Response, Result
 
 LARGER = 4  # times the allowance, for an answer that was cut off
@@ -49,7 +51,7 @@ class Judge:
             attempts=answered.attempts,
             latency_seconds=answered.latency_seconds,
         )
-        first = trail[0].error if trail else None
+        first = next((earlier.error for earlier in trail if earlier.status == "again"), None)
         if not isinstance(answer, Response):
             after = f" (asked again because {first})" if first else ""
             return replace(result, error=f"{answer}{after}")
@@ -61,18 +63,31 @@ class Judge:
         )
         flaw = self._flaw(request, answer)
         if flaw is None:
-            return self._good(result, first)
-        if flaw.mendable and not trail and self.again(request, [result]) is not None:
-            return replace(result, status="again", error=flaw.reason)
-        twice = " (asked twice)" if trail else ""
+            return self._good(result, answer, trail, first)
+        twice = " (asked twice)" if trail and trail[-1].status == "again" else ""
+        begun = replace(result, status="again", error=flaw.reason)
+        if flaw.mendable and not twice and self.again([*trail, begun]) is not None:
+            return begun
         return replace(result, error=f"{flaw.reason}{twice}{flaw.advice}")
 
-    def _good(self, result: Result, first: str | None) -> Result:
-        content = result.content or ""
+    def _good(
+        self, result: Result, response: Response, trail: Sequence[Result], first: str | None
+    ) -> Result:
+        """Take a good answer, or the one of several that came most often."""
+        content, confidence = result.content or "", None
         if (checker := self._checker_of(result.request)) is not None:
             content = checker.fit(content)
+            confidence = _confidence(result.request.schema or {}, response, content)
+        votes = [earlier.content or "" for earlier in trail if earlier.status == "vote"]
+        votes.append(content)
+        wanted = result.request.votes
+        if len(votes) < wanted:
+            error = f"{len(votes)} of {wanted} answers so far"
+            return replace(result, status="vote", error=error, content=content)
+        if wanted > 1:
+            content, confidence = majority(votes)
         note = f"asked again because {first}" if first else None
-        return replace(result, status="ok", error=note, content=content)
+        return replace(result, status="ok", error=note, content=content, confidence=confidence)
 
     def _flaw(self, request: Request, response: Response) -> Flaw | None:
         """Say what is wrong with an answer; None if it can be used."""
@@ -97,12 +112,15 @@ class Judge:
             self._checker = (request.schema, Checker(request.schema) if request.schema else None)
         return self._checker[1]
 
-    def again(self, request: Request, trail: Sequence[Result]) -> Request | None:
-        """Make the request that mends the last answer; None where none would.
+    def again(self, trail: Sequence[Result]) -> Request | None:
+        """Make the request that follows on these answers: one that mends the last, or the next of
+        several. None where none would.
 
-        It has the key of the first: the journal adds both up.
+        It has the key of the first: the journal adds them up.
         """
-        last = trail[-1]
+        request, last = trail[0].request, trail[-1]
+        if last.status == "vote":
+            return _next(request, len(trail))
         if last.finish_reason == "length" or _empty(last.content):
             return self._larger(request, last)
         said = (last.content or "")[:MOST_QUOTED]
@@ -121,6 +139,25 @@ class Judge:
             most = min(most, self._longest_tokens)
         worth = most >= request.max_tokens * LEAST_LARGER
         return replace(request, max_tokens=most) if worth else None
+
+
+def _next(request: Request, number: int) -> Request:
+    """Ask the same again; a seed that stayed the same would bring the same answer."""
+    seed = request.parameters.get("seed")
+    if not isinstance(seed, int):
+        return request
+    return replace(request, parameters={**request.parameters, "seed": seed + number})
+
+
+def _confidence(schema: Mapping[str, Any], response: Response, content: str) -> float | None:
+    """Say how sure the choice in an answer is, where the server gave its log-probabilities."""
+    if not response.tokens or (found := choice(schema)) is None:
+        return None
+    name, values = found
+    chosen = parse(content).get(name)
+    if not isinstance(chosen, str) or chosen not in values:
+        return None
+    return of_tokens(response.tokens, name, values, chosen)
 
 
 def _empty(content: str | None) -> bool:

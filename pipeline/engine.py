@@ -30,13 +30,14 @@ class Engine:
         self.backend = backend
         self.store = store
         self._judge = Judge(backend.window_tokens, backend.longest_tokens)
-        # What is being asked right now, with the answers to it so far that were of no use.
+        # What is being asked right now, with the answers to it so far that others follow on.
         self._asked: dict[bytes, list[Result]] = {}
 
     async def run(self, requests: Iterable[Request]) -> AsyncIterator[Result]:
         """Answer requests, in the order in which the answers come.
 
-        An answer of no use is a result, too: its status is `again`, and another will come.
+        An answer of no use, and one of several, is a result, too: `again` or `vote` is its status,
+        and another will come.
         """
         async for batch in self.backend.complete_all(self._pending(requests)):
             settled = [self._settle(answered) for answered in batch]
@@ -53,10 +54,10 @@ class Engine:
         """Judge an answer, and say what to ask next if it is of no use and the budget permits."""
         trail = self._asked[answered.request.key]
         result = self._judge.settle(answered, trail)
-        if result.status != "again":
+        if result.status not in ("again", "vote"):
             return result, None
-        more = self._judge.again(result.request, [*trail, result])
-        if more is None or self.backend.affords(more):
+        more = self._judge.again([*trail, result])
+        if more is None or result.status == "vote" or self.backend.affords(more):
             return result, more
         error = f"{result.error}; --max-cost leaves no room to ask again"
         return replace(result, error=error), None
@@ -83,7 +84,7 @@ class Engine:
             if state != "done":
                 trail = self.store.trail(request) if state == "begun" else []
                 self._asked[request.key] = trail
-                yield (trail and self._judge.again(request, trail)) or request
+                yield (self._judge.again(trail) if trail else None) or request
 
 
 async def read_ahead(requests: Iterable[Request]) -> AsyncIterator[Request]:

@@ -40,7 +40,7 @@ class Spent:
         again = result.status == "again"
         self.again += again
         self.answered += not again
-        self.failed += not again and result.status != "ok"
+        self.failed += result.status == "failed"
         if result.usage:
             self.prompt_tokens += result.usage.prompt_tokens
             self.completion_tokens += result.usage.completion_tokens

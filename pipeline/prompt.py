@@ -61,9 +61,11 @@ class Prompt:
     `merging` are the messages that make one answer of those to the `parts` of a long document.
     `settings` are values of the command line that every document shares, such as the labels.
     `shots` of the `examples` are shown before the first question, never one that is itself asked.
-    `server` is the name of who answers; it is part of a request's key. `bound`, which isn't, is the
-    longest answer in tokens where the options leave it open. `image_column` is where the input's
-    images come from, if it can have any, and `sees` says whether who answers can look at them.
+    Each question is asked `votes` times, and the answer is what comes most often; `confidence` is
+    then its share, or comes of the answer's log-probabilities. `server` is the name of who answers;
+    it is part of a request's key. `bound`, which isn't, is the longest answer in tokens where the
+    options leave it open. `image_column` is where the input's images come from, if it can have any,
+    and `sees` says whether who answers can look at them.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Prompt:
     settings: Mapping[str, object] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     shots: int = 0
+    votes: int = 1
+    confidence: bool = False
     server: str = ""
     bound: int | None = None
     image_column: str | None = None
@@ -119,7 +123,8 @@ class Prompt:
         plain = [
             Column("output" if turn == 0 else f"output_{turn}", "text") for turn in range(words)
         ]
-        return plain + (schema.columns(self.outputs) if self.outputs else [])
+        columns = plain + (schema.columns(self.outputs) if self.outputs else [])
+        return [*columns, Column("confidence", "number")] if self.confidence else columns
 
     def answers(self, contents: Sequence[str | None]) -> dict[str, object]:
         """Lay the answers of the turns out by column; those not given yet are left out.
@@ -323,7 +328,8 @@ class Prompt:
         response_format = self._response_format if last else None
         model, max_tokens = self.model or "", self.options.max_output_tokens
         said = [(message.role, identity(message.content)) for message in messages]
-        asked = (self.server, model, said, self._parameters, max_tokens, response_format)
+        asked: tuple[object, ...] = (self.server, model, said, self._parameters, max_tokens)
+        asked += (response_format, self.votes) if self.votes > 1 else (response_format,)
         return Request(
             document=document,
             turn=turn,
@@ -334,6 +340,7 @@ class Prompt:
             max_tokens=max_tokens or self.bound,
             response_format=response_format,
             schema=self.outputs if last else None,
+            votes=self.votes,
         )
 
     def idle(self, document: Document) -> bool:

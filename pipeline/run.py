@@ -122,17 +122,17 @@ class Run:
         backend, request = self.engine.backend, step.request
         bound, unknown = request.max_tokens, step.answers.count("")
         tokens = backend.count_tokens(request)
-        plan.requests += 1
-        plan.prompt_tokens += tokens
+        plan.requests += request.votes
+        plan.prompt_tokens += tokens * request.votes
         if backend.price is None or plan.low_usd is None:
             plan.low_usd = plan.high_usd = None
             return
-        plan.low_usd += backend.price.ceiling_usd(tokens, 1)
+        plan.low_usd += backend.price.ceiling_usd(tokens, 1) * request.votes
         if bound is None or plan.high_usd is None:
             plan.high_usd = None
         else:
             most = backend.most_tokens(request, tokens) + unknown * bound
-            plan.high_usd += backend.price.ceiling_usd(most, bound)
+            plan.high_usd += backend.price.ceiling_usd(most, bound) * request.votes
 
     async def ask(self, progress: Progress) -> None:
         """Ask for all that is missing, a level of each document's steps at a time."""

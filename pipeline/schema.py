@@ -139,7 +139,7 @@ def columns(schema: Schema) -> list[Column]:
 
 
 def _kind(schema: Schema, root: Schema) -> Kind:
-    schema = _plain(schema, root)
+    schema = plain(schema, root)
     kind = schema.get("type")
     if isinstance(kind, list):
         kinds = [part for part in kind if part != "null"]
@@ -151,7 +151,7 @@ def _kind(schema: Schema, root: Schema) -> Kind:
     return "any" if schema.get("format") == "date" else _KINDS.get(kind, "any")
 
 
-def _plain(schema: Schema, root: Schema) -> Schema:
+def plain(schema: Schema, root: Schema) -> Schema:
     """Follow references, and the one alternative to null."""
     for _ in range(MOST_STEPS):
         choices = [
@@ -181,7 +181,7 @@ def resolve(root: Schema, reference: str) -> Schema:
 def cells(value: Mapping[str, object], schema: Schema) -> dict[str, object]:
     """Lay an answer out by column: whole numbers as integers, dates as dates."""
     return {
-        name: _cell(value.get(name), _plain(part, schema))
+        name: _cell(value.get(name), plain(part, schema))
         for name, part in schema["properties"].items()
     }
 
@@ -240,7 +240,7 @@ def _spelled(value: object, schema: Schema, root: Schema, steps: int) -> object:
     """
     if not steps:
         return value
-    schema = _plain(schema, root)
+    schema = plain(schema, root)
     if isinstance(value, str):
         return spelled(value, schema.get("enum", ()))
     if isinstance(value, dict):
@@ -327,7 +327,7 @@ def extract(content: str, schema: Schema) -> str:
         return json.dumps(best, ensure_ascii=False)
     if len(names) == 1:
         (name,) = names
-        values = _plain(schema["properties"][name], schema).get("enum", ())
+        values = plain(schema["properties"][name], schema).get("enum", ())
         if (label := spelled(content.strip(), values)) in values:
             return json.dumps({name: label}, ensure_ascii=False)
     return content

@@ -27,7 +27,7 @@ from pipeline.types import Request, Result, Usage
 
 State = Literal["new", "begun", "done"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SYNC_SECONDS = 1.0  # a power cut costs the answers of this long at most
 # Each step takes a journal from the version of its place to the next; steps are only appended.
 _MIGRATIONS = (
@@ -64,16 +64,18 @@ _MIGRATIONS = (
     );
     CREATE INDEX results_by_key ON results (key);
     """,
+    "ALTER TABLE results ADD COLUMN confidence REAL;",
 )
 _INSERT = """
     INSERT INTO results (key, run_id, finished_at, document, turn, status, error, content, model,
         finish_reason, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens,
-        reasoning_tokens, cost_usd, attempts, latency_seconds)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        reasoning_tokens, cost_usd, attempts, latency_seconds, confidence)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT = """
     SELECT id, status, error, content, model, finish_reason, prompt_tokens, completion_tokens,
-        cached_tokens, cache_write_tokens, reasoning_tokens, cost_usd, attempts, latency_seconds
+        cached_tokens, cache_write_tokens, reasoning_tokens, cost_usd, attempts, latency_seconds,
+        confidence
     FROM results WHERE key = ? ORDER BY id
 """
 _NEWEST = "SELECT status, run_id FROM results WHERE key = ? ORDER BY id DESC LIMIT 1"
@@ -129,10 +131,15 @@ class Store:
             if self.path.exists():
                 address = f"{self.path.absolute().as_uri()}?mode=ro{self._frozen}"
                 self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
-                if _version_of(self._reading, self.path):
+                found = _version_of(self._reading, self.path)
+                if found == SCHEMA_VERSION:
                     return
-                self._reading.close()
-            self._reading = sqlite3.connect(":memory:", check_same_thread=False)
+                with contextlib.closing(self._reading) as older:
+                    self._reading = sqlite3.connect(":memory:", check_same_thread=False)
+                    if found:
+                        older.backup(self._reading)
+            else:
+                self._reading = sqlite3.connect(":memory:", check_same_thread=False)
             _migrate(self._reading, self.path)
 
     @property
@@ -198,15 +205,15 @@ class Store:
         status, run_id = newest
         if status == "ok" or run_id == self._run_id:
             return "done"
-        return "begun" if status == "again" else "new"
+        return "begun" if status in ("again", "vote") else "new"
 
     def trail(self, request: Request) -> list[Result]:
-        """Give the answers that were of no use and wait to be asked for again, the oldest first."""
+        """Give the answers that the next is to follow on, the oldest first."""
         with self._failing():
             entries = self._reading.execute(_SELECT, (request.key,)).fetchall()
         trail: list[Result] = []
         for entry in reversed(entries):
-            if entry[1] != "again":
+            if entry[1] not in ("again", "vote"):
                 break
             trail.append(_result(request, [entry]))
         return trail[::-1]
@@ -272,6 +279,7 @@ class Store:
             None if result.cost_usd is None else f"{result.cost_usd:f}",
             result.attempts,
             result.latency_seconds,
+            result.confidence,
         )
 
     def get(self, request: Request) -> Result | None:
@@ -359,6 +367,7 @@ def _result(request: Request, entries: Sequence[tuple[object, ...]]) -> Result:
         cost_usd=sum(costs, Decimal(0)) if costs else None,
         attempts=sum(entry[12] for entry in entries),  # type: ignore[misc]
         latency_seconds=sum(entry[13] for entry in entries),  # type: ignore[misc]
+        confidence=newest[14],  # type: ignore[arg-type]
         entry=first[0],  # type: ignore[arg-type]
     )
 

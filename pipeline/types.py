@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 Kind = Literal["text", "integer", "number", "decimal", "boolean", "json", "any"]
 Role = Literal["system", "developer", "user", "assistant"]
-Status = Literal["ok", "failed", "skipped", "again"]
+Status = Literal["ok", "failed", "skipped", "again", "vote"]
 
 
 class Detail(StrEnum):
@@ -109,9 +109,10 @@ class Request:
     """What is asked of the server about one document, in one turn of the conversation.
 
     `key` is the sha256 of all that decides the answer; the journal knows the answer by it.
-    `parameters` are the API's own (`temperature`, `seed`, ...), but for the answer's bound:
-    servers differ in the name of `max_tokens`. `schema` is what the answer must fit;
-    `response_format` asks for it as strictly as a server can.
+    `parameters` are the API's own (`temperature`, `seed`, ...), but for the answer's bound: servers
+    differ in the name of `max_tokens`. `schema` is what the answer must fit; `response_format` asks
+    for it as strictly as a server can. With `votes` it is asked so often, and the answer is what
+    came most often.
     """
 
     document: Document
@@ -123,6 +124,7 @@ class Request:
     max_tokens: int | None
     response_format: Mapping[str, object] | None
     schema: Mapping[str, object] | None = None
+    votes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,19 @@ class Levels:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A token of an answer, and those that could have stood in its place, as log-probabilities."""
+
+    text: str
+    logprob: float
+    others: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
-    """A server's answer. `usage` and `levels` are None where the server did not say."""
+    """A server's answer. `usage` and `levels` are None where the server did not say, `tokens` empty
+    where it gave no log-probabilities.
+    """
 
     content: str | None
     finish_reason: str | None
@@ -180,6 +193,7 @@ class Response:
     refusal: str | None = None
     service_tier: str | None = None
     levels: Levels | None = None
+    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +201,11 @@ class Result:
     """How one request ended, as the journal keeps it.
 
     `status` is `again` for an answer of no use that is to be asked for a second time; a row is
-    never more than `failed` by it. `error` of an `ok` one says why it was asked a second time.
-    `usage` is None where the server didn't say, `cost_usd` also where the price isn't known.
-    `latency_seconds` is the time of its attempts, without the waits between them. `entry` numbers
-    its first entry in the journal; rows that share an answer share it.
+    never more than `failed` by it; a `vote` is a good answer of several. `confidence` is 0 to 1.
+    `error` of an `ok` one says why it was asked a second time. `usage` is None where the server
+    didn't say, `cost_usd` also where the price isn't known. `latency_seconds` is the time of its
+    attempts, without the waits between them. `entry` numbers its first entry in the journal; rows
+    that share an answer share it.
     """
 
     request: Request
@@ -203,4 +218,5 @@ class Result:
     cost_usd: Decimal | None = None
     attempts: int = 0
     latency_seconds: float = 0.0
+    confidence: float | None = None
     entry: int = 0

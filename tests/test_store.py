@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -288,6 +289,50 @@ def refusal(output: Path, *, readonly: bool = False) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def test_a_journal_of_an_older_version_is_read_and_brought_up_to_date(
+    output: Path, journal: Path
+) -> None:
+    with opened(output) as store:
+        put(store, ok())
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.executescript("ALTER TABLE results DROP COLUMN confidence")
+        connection.execute("PRAGMA user_version = 1")
+    store = Store(output)
+    store.open_readonly()
+    found = store.get(request())
+    store.close(0)
+    assert found is not None and (found.content, found.confidence) == ("answer", None)
+    assert query(journal, "PRAGMA user_version") == [(1,)]  # to look at it changes nothing
+    with opened(output) as store:
+        put(store, replace(ok("b"), confidence=0.5))
+        assert [(item.content, item.confidence) for item in (get(store, "a"), get(store, "b"))] == [
+            ("answer", None),
+            ("answer", 0.5),
+        ]
+
+
+def test_what_an_answer_follows_on_is_found_again(output: Path) -> None:
+    again, vote = replace(failed(), status="again"), replace(ok(), status="vote")
+    with opened(output) as store:
+        put(store, failed(), again, vote)
+        assert store.state(request().key) == "done"  # in this run
+    with opened(output) as store:
+        assert store.state(request().key) == "begun"
+        assert [item.status for item in store.trail(request())] == ["again", "vote"]
+        put(store, ok())
+    with opened(output) as store:
+        assert store.state(request().key) == "done"
+        assert store.trail(request()) == []
+        found = get(store, "a")
+        assert (found.attempts, found.cost_usd) == (4, Decimal("1.0"))
+
+
+def get(store: Store, name: str) -> Result:
+    found = store.get(request(name))
+    assert found is not None
+    return found
 
 
 def test_a_journal_of_a_newer_version_is_refused_and_left_alone(

@@ -36,11 +36,15 @@ from pipeline.errors import (
     UnsentError,
 )
 from pipeline.limits.gate import Gate
-from pipeline.types import Level, Levels, Request, Response, Usage
+from pipeline.types import Level, Levels, Request, Response, Token, Usage
 
 # Codes of https://platform.openai.com/docs/guides/error-codes
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 OVERLOADED = 529
+NO_LOGPROBS = (
+    "gives no log-probabilities: confidence stays empty; "
+    "--votes 5 asks five times and takes the share that agrees"
+)
 TOO_LONG = "context_length_exceeded"
 _BUSY = {408, 409, 425}
 _BLIND = "image input is not supported"  # llama.cpp says it with status 500
@@ -137,7 +141,14 @@ class Online(Backend):
             if refusal is not None:
                 self._formats.learn(rung, refusal)
             response = read_response(reply.content, read_levels(reply.headers))
+            if body.get("logprobs") and not response.tokens and response.content:
+                self._miss_logprobs()
             return self._formatted(response, request, rung)
+
+    def _miss_logprobs(self) -> None:
+        notice = f"{self.model} {NO_LOGPROBS}"
+        if notice not in self.notices:
+            self.notices.append(notice)
 
     def _formatted(self, response: Response, request: Request, rung: Rung) -> Response:
         """Take the answer as it was asked for."""
@@ -160,6 +171,10 @@ class Online(Backend):
 
     def _adapt(self, error: openai.APIStatusError, body: Mapping[str, object]) -> bool:
         """Learn from a refusal how this model wants to be asked; False if it was none."""
+        if "logprobs" in body and "logprobs" in f"{error.param} {self._message(error)}":
+            self._refused |= {"logprobs", "top_logprobs"}
+            self._miss_logprobs()
+            return True
         if error.code not in ("unsupported_parameter", "unsupported_value", "unknown_parameter"):
             return False
         name = error.param or ""
@@ -322,6 +337,7 @@ def read_response(content: bytes, levels: Levels | None = None) -> Response:
             refusal=refusal,
             service_tier=data.get("service_tier"),
             levels=levels,
+            tokens=_tokens(choice.get("logprobs")),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         start = content[:60].decode("utf-8", "replace").replace("\n", " ")
@@ -331,6 +347,24 @@ def read_response(content: bytes, levels: Levels | None = None) -> Response:
             lost=usage is None,
             usage=usage,
         ) from error
+
+
+def _tokens(data: Any) -> tuple[Token, ...]:
+    """Read the log-probabilities; none where they are missing or aren't what they should be."""
+    try:
+        return tuple(
+            Token(
+                text=str(entry["token"]),
+                logprob=float(entry["logprob"]),
+                others={
+                    str(other["token"]): float(other["logprob"])
+                    for other in entry.get("top_logprobs") or ()
+                },
+            )
+            for entry in (data or {}).get("content") or ()
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return ()
 
 
 def _usage(data: Any) -> Usage | None:

@@ -34,6 +34,8 @@ from pipeline.store import Store
 
 # With --max-cost an answer must be bounded; this is the bound where the prompt gives none.
 BOUND_TOKENS = 1024
+VOTING_TEMPERATURE = 1.0  # the share of the answers that agree is then the model's own probability
+LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most that OpenAI gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,23 @@ def label(
     other: bool,
     examples: str | None,
     shots: int,
+    confidence: bool,
+    votes: int | None,
 ) -> Prompt:
-    """Let a prompt choose from labels, with examples of how."""
+    """Let a prompt choose from labels, with examples of how, and say how sure it is."""
     from pipeline.labels import read_examples, read_labels
 
     known = read_labels(labels, other=other)
     prompt = prompt.limit("label", known, multi=multi)
+    if votes is not None:
+        varied = prompt.options.model_copy(update={"temperature": VOTING_TEMPERATURE})
+        prompt = replace(prompt, options=varied, votes=votes, confidence=True)
+    elif confidence and multi:
+        raise UsageError("how sure several labels are takes several answers: add --votes 5")
+    elif confidence:
+        more = {**prompt.options.additional_properties, **LOGPROBS}
+        graded = prompt.options.model_copy(update={"additional_properties": more})
+        prompt = replace(prompt, options=graded, confidence=True)
     if examples is None:
         return prompt
     shown = read_examples(

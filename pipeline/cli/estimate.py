@@ -11,6 +11,7 @@ import typer
 from pipeline.cli import app
 from pipeline.cli.options import (
     SHOTS,
+    Confidence,
     Examples,
     Fields,
     Input,
@@ -21,6 +22,7 @@ from pipeline.cli.options import (
     Other,
     PromptName,
     Shots,
+    Votes,
     takes_options,
 )
 
@@ -38,6 +40,8 @@ def estimate(
     other: Other = False,
     examples: Examples = None,
     shots: Shots = SHOTS,
+    confidence: Confidence = False,
+    votes: Votes = None,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", help="Leave out what the journal of this output has."),
@@ -52,7 +56,15 @@ def estimate(
     chosen = choose(prompt, instruction, fields)
     if labels is not None:
         chosen = label(
-            chosen, options, labels=labels, multi=multi, other=other, examples=examples, shots=shots
+            chosen,
+            options,
+            labels=labels,
+            multi=multi,
+            other=other,
+            examples=examples,
+            shots=shots,
+            confidence=confidence,
+            votes=votes,
         )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         target = open_target(output or str(Path(folder, "none.csv")))

@@ -56,6 +56,14 @@ Examples = Annotated[
     str | None,
     typer.Option(metavar="TABLE", help="Labelled rows to show the model, never one that is asked."),
 ]
+Confidence = Annotated[
+    bool,
+    typer.Option("--confidence", help="Add a column: how sure the label is, 0 to 1."),
+]
+Votes = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
+]
 Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")]
 
 

@@ -10,6 +10,7 @@ import typer
 from pipeline.cli import app
 from pipeline.cli.options import (
     SHOTS,
+    Confidence,
     Examples,
     Fields,
     Input,
@@ -20,6 +21,7 @@ from pipeline.cli.options import (
     PromptName,
     RunOptions,
     Shots,
+    Votes,
     takes_options,
 )
 from pipeline.errors import UsageError
@@ -61,6 +63,8 @@ def classify(
     other: Other = False,
     examples: Examples = None,
     shots: Shots = SHOTS,
+    confidence: Confidence = False,
+    votes: Votes = None,
     prompt: Annotated[
         str,
         typer.Option("--prompt", "-p", help="A prompt with one output, `label`, and {{ labels }}."),
@@ -81,6 +85,8 @@ def classify(
         other=other,
         examples=examples,
         shots=shots,
+        confidence=confidence,
+        votes=votes,
     )
     sys.exit(go(input, chosen, options))
 

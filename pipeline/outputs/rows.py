@@ -64,6 +64,8 @@ class Rows:
         status, error = self._state(document, trail)
         cells: dict[str, object] = {column.name: None for column in prompt.columns}
         cells |= prompt.answers(trail.answers)
+        if prompt.confidence and status == "ok":
+            cells["confidence"] = trail.results[-1].confidence
         cells |= _account(
             status, error, trail.results, [billed.take(item.entry) for item in trail.results]
         )

@@ -95,12 +95,16 @@ def _wrap(
         function = {"name": _function(body)["name"], "arguments": text}
         call = {"id": f"call_{number}", "type": "function", "function": function}
         message |= {"content": None, "tool_calls": [call]}
+    logprobs = None
+    if body.get("logprobs") and behaviour.logprobs is not None:
+        logprobs = {"content": behaviour.logprobs(text)}
+    choice = {"index": 0, "message": message, "logprobs": logprobs, "finish_reason": reason}
     return {
         "id": f"chatcmpl-{number}",
         "object": "chat.completion",
         "created": 1_795_000_000,
         "model": f"{body.get('model')}{behaviour.model_suffix}",
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
+        "choices": [choice],
         "usage": {
             "prompt_tokens": bill.prompt_tokens,
             "completion_tokens": bill.completion_tokens,

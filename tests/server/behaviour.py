@@ -144,7 +144,8 @@ class Behaviour:
     first fault that applies strikes. Above `max_concurrent` requests wait in line, or are refused
     with `overflow_status`. `record` is how many of the last requests the tally keeps whole. Of the
     formats `json_schema`, `tools` and `json_object` it refuses some with status 400, naming them or
-    not (`vague`), and ignores some: it answers as if they had not been asked for.
+    not (`vague`), and ignores some: it answers as if they had not been asked for. `logprobs` makes
+    the log-probabilities of an answer, for those who ask for them.
     """
 
     latency_seconds: float | Latency | Callable[[Body], float] = 0.0
@@ -164,6 +165,7 @@ class Behaviour:
     refuses: tuple[str, ...] = ()
     ignores: tuple[str, ...] = ()
     vague: bool = False
+    logprobs: Callable[[str], list[Body]] | None = None
     faults: tuple[Fault, ...] = ()
     bill_abandoned: bool = True
     seed: int = 0

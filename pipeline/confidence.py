@@ -1,0 +1,79 @@
+"""How sure an answer is: from the probabilities of its tokens, or from several answers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline.schema import Schema, plain
+from pipeline.types import Token
+
+
+def choice(schema: Schema) -> tuple[str, list[str]] | None:
+    """Find the output that is a choice, and its values; None where there is none."""
+    for name, part in schema["properties"].items():
+        values = [value for value in plain(part, schema).get("enum", ()) if isinstance(value, str)]
+        if values:
+            return name, values
+    return None
+
+
+def of_tokens(
+    tokens: Sequence[Token], name: str, values: Sequence[str], chosen: str
+) -> float | None:
+    """Give the probability of the chosen value among all the values, 0 to 1.
+
+    At each token of the value, only what leads on to one of the values counts, and the chosen one's
+    share of that is taken: the model's distribution, renormalized over the values. None where the
+    tokens aren't those of the value.
+    """
+    text = "".join(token.text for token in tokens)
+    found = re.search(rf"{re.escape(json.dumps(name, ensure_ascii=False))}\s*:\s*\"", text)
+    if found is None:
+        return None
+    start = found.end()
+    ends = {
+        value: f'{text[:start]}{json.dumps(value, ensure_ascii=False)[1:-1]}"'.lower()
+        for value in values
+    }
+    probability, place = 1.0, 0
+    for token in tokens:
+        before, place = text[:place].lower(), place + len(token.text)
+        if place <= start:
+            continue
+        live = [end for end in ends.values() if _leads(before, end)]
+        if ends[chosen] not in live:
+            return None
+        if len(live) == 1:
+            break
+        seen = {**token.others, token.text: token.logprob}
+        possible = {
+            other: math.exp(logprob)
+            for other, logprob in seen.items()
+            if any(_leads(before + other.lower(), end) for end in live)
+        }
+        if token.text not in possible:
+            return None
+        probability *= possible[token.text] / sum(possible.values())
+    return round(probability, 4)
+
+
+def _leads(text: str, end: str) -> bool:
+    return end.startswith(text) or text.startswith(end)
+
+
+def majority(contents: Sequence[str]) -> tuple[str, float]:
+    """Give the answer that came most often, the first of those, and its share of all, 0 to 1."""
+    alike = [json.dumps(_sorted(json.loads(content)), sort_keys=True) for content in contents]
+    ((most, count),) = Counter(alike).most_common(1)
+    return contents[alike.index(most)], round(count / len(contents), 4)
+
+
+def _sorted(value: object) -> object:
+    """Take lists for sets: two labels are the same two in any order."""
+    if isinstance(value, dict):
+        return {key: _sorted(item) for key, item in value.items()}
+    return sorted(map(json.dumps, value)) if isinstance(value, list) else value

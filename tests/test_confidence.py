@@ -1,0 +1,195 @@
+"""How sure a label is: by the probabilities of its tokens, or by several answers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.confidence import choice, majority, of_tokens
+from pipeline.types import Token
+from tests.running import column, pipeline, price, query, read_rows, write_rows
+from tests.server import Fault, Server
+from tests.server.tally import Bill
+
+LABELS = ["billing", "bug", "bug report", "praise"]
+
+
+def tokens(*parts: str | tuple[str, dict[str, float]]) -> list[Token]:
+    """Make tokens: a text alone is certain, else the probabilities of what could stand there."""
+    made = []
+    for part in parts:
+        text, seen = part if isinstance(part, tuple) else (part, {part: 1.0})
+        others = {other: math.log(share) for other, share in seen.items()}
+        made.append(Token(text, others[text], others))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen", "sure"),
+    [
+        pytest.param(
+            tokens('{"label":"', ("praise", {"praise": 0.9, "b": 0.1}), '"}'),
+            "praise",
+            0.9,
+            id="one token",
+        ),
+        pytest.param(
+            tokens('{"label": "', ("praise", {"praise": 0.6, "b": 0.2, "spam": 0.2}), '"}'),
+            "praise",
+            0.75,
+            id="what leads to no label doesn't count",
+        ),
+        pytest.param(
+            tokens(
+                '{"', "label", '":"', ("b", {"b": 0.8, "praise": 0.2}),
+                ("ug", {"ug": 0.5, "illing": 0.5}), ('"', {'"': 0.75, " report": 0.25}), "}",
+            ),
+            "bug",
+            0.3,
+            id="token by token",
+        ),
+        pytest.param(
+            tokens(('{"label":"b', {'{"label":"b': 0.5, '{"label":"p': 0.5}), "illing", '"}'),
+            "billing",
+            0.5,
+            id="a token that begins before the label",
+        ),
+        pytest.param(
+            tokens('{"label":"', ("Bill", {"Bill": 0.5, "bill": 0.25, "pra": 0.25}), "ing", '"}'),
+            "billing",
+            0.5,
+            id="whatever its case",
+        ),
+        pytest.param(tokens('{"label":"', "praise", '"}'), "praise", 1.0, id="certain"),
+        pytest.param(tokens("praise"), "praise", None, id="no JSON"),
+        pytest.param(tokens('{"label":"', "other", '"}'), "praise", None, id="another label"),
+        pytest.param([], "praise", None, id="none"),
+    ],
+)  # fmt: skip
+def test_the_probability_of_a_label_is_its_share_of_all_labels(
+    given: list[Token], chosen: str, sure: float | None
+) -> None:
+    assert of_tokens(given, "label", LABELS, chosen) == sure
+
+
+def test_the_choice_is_the_first_output_that_is_one() -> None:
+    enum = {"type": "string", "enum": ["a", "b"]}
+    optional = {"anyOf": [enum, {"type": "null"}]}
+    assert choice({"properties": {"x": {"type": "string"}, "y": optional, "z": enum}}) == (
+        "y",
+        ["a", "b"],
+    )
+    assert choice({"properties": {"x": {"type": "string"}}}) is None
+
+
+def test_the_majority_is_what_came_most_often_and_first() -> None:
+    a, b, c = '{"label": "a"}', '{"label":"b"}', '{"label": "b"}'
+    assert majority([a, b, c]) == (b, 0.6667)
+    assert majority([a, b]) == (a, 0.5)
+    two = ['{"labels": ["x", "y"]}', '{"labels": ["y", "x"]}', '{"labels": ["x"]}']
+    assert majority(two) == (two[0], 0.6667)
+
+
+def classify(folder: Path, server: Server, *options: object, texts: int = 1) -> Any:
+    write_rows(folder / "in.csv", [{"text": f"text {number}"} for number in range(texts)])
+    return pipeline(
+        *("classify", "in.csv", "--labels", "bug,praise", "-o", "out.csv"),
+        *("--base-url", server.base_url, "--price", "3,17", *options),
+        folder=folder,
+    )
+
+
+def test_confidence_comes_from_the_servers_log_probabilities(
+    tmp_path: Path, server: Server
+) -> None:
+    def logprobs(text: str) -> list[Any]:
+        begun = {"token": '{"label":"', "logprob": 0.0, "top_logprobs": []}
+        seen = [
+            {"token": name, "logprob": math.log(share)}
+            for name, share in (("bug", 0.6), ("praise", 0.2), ("the", 0.2))
+        ]
+        return [begun, {**seen[0], "top_logprobs": seen}, {**begun, "token": '"}'}]
+
+    server.change(answer=lambda body: '{"label":"bug"}', logprobs=logprobs)
+    ended = classify(tmp_path, server, "--confidence")
+    assert (ended.code, ended.errors) == (0, [])
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["label"], row["confidence"]) == ("bug", "0.75")
+    body: Any = server.tally.records[0].json
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 20)
+    # It is in the journal, like the answer.
+    assert query(tmp_path / "out.csv.journal", "SELECT confidence FROM results") == [(0.75,)]
+    (tmp_path / "out.csv").unlink()
+    assert classify(tmp_path, server, "--confidence").code == 0
+    assert column(read_rows(tmp_path / "out.csv"), "confidence") == ["0.75"]
+    assert server.tally.received == 1
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_server_without_log_probabilities_leaves_it_empty_and_says_so(
+    tmp_path: Path, server: Server, refused: bool
+) -> None:
+    fault = Fault("bad_request", has="logprobs", message="`logprobs` is not supported.")
+    server.change(answer=lambda body: '{"label":"bug"}', faults=(fault,) if refused else ())
+    ended = classify(tmp_path, server, "--confidence", texts=3)
+    assert ended.code == 0
+    rows = read_rows(tmp_path / "out.csv")
+    assert [(row["label"], row["confidence"]) for row in rows] == [("bug", "")] * 3
+    said = [line for line in ended.lines if "log-probabilities" in line]
+    assert said == [
+        "gpt-6-luna gives no log-probabilities: confidence stays empty; "
+        "--votes 5 asks five times and takes the share that agrees"
+    ]
+
+
+def test_several_labels_need_several_answers(tmp_path: Path, server: Server) -> None:
+    ended = classify(tmp_path, server, "--confidence", "--multi")
+    assert ended.code == 2
+    assert ended.errors == [
+        "error: how sure several labels are takes several answers: add --votes 5"
+    ]
+
+
+def votes(*labels: str) -> Any:
+    """Give these answers in turn."""
+    answers = itertools.cycle([json.dumps({"label": label}) for label in labels])
+    return lambda body: next(answers)
+
+
+def test_votes_are_counted_and_all_of_them_paid(tmp_path: Path, server: Server) -> None:
+    server.change(answer=votes("praise", "bug", "bug", "BUG", "praise"), prompt_tokens=100)
+    ended = classify(tmp_path, server, "--votes", 5)
+    assert (ended.code, ended.errors) == (0, [])
+    assert "1 row, 5 requests" in ended.err
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["label"], row["confidence"], row["attempts"]) == ("bug", "0.6", "5")
+    assert (row["status"], row["error"], row["prompt_tokens"]) == ("ok", "", "500")
+    assert row["cost_usd"] == f"{price(Bill(5, 500, int(row['completion_tokens']))).normalize():f}"
+    bodies: list[Any] = [record.json for record in server.tally.records]
+    assert [body["temperature"] for body in bodies] == [1.0] * 5
+
+
+def test_votes_go_on_where_they_stopped(tmp_path: Path, server: Server) -> None:
+    server.change(
+        answer=votes("praise", "bug", "bug"), faults=(Fault("insufficient_quota", at=(3,)),)
+    )
+    assert classify(tmp_path, server, "--votes", 3).code == 4
+    assert classify(tmp_path, server, "--votes", 3).code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["label"], row["confidence"], row["attempts"]) == ("bug", "0.6667", "3")
+    assert server.tally.answered == 3
+
+
+def test_a_vote_that_does_not_fit_is_asked_for_again(tmp_path: Path, server: Server) -> None:
+    server.change(answer=votes("bug", "spam", "praise", "bug"))
+    assert classify(tmp_path, server, "--votes", 3).code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["label"], row["confidence"], row["attempts"]) == ("bug", "0.6667", "4")
+    assert row["error"].startswith("asked again because the answer doesn't fit: label: ")
+    counts = [len(record.json["messages"]) for record in server.tally.records]  # type: ignore[arg-type]
+    assert counts == [2, 2, 4, 2]

@@ -343,6 +343,11 @@ class Prompt:
             votes=self.votes,
         )
 
+    def adopt(self, request: Request) -> Request:
+        """Make this prompt's request of one that is the same but for the model."""
+        last = request.schema is not None or self.outputs is None
+        return self._request(request.document, request.turn, request.messages, last)
+
     def idle(self, document: Document) -> bool:
         """Say whether there is nothing to ask: text or image is all that is used, and missing."""
         about = self.variables - self.settings.keys() - _environment().globals.keys()

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from pipeline.chunks import Step, Steps
 from pipeline.engine import Engine
+from pipeline.escalation import Escalation
 from pipeline.outputs.rows import Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
 from pipeline.sources.spool import Spool
-from pipeline.store import Store
+from pipeline.store import Journal
 from pipeline.types import Document, Request
 
 MOST_REASONS = 1000  # are told apart
@@ -74,16 +75,27 @@ class Outcome:
 class Run:
     """A prompt over an input, with its journal."""
 
-    def __init__(self, *, spool: Spool, steps: Steps, engine: Engine, prefix: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        steps: Steps,
+        engine: Engine,
+        escalation: Escalation | None = None,
+        prefix: str = "",
+    ) -> None:
         self.spool = spool
         self.steps = steps
         self.engine = engine
+        self.escalation = escalation
         self.prefix = prefix
-        self.rows = Rows(spool, spool.source.columns, steps=steps, store=self.store, prefix=prefix)
+        self.rows = Rows(
+            spool, spool.source.columns, steps=steps, store=self.journal, prefix=prefix
+        )
 
     @property
-    def store(self) -> Store:
-        return self.engine.store
+    def journal(self) -> Journal:
+        return self.escalation or self.engine.store
 
     def plan(self, seconds: float = PLAN_SECONDS) -> Plan:
         """Find out what there is to do, from as much of the input as can be read in this time."""
@@ -105,7 +117,7 @@ class Run:
         if document.error is None and self.steps.prompt.idle(document):
             plan.empty += 1
             return
-        trail = self.steps.follow(document, self.store.get)
+        trail = self.steps.follow(document, self.journal.get)
         plan.unreadable += trail.problem is not None
         plan.done += trail.finished
         if plan.first is None:
@@ -140,6 +152,12 @@ class Run:
         while self._level <= self._deepest and not self.engine.backend.stopped:
             async for result in self.engine.run(self._requests(self._level)):
                 progress.add(result)
+                if self.escalation is not None:
+                    self.escalation.count(result)
+            if self.escalation is not None and not self.engine.backend.stopped:
+                unsure = self.escalation.requests(self._requests(self._level))
+                async for result in self.escalation.engine.run(unsure):
+                    progress.add(result)
             self._level += 1
 
     def _requests(self, level: int) -> Iterator[Request]:
@@ -149,7 +167,7 @@ class Run:
         for document in self.spool:
             if document.error or self.steps.prompt.idle(document):
                 continue
-            trail = self.steps.follow(document, self.store.get, most=level)
+            trail = self.steps.follow(document, self.journal.get, most=level)
             if trail.missing and trail.level == level:
                 if self.steps.goes_on(trail):
                     self._deepest = level + 1

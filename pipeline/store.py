@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import filelock
 
@@ -79,6 +79,13 @@ _SELECT = """
     FROM results WHERE key = ? ORDER BY id
 """
 _NEWEST = "SELECT status, run_id FROM results WHERE key = ? ORDER BY id DESC LIMIT 1"
+
+
+class Journal(Protocol):
+    """Where answers are looked up."""
+
+    def get(self, request: Request) -> Result | None:
+        """Look an answer up, with all that was spent on it; None if it was never asked."""
 
 
 class Store:

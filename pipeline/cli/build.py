@@ -20,6 +20,7 @@ from pipeline.chunks import Steps
 from pipeline.cli.options import Options
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
+from pipeline.escalation import Escalation
 from pipeline.fields import read as read_fields
 from pipeline.places import local_path
 from pipeline.prompt import Prompt, from_instruction, load
@@ -39,6 +40,15 @@ LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most
 
 
 @dataclass(frozen=True, slots=True)
+class Stronger:
+    """Who is asked where the confidence is less than `below`, 0 to 1; None if nobody."""
+
+    model: str
+    below: float
+    price: costs.Price | None
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """The objects of a run, and what the user should know of how they were made."""
 
@@ -46,6 +56,11 @@ class Built:
     backend: Backend
     source: Source
     notices: list[str]
+
+    @property
+    def backends(self) -> list[Backend]:
+        stronger = self.run.escalation
+        return [self.backend, *([stronger.engine.backend] if stronger else [])]
 
 
 def build(
@@ -57,6 +72,7 @@ def build(
     target: str,
     folder: Path,
     fetch_to: Path | None,
+    stronger: Stronger | None = None,
 ) -> Built:
     """Make everything that a run needs, and check it, before anything is sent.
 
@@ -68,7 +84,8 @@ def build(
     notices += source.notices
     prompt = _with_options(prompt, options, notices)
     tier = prompt.options.additional_properties.get("service_tier")
-    backend = _backend(prompt.model or costs.DEFAULT_MODEL, options, tier)
+    fixed = options.fixed_price()
+    backend = _backend(prompt.model or costs.DEFAULT_MODEL, options, tier, fixed)
     prompt = replace(
         prompt,
         server=backend.server,
@@ -90,7 +107,16 @@ def build(
         chunk_tokens=options.chunk_tokens,
         window_tokens=backend.window_tokens,
     )
-    run = Run(spool=spool, steps=steps, engine=Engine(backend, store), prefix=options.prefix)
+    escalation = None
+    if stronger is not None:
+        escalation = _escalation(stronger, prompt, options, backend, store, notices)
+    run = Run(
+        spool=spool,
+        steps=steps,
+        engine=Engine(backend, store),
+        escalation=escalation,
+        prefix=options.prefix,
+    )
     return Built(run, backend, source, notices + backend.notices)
 
 
@@ -102,6 +128,34 @@ def fetching(input: str) -> Iterator[Path | None]:
         return
     with TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
+
+
+def _escalation(
+    stronger: Stronger,
+    prompt: Prompt,
+    options: Options,
+    backend: Backend,
+    store: Store,
+    notices: list[str],
+) -> Escalation:
+    """Make what asks the stronger model; it spends of the same budget."""
+    if stronger.model == prompt.model:
+        raise UsageError(f"--escalate {stronger.model}: that is the model that is asked already")
+    tier = prompt.options.additional_properties.get("service_tier")
+    strong = _backend(stronger.model, options, tier, stronger.price)
+    strong.gate.budget.beside.append(backend.gate.budget)
+    backend.gate.budget.beside.append(strong.gate.budget)
+    asked = replace(prompt, model=stronger.model, server=strong.server, votes=1)
+    if strong.price is None:
+        notices.append(
+            f"no published price for {stronger.model} at {strong.server}: what it costs is not "
+            "counted; --escalate-price INPUT,OUTPUT sets it"
+        )
+    notices.append(
+        f"what {prompt.model} is less than {stronger.below:.0%} sure of is asked of "
+        f"{stronger.model}, which comes on top of the estimate"
+    )
+    return Escalation(Engine(strong, store), asked, stronger.below)
 
 
 def choose(name: str | None, instruction: str | None, fields: str | None = None) -> Prompt:
@@ -196,7 +250,9 @@ def _with_options(prompt: Prompt, options: Options, notices: list[str]) -> Promp
     return replace(prompt, model=model, options=chosen, bound=bound)
 
 
-def _backend(model: str, options: Options, service_tier: str | None) -> Backend:
+def _backend(
+    model: str, options: Options, service_tier: str | None, price: costs.Price | None
+) -> Backend:
     load_env()
     limits = Limits(
         rpm=options.rpm,
@@ -211,7 +267,7 @@ def _backend(model: str, options: Options, service_tier: str | None) -> Backend:
         base_url=_address(options.base_url or os.environ.get("OPENAI_BASE_URL")),
         api_key=os.environ.get("OPENAI_API_KEY", "").strip() or None,
         limits=limits,
-        price=options.fixed_price(),
+        price=price,
         service_tier=service_tier,
     )
 

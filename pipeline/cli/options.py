@@ -64,6 +64,17 @@ Votes = Annotated[
     int | None,
     typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
 ]
+Escalate = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="A stronger model, for the rows that are unsure."),
+]
+Below = Annotated[
+    float, typer.Option(min=0, max=1, metavar="C", help="Less confidence than this is unsure.")
+]
+EscalatePrice = Annotated[
+    str | None,
+    typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),
+]
 Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")]
 
 
@@ -185,12 +196,7 @@ class Options:
 
     def fixed_price(self) -> Price | None:
         """Read --price."""
-        if self.price is None:
-            return None
-        parts = self.price.split(",")
-        if len(parts) != 2:
-            raise UsageError(f"--price {self.price}: give two amounts, such as --price 0.15,0.60")
-        return fixed_price(_amount(parts[0], "--price"), _amount(parts[1], "--price"))
+        return read_price(self.price, "--price")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +258,16 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature([*own, *required, *others])  # type: ignore[attr-defined]
     run.__annotations__ = {item.name: item.annotation for item in [*own, *required, *others]}
     return run
+
+
+def read_price(text: str | None, option: str) -> Price | None:
+    """Read a price of two amounts."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 2:
+        raise UsageError(f"{option} {text}: give two amounts, such as {option} 0.15,0.60")
+    return fixed_price(_amount(parts[0], option), _amount(parts[1], option))
 
 
 def _amount(text: str, option: str) -> Decimal:

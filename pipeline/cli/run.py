@@ -10,7 +10,10 @@ import typer
 from pipeline.cli import app
 from pipeline.cli.options import (
     SHOTS,
+    Below,
     Confidence,
+    Escalate,
+    EscalatePrice,
     Examples,
     Fields,
     Input,
@@ -22,6 +25,7 @@ from pipeline.cli.options import (
     RunOptions,
     Shots,
     Votes,
+    read_price,
     takes_options,
 )
 from pipeline.errors import UsageError
@@ -65,6 +69,9 @@ def classify(
     shots: Shots = SHOTS,
     confidence: Confidence = False,
     votes: Votes = None,
+    escalate: Escalate = None,
+    below: Below = 0.85,
+    escalate_price: EscalatePrice = None,
     prompt: Annotated[
         str,
         typer.Option("--prompt", "-p", help="A prompt with one output, `label`, and {{ labels }}."),
@@ -72,7 +79,7 @@ def classify(
 ) -> None:
     """Give each row or document the label that fits best, or all that fit."""
     from pipeline import prompt as prompts
-    from pipeline.cli.build import label
+    from pipeline.cli.build import Stronger, label
     from pipeline.cli.session import go
 
     if labels is None:
@@ -85,10 +92,14 @@ def classify(
         other=other,
         examples=examples,
         shots=shots,
-        confidence=confidence,
+        confidence=confidence or escalate is not None,
         votes=votes,
     )
-    sys.exit(go(input, chosen, options))
+    stronger = None
+    if escalate is not None:
+        price = read_price(escalate_price, "--escalate-price")
+        stronger = Stronger(escalate, below, price)
+    sys.exit(go(input, chosen, options, stronger))
 
 
 @app.command()

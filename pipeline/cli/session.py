@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from pipeline.cli import complain
-from pipeline.cli.build import Built, build, command_line, fetching
+from pipeline.cli.build import Built, Stronger, build, command_line, fetching
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
@@ -26,7 +26,7 @@ from pipeline.store import Store, set_aside
 INTERRUPTED = 130
 
 
-def go(input: str, prompt: Prompt, options: RunOptions) -> int:
+def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | None = None) -> int:
     """Run a prompt over an input; give the exit code."""
     target = open_target(options.output)
     target.check()
@@ -55,6 +55,7 @@ def go(input: str, prompt: Prompt, options: RunOptions) -> int:
                 target=target.name,
                 folder=target.path.absolute().parent,
                 fetch_to=fetch_to,
+                stronger=stronger,
             )
             code = (
                 _dry_run(built) if options.dry_run else _session(built, options, target, progress)
@@ -115,7 +116,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     outcome = built.run.write(target.path, reason)
     target.deliver()
     code = _exit_code(built, outcome, interrupted, fatal, progress)
-    for notice in built.backend.notices:
+    for notice in [notice for backend in built.backends for notice in backend.notices]:
         if notice not in built.notices:
             progress.note(notice)
     if built.source.changed():
@@ -152,28 +153,35 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
             os._exit(INTERRUPTED)  # the journal is whole at any moment
         interrupted = True
         progress.note("stopping: waiting a moment for what is in flight; again to stop at once")
-        built.backend.stop()
+        for backend in built.backends:
+            backend.stop()
 
     def tick() -> None:
         progress.show()
         loop.call_later(1, tick)
 
-    built.backend.gate.note = progress.note
-    progress.state = built.backend.state
+    for backend in built.backends:
+        backend.gate.note = progress.note
+    progress.state = lambda: next(
+        (backend.state() for backend in built.backends if backend.in_flight),
+        built.backend.state(),
+    )
     for name in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
             loop.add_signal_handler(name, interrupt)
     if not plan.requests and plan.complete:
         return False, None
     try:
-        await built.backend.open()
+        for backend in built.backends:
+            await backend.open()
         progress.start(plan.requests)
         loop.call_later(1, tick)
         await built.run.ask(progress)
     except FatalError as error:
         return interrupted, error
     finally:
-        await built.backend.close()
+        for backend in built.backends:
+            await backend.close()
     return interrupted, None
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 import typer
 
 from pipeline.cli.build import Built, command_line
+from pipeline.escalation import Escalation
 from pipeline.outputs.targets import Target
 from pipeline.progress import Progress, duration, usd
 from pipeline.run import Outcome, Plan
@@ -75,6 +76,8 @@ def describe_outcome(
     lines += [f"  {note}" for note in outcome.notes]
     if progress.spent.answered:
         lines.append(_spent(progress, built))
+    if built.run.escalation is not None and built.run.escalation.savings.answers:
+        lines.append(_saved(built.run.escalation, progress))
     if code in (1, 3, 4, 130):
         what = "the failed rows again" if code == 1 else "the rest"
         lines.append(f"for {what}, run the same command:\n  {command_line()}")
@@ -112,6 +115,19 @@ def _spent(progress: Progress, built: Built) -> str:
     if unsure:
         parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")
     return f"this run: {', '.join(part for part in parts if part)}"
+
+
+def _saved(escalation: Escalation, progress: Progress) -> str:
+    """Say what the cheap model has saved, against the strong one alone."""
+    savings, spent = escalation.savings, progress.spent
+    said = (
+        f"{escalation.model} was asked about {savings.escalated:,} of {savings.answers:,} answers"
+    )
+    if not savings.alone_usd or spent.unpriced:
+        return said
+    saved = savings.alone_usd - spent.cost_usd
+    less = f"{abs(saved) / savings.alone_usd:.0%} {'less' if saved >= 0 else 'more'}"
+    return f"{said}; alone it would have cost {usd(savings.alone_usd)}: this was {less}"
 
 
 def _reasons(errors: Counter[str]) -> list[tuple[str, int]]:

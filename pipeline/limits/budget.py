@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from pipeline.costs import Price
@@ -14,7 +14,8 @@ NOTHING = Decimal(0)
 class Budget:
     """What a run may spend; without `max_cost_usd`, all it likes.
 
-    `unsure_usd` is for requests whose answer was lost: the provider may bill them all the same.
+    What the budgets `beside` it have taken is taken from the same `max_cost_usd`. `unsure_usd` is
+    for requests whose answer was lost: the provider may bill them all the same.
     """
 
     price: Price | None = None
@@ -22,6 +23,7 @@ class Budget:
     spent_usd: Decimal = NOTHING
     reserved_usd: Decimal = NOTHING
     unsure_usd: Decimal = NOTHING
+    beside: list[Budget] = field(default_factory=list)
 
     def ceiling_usd(self, prompt_tokens: int, max_tokens: int | None) -> Decimal:
         """Give the most that a request can cost; nothing where nobody limits it."""
@@ -37,6 +39,10 @@ class Budget:
 
     @property
     def taken_usd(self) -> Decimal:
+        return self._own_usd + sum((other._own_usd for other in self.beside), NOTHING)
+
+    @property
+    def _own_usd(self) -> Decimal:
         return self.spent_usd + self.unsure_usd + self.reserved_usd
 
     def reserve(self, ceiling_usd: Decimal) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pipeline.chunks import Steps, Trail
 from pipeline.errors import UsageError
-from pipeline.store import Store
+from pipeline.store import Journal
 from pipeline.types import Column, Document, Result, Status, Usage
 
 EMPTY = "the text is empty: there is nothing to ask"
@@ -39,7 +39,7 @@ class Rows:
         columns: Sequence[Column],
         *,
         steps: Steps,
-        store: Store,
+        store: Journal,
         prefix: str = "",
     ) -> None:
         self.reason: str | None = None  # why what wasn't asked was not

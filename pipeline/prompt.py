@@ -25,6 +25,7 @@ SHIPPED = Path(__file__).parent / "prompts"
 if not SHIPPED.exists():  # a checkout: the wheel holds them inside the package
     SHIPPED = Path(__file__).parent.parent / "prompts"
 
+PART_CHARACTERS = 200
 OURS = {"text", "chunk", "chunks"}  # what a message can use of any document
 MERGE = (
     "The document was too long to be read at once: this was asked about each of its parts in turn. "
@@ -255,7 +256,12 @@ class Prompt:
         if not self.examples:
             return []
         asked = alike(document.text)
-        others = [shown for text, shown in self._examples if text != asked]
+        part = len(asked) >= PART_CHARACTERS  # a part of a long document may be one of an example
+        others = [
+            shown
+            for text, shown in self._examples
+            if text != asked and not (part and asked in text)
+        ]
         return [message for shown in others[: self.shots] for message in shown]
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,18 @@ def test_an_example_is_never_shown_for_itself(tmp_path: Path, server: Server) ->
         "t3": [("t1", bug), ("t2", bug)],
         "t9": [("t1", bug), ("t3", billing)],
     }
+
+
+def test_an_example_is_not_shown_for_a_part_of_itself(tmp_path: Path) -> None:
+    long = " ".join(f"Sentence {number}." for number in range(100))
+    path = gold(tmp_path / "g.csv", [(long, "bug"), ("short", "bug"), ("other", "billing")])
+    labels = read_labels("billing,bug")
+    examples = read_examples(path, labels, name="label", text_column="text", multi=False, shots=2)
+    prompt = prompts.load("classify").limit("label", labels)
+    prompt = replace(prompt, examples=examples, shots=2)
+    for text, shown in ((long[500:1000], ["other", "short"]), ("Sentence 3.", [long, "other"])):
+        messages = said(prompt, text)
+        assert [message.content for message in messages[1:-1:2]] == shown
 
 
 def test_labels_are_found_in_what_a_server_says_that_cannot_be_told(

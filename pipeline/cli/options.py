@@ -145,7 +145,12 @@ class Options:
         typer.Option(min=1, metavar="N", help="Take only N rows or files, chosen at random."),
     ] = None
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Longest answer, in tokens.")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Longest answer, in tokens; one cut off is asked again with 4 x N.",
+        ),
     ] = None
     temperature: Annotated[
         float | None, typer.Option(min=0, max=2, metavar="T", help="Randomness of the answers.")

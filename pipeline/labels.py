@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.choices import Example, Label, alike
 from pipeline.errors import UsageError
-from pipeline.prompt import Example, Label, alike
 from pipeline.schema import spelled
 from pipeline.sources.decoding import decode
 from pipeline.sources.opening import TABLES, open_source

@@ -16,6 +16,7 @@ import jinja2.sandbox
 import orjson
 
 from pipeline import prompty, schema
+from pipeline.choices import Example, Label, alike
 from pipeline.content import IMAGE, identity, show
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompty import Options, Property, Templates
@@ -32,27 +33,6 @@ MERGE = (
     "Make one answer for the whole document of the answers to its parts."
 )
 PARTS = "{% for part in parts %}Part {{ loop.index }}:\n{{ part }}\n\n{% endfor %}"
-
-
-class Label(str):
-    """A label: its name, what it means, and texts that it fits."""
-
-    description: str
-    examples: tuple[str, ...]
-
-    def __new__(cls, name: str, description: str = "", examples: tuple[str, ...] = ()) -> Label:
-        label = super().__new__(cls, name)
-        label.description = description
-        label.examples = examples
-        return label
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A document with the answer that is right for it."""
-
-    document: Document
-    answer: str
 
 
 @dataclass(frozen=True)
@@ -397,11 +377,6 @@ def _canonical(value: object) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:  # a lone surrogate, which orjson refuses
         return repr(value).encode("utf-8", "surrogatepass")
-
-
-def alike(text: str) -> str:
-    """Make texts equal that differ in case and space only."""
-    return " ".join(text.casefold().split())
 
 
 @cache

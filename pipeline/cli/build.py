@@ -17,7 +17,7 @@ from pipeline import costs
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
 from pipeline.chunks import Steps
-from pipeline.cli.options import Options
+from pipeline.cli.options import Labelling, Options
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.escalation import Escalation
@@ -168,43 +168,33 @@ def choose(name: str | None, instruction: str | None, fields: str | None = None)
     return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
 
 
-def label(
-    prompt: Prompt,
-    options: Options,
-    *,
-    labels: str,
-    multi: bool,
-    other: bool,
-    examples: str | None,
-    shots: int,
-    confidence: bool,
-    votes: int | None,
-) -> Prompt:
+def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
     """Let a prompt choose from labels, with examples of how, and say how sure it is."""
     from pipeline.labels import read_examples, read_labels
 
-    known = read_labels(labels, other=other)
+    multi = labelling.multi
+    known = read_labels(labelling.labels or "", other=labelling.other)
     prompt = prompt.limit("label", known, multi=multi)
-    if votes is not None:
+    if labelling.votes is not None:
         varied = prompt.options.model_copy(update={"temperature": VOTING_TEMPERATURE})
-        prompt = replace(prompt, options=varied, votes=votes, confidence=True)
-    elif confidence and multi:
+        prompt = replace(prompt, options=varied, votes=labelling.votes, confidence=True)
+    elif labelling.confidence and multi:
         raise UsageError("how sure several labels are takes several answers: add --votes 5")
-    elif confidence:
+    elif labelling.confidence:
         more = {**prompt.options.additional_properties, **LOGPROBS}
         graded = prompt.options.model_copy(update={"additional_properties": more})
         prompt = replace(prompt, options=graded, confidence=True)
-    if examples is None:
+    if labelling.examples is None:
         return prompt
     shown = read_examples(
-        examples,
+        labelling.examples,
         known,
         name="labels" if multi else "label",
         text_column=options.text_column,
         multi=multi,
-        shots=shots,
+        shots=labelling.shots,
     )
-    return replace(prompt, examples=shown, shots=shots)
+    return replace(prompt, examples=shown, shots=labelling.shots)
 
 
 def open_input(

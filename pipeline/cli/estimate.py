@@ -10,19 +10,12 @@ import typer
 
 from pipeline.cli import app
 from pipeline.cli.options import (
-    SHOTS,
-    Confidence,
-    Examples,
     Fields,
     Input,
     Instruction,
-    Labels,
-    Multi,
+    Labelling,
     Options,
-    Other,
     PromptName,
-    Shots,
-    Votes,
     takes_options,
 )
 
@@ -31,17 +24,11 @@ from pipeline.cli.options import (
 @takes_options
 def estimate(
     input: Input,
+    labelling: Labelling,
     options: Options,
     prompt: PromptName = None,
     instruction: Instruction = None,
     fields: Fields = None,
-    labels: Labels = None,
-    multi: Multi = False,
-    other: Other = False,
-    examples: Examples = None,
-    shots: Shots = SHOTS,
-    confidence: Confidence = False,
-    votes: Votes = None,
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", help="Leave out what the journal of this output has."),
@@ -54,18 +41,8 @@ def estimate(
     from pipeline.store import Store
 
     chosen = choose(prompt, instruction, fields)
-    if labels is not None:
-        chosen = label(
-            chosen,
-            options,
-            labels=labels,
-            multi=multi,
-            other=other,
-            examples=examples,
-            shots=shots,
-            confidence=confidence,
-            votes=votes,
-        )
+    if labelling.labels is not None:
+        chosen = label(chosen, options, labelling)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         target = open_target(output or str(Path(folder, "none.csv")))
         store = Store(target.path)

@@ -6,9 +6,9 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,8 +31,6 @@ PromptName = Annotated[
 Instruction = Annotated[
     str | None, typer.Option("--instruction", help="A prompt in a sentence, in place of a file.")
 ]
-SHOTS = 8
-
 Fields = Annotated[
     str | None,
     typer.Option(
@@ -41,41 +39,63 @@ Fields = Annotated[
         "kind: invoice|receipt, tags: text[]'.",
     ),
 ]
-Labels = Annotated[
-    str | None,
-    typer.Option(
-        "--labels",
-        help="billing,bug,praise or a .yaml or .csv file: name, description, examples.",
-    ),
-]
-Multi = Annotated[bool, typer.Option("--multi", help="All the labels that fit, not one.")]
-Other = Annotated[
-    bool, typer.Option("--other", help="One more label, `other`, for what none of them fits.")
-]
-Examples = Annotated[
-    str | None,
-    typer.Option(metavar="TABLE", help="Labelled rows to show the model, never one that is asked."),
-]
-Confidence = Annotated[
-    bool,
-    typer.Option("--confidence", help="Add a column: how sure the label is, 0 to 1."),
-]
-Votes = Annotated[
-    int | None,
-    typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
-]
-Escalate = Annotated[
-    str | None,
-    typer.Option(metavar="MODEL", help="A stronger model, for the rows that are unsure."),
-]
-Below = Annotated[
-    float, typer.Option(min=0, max=1, metavar="C", help="Less confidence than this is unsure.")
-]
-EscalatePrice = Annotated[
-    str | None,
-    typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),
-]
-Shots = Annotated[int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """What to choose from, and how."""
+
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="billing,bug,praise or a .yaml or .csv file: name, description, examples.",
+        ),
+    ] = None
+    multi: Annotated[bool, typer.Option("--multi", help="All the labels that fit, not one.")] = (
+        False
+    )
+    other: Annotated[
+        bool, typer.Option("--other", help="One more label, `other`, for what none of them fits.")
+    ] = False
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE", help="Labelled rows to show the model, never one that is asked."
+        ),
+    ] = None
+    shots: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")
+    ] = 8
+    confidence: Annotated[
+        bool,
+        typer.Option("--confidence", help="Add a column: how sure the label is, 0 to 1."),
+    ] = False
+    votes: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalating:
+    """Who is asked what the first model is unsure of."""
+
+    escalate: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="A stronger model, for the rows that are unsure."),
+    ] = None
+    below: Annotated[
+        float, typer.Option(min=0, max=1, metavar="C", help="Less confidence than this is unsure.")
+    ] = 0.85
+    escalate_price: Annotated[
+        str | None,
+        typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),
+    ] = None
+
+    def price(self) -> Price | None:
+        """Read --escalate-price."""
+        return _price(self.escalate_price, "--escalate-price")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +221,7 @@ class Options:
 
     def fixed_price(self) -> Price | None:
         """Read --price."""
-        return read_price(self.price, "--price")
+        return _price(self.price, "--price")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,38 +254,49 @@ class RunOptions(Options):
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each field of the Options that its `options` parameter wants."""
+    """Give a command an option for each field of the dataclasses that it takes."""
     signature = inspect.signature(command, eval_str=True)
-    kind = signature.parameters["options"].annotation
+    kinds: dict[str, Any] = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if is_dataclass(parameter.annotation)
+    }
+    added = [option for kind in kinds.values() for option in _options(kind)]
+
+    @functools.wraps(command)
+    def run(**values: object) -> None:
+        made = {
+            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+            for name, kind in kinds.items()
+        }
+        command(**values, **made)
+
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in signature.parameters.items()
+        if name not in kinds
+    ]
+    required = [item for item in added if item.default is inspect.Parameter.empty]
+    others = [item for item in added if item.default is not inspect.Parameter.empty]
+    run.__signature__ = inspect.Signature([*own, *required, *others])  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in [*own, *required, *others]}
+    return run
+
+
+def _options(kind: Any) -> list[inspect.Parameter]:
     hints = typing.get_type_hints(kind, include_extras=True)
-    added = {
-        field.name: inspect.Parameter(
+    return [
+        inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.default is MISSING else field.default,
             annotation=hints[field.name],
         )
         for field in fields(kind)
-    }
-
-    @functools.wraps(command)
-    def run(**values: object) -> None:
-        options = kind(**{name: values.pop(name) for name in added})
-        command(**values, options=options)
-
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in signature.parameters.items()
-        if name != "options"
     ]
-    required = [item for item in added.values() if item.default is inspect.Parameter.empty]
-    others = [item for item in added.values() if item.default is not inspect.Parameter.empty]
-    run.__signature__ = inspect.Signature([*own, *required, *others])  # type: ignore[attr-defined]
-    run.__annotations__ = {item.name: item.annotation for item in [*own, *required, *others]}
-    return run
 
 
-def read_price(text: str | None, option: str) -> Price | None:
+def _price(text: str | None, option: str) -> Price | None:
     """Read a price of two amounts."""
     if text is None:
         return None

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from pipeline.cli import app
 from pipeline.cli.options import (
-    SHOTS,
-    Below,
-    Confidence,
-    Escalate,
-    EscalatePrice,
-    Examples,
+    Escalating,
     Fields,
     Input,
     Instruction,
-    Labels,
-    Multi,
-    Other,
+    Labelling,
     PromptName,
     RunOptions,
-    Shots,
-    Votes,
-    read_price,
     takes_options,
 )
 from pipeline.errors import UsageError
@@ -61,17 +52,9 @@ def summarize(input: Input, options: RunOptions) -> None:
 @takes_options
 def classify(
     input: Input,
+    labelling: Labelling,
+    escalating: Escalating,
     options: RunOptions,
-    labels: Labels = None,
-    multi: Multi = False,
-    other: Other = False,
-    examples: Examples = None,
-    shots: Shots = SHOTS,
-    confidence: Confidence = False,
-    votes: Votes = None,
-    escalate: Escalate = None,
-    below: Below = 0.85,
-    escalate_price: EscalatePrice = None,
     prompt: Annotated[
         str,
         typer.Option("--prompt", "-p", help="A prompt with one output, `label`, and {{ labels }}."),
@@ -82,23 +65,13 @@ def classify(
     from pipeline.cli.build import Stronger, label
     from pipeline.cli.session import go
 
-    if labels is None:
+    if labelling.labels is None:
         raise UsageError("give the labels: --labels billing,bug,praise or --labels labels.yaml")
-    chosen = label(
-        prompts.load(prompt),
-        options,
-        labels=labels,
-        multi=multi,
-        other=other,
-        examples=examples,
-        shots=shots,
-        confidence=confidence or escalate is not None,
-        votes=votes,
-    )
     stronger = None
-    if escalate is not None:
-        price = read_price(escalate_price, "--escalate-price")
-        stronger = Stronger(escalate, below, price)
+    if escalating.escalate is not None:
+        labelling = replace(labelling, confidence=True)
+        stronger = Stronger(escalating.escalate, escalating.below, escalating.price())
+    chosen = label(prompts.load(prompt), options, labelling)
     sys.exit(go(input, chosen, options, stronger))
 
 

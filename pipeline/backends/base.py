@@ -60,7 +60,7 @@ class Backend(ABC):
     """Answers requests. `server` names who answers and is part of each request's key.
 
     `window_tokens` is how long prompt and answer may be together, where that is known, and
-    `longest_tokens` how long an answer is worth waiting for, where a cut-off one is asked for again.
+    `longest_tokens` how long an answer is worth waiting for where a cut-off one is asked for again.
     `sees` says whether it takes images. `notices` are what the user should know of how the server
     is asked.
     """

@@ -145,7 +145,7 @@ def _escalation(
     strong = _backend(stronger.model, options, tier, stronger.price)
     strong.gate.budget.beside.append(backend.gate.budget)
     backend.gate.budget.beside.append(strong.gate.budget)
-    asked = replace(prompt, model=stronger.model, server=strong.server, votes=1)
+    asked = replace(prompt, model=stronger.model, server=strong.server, sees=strong.sees, votes=1)
     if strong.price is None:
         notices.append(
             f"no published price for {stronger.model} at {strong.server}: what it costs is not "

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import schema
 from pipeline.backends.base import Backend
+from pipeline.backends.formats import Formats
 from pipeline.backends.opening import open_backend
 from pipeline.errors import RejectedError
 from pipeline.types import Message, Request, Response
@@ -176,6 +177,15 @@ def test_in_words_the_schema_stands_at_the_end_of_the_last_message(server: Serve
     text, _, told = user["content"].partition("\n\nAnswer with one JSON object that fits")
     assert text == "a text"
     assert json.loads(told[told.index("{") :]) == FORMAT["json_schema"]["schema"]
+
+
+def test_in_words_the_schema_comes_after_the_images_of_a_message() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": [image]}]}
+    Formats("m", []).write(body, FORMAT, "words")
+    first, told = body["messages"][0]["content"]
+    assert first == image
+    assert told["type"] == "text" and told["text"].startswith("Answer with one JSON object")
 
 
 def test_a_function_is_called_with_the_schema(server: Server) -> None:

@@ -114,6 +114,24 @@ def test_a_second_run_goes_on_with_the_second_asking(tmp_path: Path, server: Ser
     assert server.tally.received == 1
 
 
+def test_after_kill_9_the_first_asking_is_not_paid_again(tmp_path: Path, server: Server) -> None:
+    server.change(
+        answer=by_ask("nonsense", GOOD),
+        latency_seconds=lambda body: 0.0 if len(body["messages"]) == 1 else 60.0,  # type: ignore[arg-type]
+    )
+    made = job(tmp_path, server, ["one"], prompt=LABEL)
+    process = made.start()
+    server.wait(received=2)
+    process.kill()
+    process.communicate()
+    server.change(latency_seconds=0.0)
+    server.reset()
+    assert made.run().code == 0
+    (row,) = made.rows()
+    assert (row["label"], row["attempts"]) == ("bug", "2")
+    assert [len(body["messages"]) for body in bodies(server)] == [3]
+
+
 def test_a_cut_off_answer_is_asked_for_again_with_a_larger_allowance(
     tmp_path: Path, server: Server
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.chunks import Step, Steps
 from pipeline.engine import Engine
 from pipeline.escalation import Escalation
+from pipeline.outputs.corrections import Corrected, Corrections, start
 from pipeline.outputs.rows import Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
@@ -174,13 +175,31 @@ class Run:
                 yield from (step.request for step in trail.missing)
 
     def write(self, path: Path, reason: str | None = None) -> Outcome:
-        """Write the output: every row, asked or not. `reason` is why some weren't, if any."""
+        """Write the output: every row, asked or not. `reason` is why some weren't, if any.
+
+        What a person has said of its rows is in it again.
+        """
         self.rows.reason = reason
         outcome = Outcome()
-        outcome.notes = write_table(
-            path, self.rows.columns, _Counted(self.rows, outcome, self.prefix)
-        )
+        columns, rows = self.rows.columns, _Counted(self.rows, outcome, self.prefix)
+        said = self.corrections(path)
+        if said is None or not said.rows:
+            outcome.notes = write_table(path, columns, rows)
+        else:
+            outcome.notes = write_table(path, said.columns(columns), Corrected(rows, said))
         return outcome
+
+    @property
+    def answer(self) -> str | None:
+        """Name the column of the one answer: the only one, or `label`."""
+        names = [column.name for column in self.steps.prompt.columns]
+        name = "label" if "label" in names else names[0] if len(names) == 1 else None
+        return None if name is None else f"{self.prefix}{name}"
+
+    def corrections(self, path: Path) -> Corrections | None:
+        """Give what a person has said of an output's rows; None where there isn't one answer."""
+        inputs = [column.name for column in self.spool.source.columns]
+        return None if self.answer is None else start(path, inputs, self.answer)
 
 
 class _Counted:

@@ -131,7 +131,7 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     ),
     "unknown shipped prompt": (
         echoing(prompt="sumarize"),
-        "no prompt 'sumarize': give a prompt file, or one of classify, extract, summarize",
+        "no prompt 'sumarize': give a prompt file, or one of classify, extract, judge, summarize",
     ),
     "no prompt": (echoing(prompt=""), 'give one prompt: -p PROMPT, or --instruction "..."'),
     "output in a folder that isn't there": (
@@ -347,7 +347,9 @@ def test_help_helps_and_imports_nothing_heavy(
     assert sorted(modules & HEAVY) == imported
 
 
-@pytest.mark.parametrize("command", ["summarize", "classify", "extract", "estimate", "models"])
+@pytest.mark.parametrize(
+    "command", ["summarize", "classify", "extract", "estimate", "models", "evaluate", "review"]
+)
 def test_each_command_has_its_help(folder: Path, command: str) -> None:
     ended = pipeline(command, "--help", folder=folder)
     assert (ended.code, ended.err) == (0, "")

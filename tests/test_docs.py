@@ -12,6 +12,7 @@ from pipeline import prompt
 from pipeline.outputs.rows import ACCOUNT, CHUNKS
 from tests.conftest import ROOT
 
+COMMANDS = ("run", "summarize", "classify", "extract", "estimate", "models", "evaluate", "review")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -43,16 +44,16 @@ def test_the_file_map_names_what_is_there_and_all_of_the_package() -> None:
     assert sorted(parts - listed - {"py.typed", "prompts"}) == []
 
 
-@pytest.mark.parametrize(
-    "command", ["run", "summarize", "classify", "extract", "estimate", "models"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_explains_itself(command: str) -> None:
     assert usage(command).startswith(f"Usage: python -m pipeline {command}")
 
 
 def test_every_option_of_the_readme_is_one() -> None:
-    known = "".join(usage(command) for command in ("run", "classify", "estimate", "models"))
-    text = README.replace("--group dev", "").replace("--no-deps", "")
+    known = "".join(usage(command) for command in COMMANDS)
+    text = (
+        README.replace("--group dev", "").replace("--extra evaluate", "").replace("--no-deps", "")
+    )
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert sorted(option for option in options if option not in known) == []
 

@@ -637,6 +637,7 @@ def test_the_shipped_prompts_load_and_fill_in_their_samples() -> None:
     assert sorted(path.stem for path in prompts.SHIPPED.glob("*.prompty")) == [
         "classify",
         "extract",
+        "judge",
         "summarize",
     ]
     assert [role for role, _ in said(prompts.load("summarize"))] == ["system", "user"]
@@ -647,7 +648,7 @@ def test_an_unknown_shipped_prompt_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError) as caught:
         prompts.load("sumarize")
     assert str(caught.value) == (
-        "no prompt 'sumarize': give a prompt file, or one of classify, extract, summarize"
+        "no prompt 'sumarize': give a prompt file, or one of classify, extract, judge, summarize"
     )
 
 

@@ -51,6 +51,7 @@ def _callback(
 # They add their commands, in the order in which --help lists them.
 from pipeline.cli import run  # noqa: E402, F401, I001
 from pipeline.cli import estimate, models  # noqa: E402, F401
+from pipeline.cli import evaluate, review  # noqa: E402, F401
 
 
 def main() -> NoReturn:

@@ -22,6 +22,9 @@ from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.escalation import Escalation
 from pipeline.fields import read as read_fields
+from pipeline.outputs.answered import Answered
+from pipeline.outputs.corrections import reviewed_path
+from pipeline.outputs.graded import find_prefix
 from pipeline.places import local_path
 from pipeline.prompt import Prompt, from_instruction, load
 from pipeline.run import Run
@@ -201,7 +204,7 @@ def open_input(
     input: str, options: Options, store: Store, target: str, fetch_to: Path | None
 ) -> Source:
     """Open the input, without the run's own files in it."""
-    own = [store.output, *store.paths]
+    own = [store.output, *store.paths, reviewed_path(store.output)]
     path = local_path(input)
     if path and any(path.resolve() == mine.resolve() for mine in own):
         raise UsageError(f"the output {store.output} is the input: choose another name for it")
@@ -218,6 +221,8 @@ def open_input(
             encoding=options.encoding, delimiter=options.delimiter, sheet=options.sheet
         ),
     )
+    if options.answers is not None:
+        source = Answered(source, options.answers)
     return select(source, limit=options.limit, sample=options.sample)
 
 
@@ -295,6 +300,13 @@ def _check(prompt: Prompt, source: Source, options: Options) -> None:
         raise UsageError(
             f"which column of {source.name} is the text? name it with --text-column; "
             f"its columns are: {', '.join(names)}"
+        )
+    text = source.text_column
+    if prompt.uses_text and text in prompt.variables - {"text"} and find_prefix(names) is not None:
+        raise UsageError(
+            f"prompt {prompt.name} uses {{{{ text }}}} and {{{{ {text} }}}}, and the text of "
+            f'{source.name} is its column "{text}": name another with --text-column, or give the '
+            "texts as INPUT and this table with --answers"
         )
 
 

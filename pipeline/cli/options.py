@@ -8,6 +8,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -157,6 +158,12 @@ class Options:
             help="Not the files of a folder that match, as a line of .gitignore. May be repeated.",
         ),
     ] = None
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUTPUT", help="What a former run answered, for a prompt that judges it."
+        ),
+    ] = None
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Take only the first N rows or files.")
     ] = None
@@ -236,6 +243,19 @@ class RunOptions(Options):
             help="Where the rows go, a path or an address: .csv .tsv .xlsx .parquet or .jsonl.",
         ),
     ]
+    expected: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL", help="Column of the right answers: say how right the run's are."
+        ),
+    ] = None
+    review: Annotated[
+        Path | None,
+        typer.Option(help="An .xlsx file for the rows most worth a look, to be corrected."),
+    ] = None
+    rows: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows --review takes.")] = (
+        200
+    )
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the first request and the cost; send nothing.")
     ] = False

@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from pipeline.cli import complain
+from pipeline.cli.afterwards import check_afterwards, evaluated, hand_over, tell
 from pipeline.cli.build import Built, Stronger, build, command_line, fetching
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
@@ -100,6 +101,7 @@ def _dry_run(built: Built) -> int:
 def _session(built: Built, options: RunOptions, target: Target, progress: Progress) -> int:
     for notice in built.notices:
         progress.note(notice)
+    check_afterwards(built, options, target)
     plan = built.run.plan()
     progress.note(describe_plan(plan, built))
     if not _agreed(plan, options):
@@ -114,6 +116,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
     outcome = built.run.write(target.path, reason)
+    found = None if interrupted or fatal else evaluated(built, options, target)
     target.deliver()
     code = _exit_code(built, outcome, interrupted, fatal, progress)
     for notice in [notice for backend in built.backends for notice in backend.notices]:
@@ -125,6 +128,9 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
             "run the same command again for what is new"
         )
     describe_outcome(outcome, target, built, progress, code)
+    tell(found, options, progress)
+    if not (interrupted or fatal):
+        hand_over(built, options, target, progress)
     if fatal:
         complain(str(fatal))
     elif options.quiet and outcome.statuses["failed"]:

@@ -56,10 +56,17 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
     if isinstance(rows, Iterator):
         raise TypeError("rows must be iterable more than once, not an iterator")
     write = find_writer(path)
+    with drafted(path) as draft:
+        return write(draft, columns, rows)
+
+
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """Yield where to write what then appears at `path`, whole or not at all."""
     target = _target(path)
     try:
         with _draft(target) as draft:
-            notes = write(draft, columns, rows)
+            yield draft
             _sync(draft)
             draft.replace(target)
     except OSError as error:
@@ -68,7 +75,6 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
             f"can't write {path}: {_reason(error)}; the answers are safe in the journal: "
             f"{remedy} and run the same command again"
         ) from error
-    return notes
 
 
 def _try(path: Path) -> None:

@@ -1,0 +1,109 @@
+"""After a run has written its output: how right it is, and rows for a person to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli import complain
+from pipeline.cli.build import Built
+from pipeline.cli.options import RunOptions
+from pipeline.errors import PipelineError, UsageError
+from pipeline.outputs.tables import check_output
+from pipeline.outputs.targets import Target
+from pipeline.places import is_address
+from pipeline.progress import Progress, event
+
+if TYPE_CHECKING:
+    from pipeline.outputs.evaluation import Evaluation
+
+
+def check_afterwards(built: Built, options: RunOptions, target: Target) -> None:
+    """Raise UsageError, before anything is paid, if what is wanted afterwards can't be done."""
+    built.run.corrections(target.path)
+    if options.expected is not None:
+        from pipeline.calibration import require
+        from pipeline.outputs.graded import find_pairs
+
+        require()
+        names = [column.name for column in built.run.rows.columns]
+        answer = _answer(options.expected, names, built)
+        find_pairs(names, [options.expected], answer, built.source.name)
+    if options.review is not None:
+        _check_review(options.review, target)
+        if built.run.answer is None:
+            names = [column.name for column in built.run.steps.prompt.columns]
+            raise UsageError(
+                f"--review takes one answer, or one called `label`: this prompt has "
+                f"{', '.join(names)}"
+            )
+
+
+def _check_review(path: Path, target: Target) -> None:
+    if is_address(target.name):
+        raise UsageError("--review needs an output on this machine, which takes the corrections")
+    if path.suffix.lower() != ".xlsx":
+        raise UsageError(f"--review {path}: name an .xlsx file, for its drop-down lists")
+    check_output(path)
+
+
+def _answer(expected: str, names: Sequence[str], built: Built) -> str | None:
+    """Name the answer that is expected, where it isn't named with it: vendor=gold_vendor,..."""
+    return built.run.answer if expected in names else None
+
+
+def evaluated(built: Built, options: RunOptions, target: Target) -> Evaluation | None:
+    """Evaluate what was written, where that is wanted. What fails is said: the output stands."""
+    if options.expected is None:
+        return None
+    from pipeline.outputs import evaluation, graded
+
+    names = [column.name for column in built.run.rows.columns]
+    answer = _answer(options.expected, names, built)
+    try:
+        found = graded.read(target.path, [options.expected], predicted=answer, name=target.name)
+        return evaluation.evaluate(found)
+    except PipelineError as error:
+        complain(str(error))
+        return None
+
+
+def tell(found: Evaluation | None, options: RunOptions, progress: Progress) -> None:
+    """Say how right the answers are."""
+    if found is None:
+        return
+    from pipeline.outputs import evaluation_json, evaluation_text
+
+    if options.json_log:
+        event("evaluation", **evaluation_json.as_json(found))
+    else:
+        progress.note(f"\n{evaluation_text.describe(found)}\n")
+
+
+def hand_over(built: Built, options: RunOptions, target: Target, progress: Progress) -> None:
+    """Lay out the rows to look at, where that is wanted. What fails is said: the output stands."""
+    if options.review is None:
+        return
+    try:
+        count = _lay_out(options.review, built, options, target)
+    except PipelineError as error:
+        complain(str(error))
+        return
+    progress.note(
+        f"{count:,} rows to look at -> {options.review}: say in its first column what is right, "
+        f"save it, then: pipeline review {options.review}"
+    )
+
+
+def _lay_out(path: Path, built: Built, options: RunOptions, target: Target) -> int:
+    from pipeline.outputs import reviewing
+
+    run = built.run
+    corrections = run.corrections(target.path)
+    assert corrections is not None
+    picked = reviewing.pick(run.rows, corrections, prefix=run.prefix, count=options.rows)
+    properties = (run.steps.prompt.outputs or {}).get("properties", {})
+    labels = properties.get(corrections.answer.removeprefix(run.prefix), {}).get("enum", ())
+    reviewing.write(path, picked, corrections, prefix=run.prefix, labels=list(map(str, labels)))
+    return len(picked)

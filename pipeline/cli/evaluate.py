@@ -1,0 +1,152 @@
+"""`pipeline evaluate`: answers against what was expected; two tables of them against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import app
+from pipeline.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.cascade import Choice
+    from pipeline.outputs.evaluation import Evaluation
+
+
+@app.command()
+def evaluate(
+    outputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="OUTPUT...", help="A table with answers; or two, to compare them."),
+    ],
+    expected: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COL",
+            help="Column of the right answers; for several, ANSWER=COLUMN,ANSWER=COLUMN.",
+        ),
+    ] = None,
+    predicted: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column of the answers. [default: label, or output]"),
+    ] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column of a judge's scores, in place of --expected."),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL", help="What the rows of two tables are paired by. [default: their order]"
+        ),
+    ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Find the confidence from which answers may stand, so that this share is right.",
+        ),
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(metavar="SHARE", help="How probable --accuracy has to be.")
+    ] = 0.95,
+    worst: Annotated[int, typer.Option(min=0, metavar="N", help="List N of the worst rows.")] = 10,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all figures as JSON, on standard output.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
+) -> None:
+    """Say how right answers are: accuracy, macro-F1, each label, the mistakes, the cost."""
+    from pipeline.calibration import require
+
+    if (expected is None) == (score is None):
+        raise UsageError("give the column of the right answers, --expected, or of scores, --score")
+    if len(outputs) > 2:
+        raise UsageError(f"{len(outputs)} tables: compare two at a time")
+    require()
+    if score is not None:
+        _scores(outputs, score, on, worst, as_json)
+        return
+    found = _evaluations(outputs, expected or [], predicted, on, worst)
+    choice = None if accuracy is None else _threshold(found, accuracy, confidence)
+    if as_json:
+        _print(_figures(found, choice))
+        return
+    typer.echo(_words(found))
+    if choice is not None and accuracy is not None:
+        from pipeline.outputs.evaluation_text import describe_choice
+
+        typer.echo(f"\n{describe_choice(choice, accuracy=accuracy, level=confidence)}")
+
+
+def _evaluations(
+    outputs: list[Path], expected: list[str], predicted: str | None, on: str | None, worst: int
+) -> list[Evaluation]:
+    from pipeline.outputs import evaluation, graded
+    from pipeline.outputs.comparison import pair_up
+
+    tables = [graded.read(path, expected, predicted=predicted, on=on) for path in outputs]
+    if len(tables) == 2:
+        tables = list(pair_up(tables[0], tables[1], on=on))
+    return [evaluation.evaluate(table, worst=worst) for table in tables]
+
+
+def _figures(found: list[Evaluation], choice: Choice | None) -> dict[str, object]:
+    from pipeline.outputs.comparison import compare
+    from pipeline.outputs.evaluation_json import as_json, cascade_json, comparison_json
+
+    cascade = {} if choice is None else {"cascade": cascade_json(choice)}
+    if len(found) == 1:
+        return {**as_json(found[0]), **cascade}
+    comparison = comparison_json(compare(found[0], found[1]))
+    return {"outputs": [as_json(item) for item in found], "comparison": comparison, **cascade}
+
+
+def _words(found: list[Evaluation]) -> str:
+    from pipeline.outputs.comparison import compare
+    from pipeline.outputs.evaluation_text import describe, describe_comparison
+
+    if len(found) == 1:
+        return describe(found[0])
+    return describe_comparison(compare(found[0], found[1]), found[0], found[1])
+
+
+def _scores(outputs: list[Path], score: str, on: str | None, worst: int, as_json: bool) -> None:
+    from pipeline.outputs.evaluation_json import duel_json, judged_json
+    from pipeline.outputs.evaluation_text import describe_duel, describe_scores
+    from pipeline.outputs.judged import compare_scores, read_scores
+
+    found = [read_scores(path, score, worst=worst, on=on) for path in outputs]
+    duel = compare_scores(found[0], found[1], on=on) if len(found) == 2 else None
+    if not as_json:
+        typer.echo(describe_duel(duel, *found) if duel else describe_scores(found[0]))
+    elif duel:
+        every = [judged_json(item) for item in found]
+        _print({"outputs": every, "comparison": duel_json(duel)})
+    else:
+        _print(judged_json(found[0]))
+
+
+def _threshold(found: list[Evaluation], accuracy: float, level: float) -> Choice:
+    """Choose from which confidence on the first table's answers may stand."""
+    from pipeline import cascade
+
+    rows = found[0].answers.rows
+    sure = [row.confidence for row in rows]
+    if all(value is None for value in sure):
+        raise UsageError(
+            f"{found[0].answers.name} has no column `confidence`, which --accuracy chooses by"
+        )
+    right = [row.right for row in rows]
+    if len(found) == 1:
+        return cascade.choose(sure, right, accuracy=accuracy, level=level)
+    strong = [row.right for row in found[1].answers.rows]
+    return cascade.choose_with_both(sure, right, strong, accuracy=accuracy, level=level)
+
+
+def _print(figures: object) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())

@@ -1,0 +1,38 @@
+"""`pipeline review`: takes back a workbook that a person has corrected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli import app
+
+
+@app.command()
+def review(
+    workbook: Annotated[Path, typer.Argument(help="What --review wrote, corrected and saved.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The output it is of. [default: as it says itself]"),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
+) -> None:
+    """Take a corrected workbook back: into the output, and beside it for the next evaluation."""
+    from pipeline.outputs import corrections
+
+    taken, looked, wrong = corrections.read_back(workbook, output)
+    if not looked:
+        typer.echo(f"nothing is said in the first column of {workbook}: nothing was changed")
+        return
+    corrections.keep(taken)
+    corrections.apply(taken)
+    typer.echo(
+        f"{looked:,} rows reviewed, {wrong:,} of them wrong -> {taken.output}: "
+        f"columns {taken.column}, {taken.final}"
+    )
+    typer.echo(
+        f"{len(taken.rows):,} rows reviewed in all -> {taken.path}: "
+        f"try the next prompt on them, with --expected {taken.column}"
+    )

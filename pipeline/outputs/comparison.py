@@ -1,0 +1,166 @@
+"""Two tables of answers to the same rows: which is better, is it chance, and what does it cost?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from pipeline.errors import UsageError
+from pipeline.outputs.evaluation import LEVEL, MOST_CHANCE, Evaluation, Interval
+from pipeline.outputs.graded import Answers, Graded
+from pipeline.progress import usd
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The second table against the first.
+
+    `only_first` and `only_second` are the rows that one of them alone has right. `p_value` is that
+    of McNemar's exact test: how often chance alone makes two equally good ones differ so much.
+    `difference` is in accuracy, second minus first; `row_cost_difference_usd` likewise. `take` is
+    the name of the table to prefer, None where neither is shown to be.
+    """
+
+    rows: int
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    p_value: float
+    difference: float
+    difference_interval: Interval
+    row_cost_difference_usd: Decimal | None
+    take: str | None
+    verdict: str
+
+
+def pair_up(first: Answers, second: Answers, *, on: str | None) -> tuple[Answers, Answers]:
+    """Keep the rows that both tables have, in the order of the first.
+
+    Without `on`, rows are the same by their place, which needs equally many with the same expected
+    answers. Raises UsageError where rows can't be paired.
+    """
+    if on is not None:
+        return _by_key(first, second, on)
+    if [row.expected for row in first.rows] != [row.expected for row in second.rows]:
+        raise UsageError(
+            f"{first.name} and {second.name} don't expect the same of row after row: "
+            "name the column that tells their rows apart with --on, such as --on id"
+        )
+    return first, second
+
+
+def compare(first: Evaluation, second: Evaluation) -> Comparison:
+    """Compare two evaluations of the same rows."""
+    from scipy.stats import binomtest
+
+    pairs = list(zip(first.answers.rows, second.answers.rows, strict=True))
+    only_first = sum(a.right and not b.right for a, b in pairs)
+    only_second = sum(b.right and not a.right for a, b in pairs)
+    differ = only_first + only_second
+    p_value = float(binomtest(only_first, differ).pvalue) if differ else 1.0
+    costs = first.cost.per_row_usd, second.cost.per_row_usd
+    dearer = costs[1] - costs[0] if costs[0] is not None and costs[1] is not None else None
+    found = Comparison(
+        rows=len(pairs),
+        both_right=sum(a.right and b.right for a, b in pairs),
+        only_first=only_first,
+        only_second=only_second,
+        both_wrong=sum(not a.right and not b.right for a, b in pairs),
+        p_value=p_value,
+        difference=(only_second - only_first) / len(pairs),
+        difference_interval=difference_interval(only_first, only_second, len(pairs)),
+        row_cost_difference_usd=dearer,
+        take=None,
+        verdict="",
+    )
+    return _judge(found, first.answers.name, second.answers.name)
+
+
+def difference_interval(only_first: int, only_second: int, rows: int) -> Interval:
+    """Give the 95 % interval of the difference of two shares of the same rows.
+
+    With p = (count + 1) / (rows + 2) for each of the two counts:
+    p2 - p1 +- z * sqrt((p1 + p2 - (p2 - p1) ** 2) / (rows + 2))
+    (Bonett & Price 2012, "Adjusted Wald confidence interval for a difference of binomial
+    proportions based on paired data", J. Educ. Behav. Stat. 37).
+    """
+    from scipy.stats import norm
+
+    one, two = (only_first + 1) / (rows + 2), (only_second + 1) / (rows + 2)
+    middle = two - one
+    half = float(norm.ppf((1 + LEVEL) / 2)) * math.sqrt((one + two - middle**2) / (rows + 2))
+    return Interval(max(-1.0, middle - half), min(1.0, middle + half))
+
+
+def _by_key(first: Answers, second: Answers, on: str) -> tuple[Answers, Answers]:
+    ours, theirs = _keyed(first, on), _keyed(second, on)
+    shared = [key for key in ours if key in theirs]
+    if not shared:
+        raise UsageError(f'{first.name} and {second.name} have no "{on}" in common')
+    for key in shared:
+        if ours[key].expected != theirs[key].expected:
+            raise UsageError(
+                f'of "{on}" {key}, {first.name} expects "{", ".join(ours[key].expected)}" and '
+                f'{second.name} "{", ".join(theirs[key].expected)}": compare by one column'
+            )
+    return _only(first, (ours[key] for key in shared)), _only(
+        second, (theirs[key] for key in shared)
+    )
+
+
+def _keyed(answers: Answers, on: str) -> dict[str, Graded]:
+    rows = {row.key: row for row in answers.rows}
+    if len(rows) < len(answers.rows):
+        raise UsageError(f'{answers.name} has several rows of the same "{on}": they must be unique')
+    return rows
+
+
+def _only(answers: Answers, rows: Iterator[Graded]) -> Answers:
+    return Answers(answers.name, answers.pairs, tuple(rows), answers.blank, answers.unreadable)
+
+
+def _judge(found: Comparison, first: str, second: str) -> Comparison:
+    """Say in a sentence which to take."""
+    take, words = _take(found, (first, second))
+    return replace(found, take=take, verdict=words)
+
+
+def _take(found: Comparison, names: Sequence[str]) -> tuple[str | None, str]:
+    p_value = f"= {found.p_value:.2g}" if found.p_value >= 1e-4 else "< 0.0001"
+    test = f"McNemar's test, p {p_value}"
+    dearer = found.row_cost_difference_usd
+    low, high = found.difference_interval.low, found.difference_interval.high
+    if found.p_value < MOST_CHANCE:
+        better = found.difference > 0
+        points = abs(found.difference) * 100
+        ends = sorted((abs(low) * 100, abs(high) * 100))
+        more = f"right in {points:.1f} % more of the rows ({ends[0]:.1f} to {ends[1]:.1f}; {test})"
+        extra = None if dearer is None else dearer if better else -dearer
+        return names[better], f"Take {names[better]}: it is {more}{_price(extra, found)}."
+    shown = f"no difference in accuracy is shown ({test}; {low * 100:+.1f} to {high * 100:+.1f} %)"
+    if dearer:
+        cheaper = dearer < 0
+        return names[cheaper], (
+            f"Take {names[cheaper]}: {shown}, and it costs {usd(abs(dearer * 1000))} "
+            "less per 1,000 rows."
+        )
+    return None, (
+        f"Take either: {shown}; only one of them is right in "
+        f"{found.only_first + found.only_second:,} rows, so more expected answers may tell."
+    )
+
+
+def _price(extra: Decimal | None, found: Comparison) -> str:
+    """Say what the better one costs more, or less."""
+    if extra is None:
+        return ""
+    if extra == 0:
+        return ", at the same cost"
+    thousand = usd(abs(extra * 1000))
+    if extra < 0:
+        return f", and costs {thousand} less per 1,000 rows"
+    gained = extra / Decimal(abs(found.difference))
+    return f"; it costs {thousand} more per 1,000 rows, {usd(gained)} for each further right row"

@@ -1,0 +1,270 @@
+"""A table with the right answers beside those that were given, whoever wrote it.
+
+Only the table is read, no journal: what a person has changed in it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.outputs.cells import to_text
+from pipeline.sources.base import Source
+from pipeline.sources.opening import open_source
+from pipeline.types import Document
+
+_ANSWERS = ("label", "output")
+_SHOWN_CHARACTERS = 200
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)\.\d+")
+# They take no room on a screen: zero-width spaces, word joiners, soft hyphens, byte-order marks.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\u00ad\ufeff"))
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The column of an answer and the column that says what it should have been."""
+
+    predicted: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A row with what was expected of it. An answer that isn't there is the empty text.
+
+    `spelled` says that the two were the same only to the eye: other spaces, another coding of the
+    same letters. `key` is what another table's row is found by.
+    """
+
+    name: str
+    expected: tuple[str, ...]
+    predicted: tuple[str, ...]
+    spelled: bool = False
+    status: str = ""
+    cost_usd: Decimal | None = None
+    confidence: float | None = None
+    text: str = ""
+    key: str = ""
+
+    @property
+    def right(self) -> bool:
+        return self.expected == self.predicted
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The rows of a table that say what was expected, and how many don't.
+
+    `several` says that an answer is a set of labels: JSON arrays, in the order of the alphabet.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+    rows: tuple[Graded, ...]
+    blank: int = 0
+    unreadable: int = 0
+    several: bool = False
+
+
+def read(
+    path: Path,
+    expected: Sequence[str],
+    *,
+    predicted: str | None = None,
+    on: str | None = None,
+    name: str | None = None,
+) -> Answers:
+    """Read an output and what was expected of it.
+
+    `expected` are columns, each by itself, as `ANSWER=COLUMN`, or several with commas between; `on`
+    is the column whose cell is a row's key, `name` what the table is called. Raises UsageError
+    where a column isn't there.
+    """
+    source = open_source(str(path))
+    names = [column.name for column in source.columns]
+    pairs = find_pairs(names, expected, predicted, source.name)
+    if on is not None:
+        check_column(on, names, source.name)
+    memo: dict[str, str] = {}  # a million rows of ten labels hold ten strings
+    rows: list[Graded] = []
+    blank = unreadable = 0
+    prefix = find_prefix(names)
+    for document in source:
+        if document.error:
+            unreadable += 1
+            continue
+        row = _grade(document, source, pairs, prefix, on, memo)
+        if any(row.expected):
+            rows.append(row)
+        else:
+            blank += 1
+    several = len(pairs) == 1 and _are_sets(rows)
+    if several:
+        rows = [
+            replace(row, expected=_set(row.expected), predicted=_set(row.predicted)) for row in rows
+        ]
+    return Answers(name or str(path), tuple(pairs), tuple(rows), blank, unreadable, several)
+
+
+def _are_sets(rows: Sequence[Graded]) -> bool:
+    """Say whether all that was answered are JSON arrays, as `classify --multi` writes them."""
+    given = [row.predicted[0] for row in rows if row.predicted[0]]
+    return bool(given) and all(isinstance(_parse(text), list) for text in given)
+
+
+def _set(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """Write a set of labels one way: an array, or what stands between commas, ; or |."""
+    (text,) = cells
+    if not text:
+        return cells
+    found = _parse(text)
+    labels = found if isinstance(found, list) else re.split(r"[,;|]", text)
+    names = sorted({seen(label) for label in labels} - {""})
+    return (json.dumps(names, ensure_ascii=False),)
+
+
+def _parse(text: str) -> object:
+    if not text.startswith("["):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def seen(cell: object) -> str:
+    """Write a cell as a reader sees it: 3.0 is 3, runs of spaces are one, accents are accents."""
+    text = to_text(cell)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(_INVISIBLE)
+    text = " ".join(text.split())
+    whole = _WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
+
+
+def find_prefix(names: Sequence[str]) -> str | None:
+    """Find what a run put before the names of its columns; None where no run wrote them."""
+    ends = [name.removesuffix("status") for name in names if name.endswith("status")]
+    known = set(names)
+    written = [start for start in ends if {f"{start}error", f"{start}cost_usd"} <= known]
+    return written[-1] if written else None
+
+
+def find_pairs(
+    names: Sequence[str], expected: Sequence[str], predicted: str | None, table: str
+) -> list[Pair]:
+    """Find which column holds the answer to each column that was expected."""
+    wanted = [part for text in expected for part in _split(text, names)]
+    pairs = [_pair(part, names, predicted, table) for part in wanted]
+    if predicted is not None and len(pairs) > 1:
+        raise UsageError(
+            "--predicted names one column: with several write --expected ANSWER=COLUMN"
+        )
+    twice = [pair.predicted for pair in pairs if pair.predicted == pair.expected]
+    if twice:
+        raise UsageError(f'the column "{twice[0]}" can\'t be compared with itself')
+    return pairs
+
+
+def _split(text: str, names: Sequence[str]) -> list[str]:
+    """Split at commas, unless a column has such a name."""
+    return [text] if text in names else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pair(wanted: str, names: Sequence[str], predicted: str | None, table: str) -> Pair:
+    answer, equals, column = wanted.partition("=")
+    if wanted in names or not equals:
+        answer, column = predicted or _answer(wanted, names, table), wanted
+    for name in (column, answer):
+        check_column(name, names, table)
+    return Pair(answer, column)
+
+
+def _answer(expected: str, names: Sequence[str], table: str) -> str:
+    prefix = find_prefix(names) or ""
+    check_column(expected, names, table)
+    for name in _ANSWERS:
+        if f"{prefix}{name}" in names and f"{prefix}{name}" != expected:
+            return f"{prefix}{name}"
+    after = expected.partition("_")[2]  # gold_urgency -> urgency
+    if after and f"{prefix}{after}" in names:
+        return f"{prefix}{after}"
+    raise UsageError(
+        f"which column of {table} is the answer? name it with --predicted; "
+        f"its columns are: {', '.join(names)}"
+    )
+
+
+def check_column(name: str, names: Sequence[str], table: str) -> None:
+    """Raise UsageError where a table has no such column."""
+    if name in names:
+        return
+    close = get_close_matches(name, names, 1)
+    hint = f'; did you mean "{close[0]}"?' if close else f"; its columns are: {', '.join(names)}"
+    raise UsageError(f'{table} has no column "{name}"{hint}')
+
+
+def _grade(
+    document: Document,
+    source: Source,
+    pairs: Sequence[Pair],
+    prefix: str | None,
+    on: str | None,
+    memo: dict[str, str],
+) -> Graded:
+    fields = document.fields
+    write = _label if len(pairs) == 1 else _value
+    expected = tuple(write(fields.get(pair.expected), memo) for pair in pairs)
+    predicted = tuple(write(fields.get(pair.predicted), memo) for pair in pairs)
+    same = expected == predicted
+    text = "" if same or source.text_column is None else document.text[: 2 * _SHOWN_CHARACTERS]
+    return Graded(
+        name=document.name,
+        expected=expected,
+        predicted=predicted,
+        spelled=same and any(_differ(fields, pair) for pair in pairs),
+        status=seen(fields.get(f"{prefix}status")) if prefix is not None else "",
+        cost_usd=decimal(fields.get(f"{prefix}cost_usd")) if prefix is not None else None,
+        confidence=fraction(fields.get(f"{prefix or ''}confidence")),
+        text=" ".join(text.split())[:_SHOWN_CHARACTERS],
+        key=seen(fields.get(on)) if on is not None else "",
+    )
+
+
+def _label(cell: object, memo: dict[str, str]) -> str:
+    text = seen(cell)
+    return memo.setdefault(text, text)
+
+
+def _value(cell: object, memo: dict[str, str]) -> str:
+    """Write a field's value: unlike labels (versions, say), 1.50 is 1.5; but 007 is a name."""
+    text = seen(cell)
+    return text.rstrip("0") if _NUMBER.fullmatch(text) else text
+
+
+def _differ(fields: Mapping[str, object], pair: Pair) -> bool:
+    """Say whether two cells that look the same are not the same."""
+    return to_text(fields.get(pair.expected)) != to_text(fields.get(pair.predicted))
+
+
+def decimal(cell: object) -> Decimal | None:
+    """Read a number; None where a cell holds none."""
+    try:
+        number = Decimal(str(cell)) if cell not in (None, "") else None
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None
+
+
+def fraction(cell: object) -> float | None:
+    """Read a share of 0 to 1; None where a cell holds none."""
+    number = decimal(cell)
+    return float(number) if number is not None and 0 <= number <= 1 else None

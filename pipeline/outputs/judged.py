@@ -1,0 +1,157 @@
+"""Scores that a judge gave: their mean, what it cost to judge, and the rows that did worst."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.outputs.evaluation import LEVEL, MOST_CHANCE, RESAMPLES, SEED, Interval
+from pipeline.outputs.graded import check_column, decimal, find_prefix, seen
+from pipeline.sources.opening import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class Low:
+    """A row of a low score, with what else the judge said of it."""
+
+    name: str
+    score: Decimal
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The scores of one table. Rows without one are in `unscored` and not in the mean."""
+
+    name: str
+    column: str
+    rows: int
+    unscored: int
+    mean: float
+    mean_interval: Interval
+    scores: Counter[Decimal]
+    cost_usd: Decimal | None
+    worst: tuple[Low, ...]
+    by_row: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """The scores of two tables, row by row: the second against the first.
+
+    `difference` is of the means; `p_value` that of the sign test: how often chance alone makes two
+    equally good ones win so unevenly. `take` is the one to prefer, None where none is shown to be.
+    """
+
+    rows: int
+    first_wins: int
+    second_wins: int
+    p_value: float
+    difference: float
+    difference_interval: Interval
+    take: str | None
+    verdict: str
+
+
+def read_scores(path: Path, column: str, *, worst: int = 10, on: str | None = None) -> Judged:
+    """Read the scores of a table; list so many of the lowest. `on` tells its rows apart.
+
+    The cost is that of the run that wrote the scores. Raises UsageError where there are none.
+    """
+    source = open_source(str(path))
+    names = [item.name for item in source.columns]
+    for name in (column, *([on] if on else [])):
+        check_column(name, names, source.name)
+    prefix = find_prefix(names) or ""
+    first = names.index(f"{prefix}status") if f"{prefix}status" in names else len(names)
+    # What a judge says besides its score: the columns of its own run.
+    remarks = [
+        name
+        for name in (names[:first] if prefix else ())
+        if name.startswith(prefix) and name != column
+    ]
+    scores: Counter[Decimal] = Counter()
+    lows: list[Low] = []
+    costs: list[Decimal] = []
+    by_row: dict[str, Decimal] = {}
+    unscored = 0
+    for document in source:
+        fields = document.fields
+        cost = decimal(fields.get(f"{prefix}cost_usd"))
+        if cost is not None:
+            costs.append(cost)
+        score = decimal(fields.get(column))
+        if score is None or document.error:
+            unscored += 1
+            continue
+        scores[score] += 1
+        key = seen(fields.get(on)) if on else str(document.position)
+        if key in by_row:
+            raise UsageError(f'{path} has several rows of the same "{on}": they must be unique')
+        by_row[key] = score
+        said = "; ".join(text for name in remarks if (text := seen(fields.get(name))))
+        lows = sorted([*lows, Low(document.name, score, said[:200])], key=_score)[:worst]
+    if not scores:
+        raise UsageError(f'{path}: no row has a number in "{column}"')
+    total = scores.total()
+    return Judged(
+        name=str(path),
+        column=column,
+        rows=total,
+        unscored=unscored,
+        mean=float(sum(score * count for score, count in scores.items()) / total),
+        mean_interval=mean_interval(scores),
+        scores=scores,
+        cost_usd=sum(costs, Decimal(0)) if costs else None,
+        worst=tuple(lows),
+        by_row=by_row,
+    )
+
+
+def compare_scores(first: Judged, second: Judged, *, on: str | None = None) -> Duel:
+    """Compare the scores of the rows that both tables have. Raises UsageError where none is."""
+    from scipy.stats import binomtest
+
+    if not on and first.rows + first.unscored != second.rows + second.unscored:
+        raise UsageError(
+            f"{first.name} and {second.name} don't have the same rows: name the column that tells "
+            "them apart with --on, such as --on id"
+        )
+    shared = [key for key in first.by_row if key in second.by_row]
+    if not shared:
+        raise UsageError(f"{first.name} and {second.name} have no scored row in common")
+    gains = [second.by_row[key] - first.by_row[key] for key in shared]
+    wins, losses = sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    p_value = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    difference = float(sum(gains, Decimal(0)) / len(gains))
+    interval = mean_interval(Counter(gains))
+    names = first.name, second.name
+    take = None if p_value >= MOST_CHANCE else names[wins > losses]
+    points = f"{difference:+.2f} in the mean ({interval.low:+.2f} to {interval.high:+.2f}; "
+    test = f"{points}sign test, p = {p_value:.2g})"
+    verdict = (
+        f"Take {take}: {second.name} against {first.name} scores {test}."
+        if take
+        else f"Take either: no difference is shown, {test}."
+    )
+    return Duel(len(gains), losses, wins, p_value, difference, interval, take, verdict)
+
+
+def mean_interval(scores: Counter[Decimal]) -> Interval:
+    """Give the 95 % percentile bootstrap interval of the mean, over rows."""
+    import numpy as np
+
+    counts = np.array(list(scores.values()))
+    values = np.array([float(score) for score in scores])
+    random = np.random.default_rng(SEED)
+    drawn = random.multinomial(counts.sum(), counts / counts.sum(), RESAMPLES)
+    low, high = np.quantile(drawn @ values / counts.sum(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
+
+
+def _score(low: Low) -> Decimal:
+    return low.score

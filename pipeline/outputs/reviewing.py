@@ -1,0 +1,190 @@
+"""The rows most worth a person's minute, as a workbook with the labels as a drop-down list."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.outputs.cells import to_text
+from pipeline.outputs.corrections import ABOUT, KEY, LABELS, Corrections, key_of
+from pipeline.outputs.graded import fraction, seen
+from pipeline.outputs.sheets import Formats, Sheet, hold, widths
+from pipeline.outputs.tables import drafted
+from pipeline.sources.table import find_text_column
+
+ROWS = 200
+SEED = 0
+_PART = 5  # a fifth of the rows for each reason but doubt, which gets what is left
+_RARE = 0.02  # of all rows
+_MOST_CHARACTERS = 32_767
+_HINT = "Choose what is right; leave it empty where you haven't looked."
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """A row to look at, and why."""
+
+    row: Row
+    why: str
+
+
+def pick(rows: Iterable[Row], corrections: Corrections, *, prefix: str, count: int) -> list[Picked]:
+    """Pick the rows most worth a look; those that were looked at before are left out.
+
+    A fifth each at most: without an answer, of rare labels, at random (for what no reason finds);
+    the rest are those of the lowest confidence. `rows` are walked twice.
+    """
+    answer = corrections.answer
+    counts = Counter(hash(seen(row.get(answer))) for row in rows)
+    rare = max(1.0, _RARE * counts.total())
+    if len(counts) > counts.total() / 2:
+        rare = 0  # these are texts, not labels
+    chance = random.Random(SEED)
+    none, unsure, few, anyone = (_Best(count) for _ in range(4))
+    for place, row in enumerate(rows):
+        if row.get(f"{prefix}status") == "skipped" or corrections.find(row) is not None:
+            continue
+        label = seen(row.get(answer))
+        sure = fraction(row.get(f"{prefix}confidence"))
+        anyone.add(chance.random(), place, Picked(row, "picked at random"))
+        if not label:
+            none.add(place, place, Picked(row, f"no answer: {seen(row.get(f'{prefix}error'))}"))
+        elif sure is not None:
+            unsure.add(sure, place, Picked(row, f"confidence {sure:.2f}"))
+        alike = counts[hash(label)]
+        if label and alike <= rare:
+            few.add(alike, place, Picked(row, f"rare: {alike:,} of this label"))
+    part = max(1, count // _PART)
+    chosen: dict[int, Picked] = {}
+    for best, most in ((none, part), (few, part), (anyone, part)):
+        _take(chosen, best, min(len(chosen) + most, count))
+    for best in (unsure, anyone, none):
+        _take(chosen, best, count)
+    return list(chosen.values())
+
+
+class _Best:
+    """The few of the lowest rank."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._heap: list[tuple[float, int, Picked]] = []
+
+    def add(self, rank: float, place: int, picked: Picked) -> None:
+        item = (-rank, -place, picked)
+        if len(self._heap) < self._count:
+            heapq.heappush(self._heap, item)
+        elif item > self._heap[0]:
+            heapq.heapreplace(self._heap, item)
+
+    def ranked(self) -> list[tuple[int, Picked]]:
+        return [(-place, picked) for _, place, picked in sorted(self._heap, reverse=True)]
+
+
+def _take(chosen: dict[int, Picked], best: _Best, until: int) -> None:
+    for place, picked in best.ranked():
+        if len(chosen) >= until:
+            return
+        chosen.setdefault(place, picked)
+
+
+def write(
+    path: Path,
+    picked: Sequence[Picked],
+    corrections: Corrections,
+    *,
+    prefix: str,
+    labels: Sequence[str] = (),
+) -> None:
+    """Write a workbook to correct: the rows; on hidden sheets the labels and what they are of."""
+    import xlsxwriter
+    from xlsxwriter.exceptions import FileCreateError
+
+    inputs = corrections.inputs
+    text = find_text_column(inputs, (item.row for item in picked)) if picked else None
+    sure = f"{prefix}confidence"
+    shown = [name for name in (corrections.answer, sure) if any(name in p.row for p in picked)]
+    others = [text, *(name for name in inputs if name != text)] if text else list(inputs)
+    names = [corrections.column, *shown, "why", *others, KEY]
+    cells = [
+        [
+            None,
+            *(item.row.get(name) for name in shown),
+            item.why,
+            *(item.row.get(name) for name in others),
+            key_of(item.row, inputs),
+        ]
+        for item in picked
+    ]
+    held = [[_shorten(hold(cell)) for cell in row] for row in cells]
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    try:
+        with drafted(path) as draft, xlsxwriter.Workbook(draft, options) as book:
+            formats = Formats(book)
+            raw = book.add_worksheet("review")
+            _fill(raw, formats, names, held)
+            _mark(book, raw, len(held))
+            _offer(book, raw, formats, labels, len(held))
+            about = (
+                ["output", _from(path.parent, corrections.output)],
+                ["answer", corrections.answer],
+            )
+            _fill(book.add_worksheet(ABOUT), formats, ["name", "value"], about)
+            for sheet in book.worksheets()[1:]:
+                sheet.hide()
+    except FileCreateError as error:
+        raise error.args[0] from None  # the OSError that it was
+
+
+def _fill(
+    raw: Any, formats: Formats, names: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
+    sheet = Sheet(raw, formats, names, widths(names, rows))
+    for row in rows:
+        sheet.add(row)
+    sheet.close()
+
+
+def _mark(book: Any, raw: Any, rows: int) -> None:
+    """Show where to write, and hide the keys."""
+    look = book.add_format({"bg_color": "#FFF7D6", "border": 1, "border_color": "#D9C97A"})
+    raw.conditional_format(1, 0, max(1, rows), 0, {"type": "no_errors", "format": look})
+    last = raw.dim_colmax
+    raw.set_column(last, last, None, None, {"hidden": True})
+
+
+def _offer(book: Any, raw: Any, formats: Formats, labels: Sequence[str], rows: int) -> None:
+    """Make the first column a list to choose from: on a sheet, so that a label may have commas."""
+    if not labels:
+        return
+    _fill(book.add_worksheet(LABELS), formats, [LABELS], [[label] for label in labels])
+    choice = {
+        "validate": "list",
+        "source": f"={LABELS}!$A$2:$A${len(labels) + 1}",
+        "input_message": _HINT,
+        "error_message": f"Choose one of: {', '.join(labels)}"[:255],
+    }
+    raw.data_validation(1, 0, max(1, rows), 0, choice)
+
+
+def _from(folder: Path, output: Path) -> str:
+    """Name the output as seen from the workbook: both may be moved together."""
+    try:
+        return os.path.relpath(output.absolute(), folder.absolute())
+    except ValueError:  # on another drive
+        return str(output.absolute())
+
+
+def _shorten(cell: object) -> object:
+    """Cut a text that no cell holds: the row is found by its key, not by its text."""
+    if isinstance(cell, str) and 2 * len(cell) > _MOST_CHARACTERS:
+        return f"{to_text(cell)[: _MOST_CHARACTERS // 2 - 1]}…"
+    return cell

@@ -1,0 +1,178 @@
+"""`pipeline evaluate`, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score
+
+from tests.running import environment, pipeline, write_rows
+
+GOLD = ["bug", "bug", "bug", "praise", "praise", "billing", "billing", "bug"]
+FIRST = ["bug", "bug", "praise", "praise", "bug", "billing", "", "bug"]
+SECOND = ["bug", "bug", "bug", "praise", "praise", "billing", "billing", "praise"]
+CONFIDENCE = [0.9, 0.8, 0.95, 0.7, 0.6, 0.99, "", 0.5]
+
+
+def table(path: Path, said: list[str], cost: str = "0.001") -> Path:
+    rows = [
+        {
+            "id": f"{number:03}",
+            "text": f"ticket {number}",
+            "gold": gold,
+            "label": label,
+            "confidence": str(sure),
+            "status": "ok" if label else "failed",
+            "error": "" if label else "no answer",
+            "cost_usd": cost if label else "",
+        }
+        for number, (gold, label, sure) in enumerate(zip(GOLD, said, CONFIDENCE, strict=True))
+    ]
+    return write_rows(path, [*rows, {**rows[0], "gold": ""}])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make two tables of answers to the same rows."""
+    table(tmp_path / "a.csv", FIRST)
+    table(tmp_path / "b.csv", SECOND, cost="0.003")
+    return tmp_path
+
+
+def test_the_text_has_every_figure(folder: Path) -> None:
+    ended = pipeline("evaluate", "a.csv", "--expected", "gold", "--worst", 2, folder=folder)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (
+        """\
+a.csv: `label` against `gold`
+rows        8 say what is expected; left out: 1 say nothing
+accuracy    62.5 %  (95 % interval 30.6 to 86.3 %, Wilson; 5 of 8 right)
+macro-F1    0.639   (95 % interval 0.200 to 1.000, bootstrap of 9,999 samples)
+no answer   1 row, counted as wrong (1 failed); 71.4 % of the answered rows are right
+to compare  always answering `bug` would be right in 50.0 %: these are not shown to be better
+cost        0.0070 USD: 0.00088 USD a row, 0.0014 USD a right row
+
+label    precision  recall     F1  expected  given
+bug          0.750   0.750  0.750         4      4
+billing      1.000   0.500  0.667         2      1
+praise       0.500   0.500  0.500         2      2
+
+expected \\ given  billing  bug  praise  (none)
+billing                 1    .       .       1
+bug                     .    3       1       0
+praise                  .    1       1       0
+
+confidence  0.777 in the mean where 71.4 % are right; calibration error (ECE) 0.377
+            0.395 once calibrated on these labels (Platt scaling, cross-validated)
+
+worst rows (sure and wrong)
+  a.csv, line 4: bug expected, praise given, confidence 0.95: ticket 2
+  a.csv, line 6: praise expected, bug given, confidence 0.60: ticket 4
+"""
+    )
+
+
+def test_json_has_the_figures_of_scikit_learn(folder: Path) -> None:
+    ended = pipeline("evaluate", "a.csv", "--expected", "gold", "--json", folder=folder)
+    found = json.loads(ended.out)
+    names = list(found["labels"])
+    said = [label or "(none)" for label in FIRST]
+    assert names == ["billing", "bug", "praise"]
+    assert found["confusion_matrix"] == confusion_matrix(GOLD, said, labels=names).tolist()
+    assert found["macro_f1"] == f1_score(GOLD, said, labels=names, average="macro")
+    assert (found["accuracy"], found["cost_usd"], found["rows"]) == (0.625, 0.007, 8)
+    assert found["labels"]["billing"] == {
+        "precision": 1.0,
+        "recall": 0.5,
+        "f1": pytest.approx(2 / 3),
+        "expected": 2,
+        "predicted": 1,
+        "unanswered": 1,
+    }
+    assert found["worst_rows"][0] == {
+        "row": "a.csv, line 4",
+        "expected": "bug",
+        "predicted": "praise",
+        "status": "ok",
+        "confidence": 0.95,
+        "text": "ticket 2",
+    }
+
+
+def test_two_tables_are_compared(folder: Path) -> None:
+    ended = pipeline("evaluate", "a.csv", "b.csv", "--expected", "gold", folder=folder)
+    assert ended.out.splitlines()[0] == "8 rows: 4 right in both, 0 wrong in both"
+    assert ended.out.splitlines()[-1] == (
+        "Take a.csv: no difference in accuracy is shown (McNemar's test, p = 0.62; "
+        "-26.4 to +66.4 %), and it costs 2.12 USD less per 1,000 rows."
+    )
+    told = pipeline("evaluate", "a.csv", "b.csv", "--expected", "gold", "--json", folder=folder)
+    found = json.loads(told.out)
+    assert [item["output"] for item in found["outputs"]] == ["a.csv", "b.csv"]
+    assert (found["comparison"]["only_first"], found["comparison"]["only_second"]) == (1, 3)
+    assert found["comparison"]["p_value"] == 0.625
+    assert found["comparison"]["take"] == "a.csv"
+
+
+def test_too_few_rows_for_a_promise_say_how_many_are_needed(folder: Path) -> None:
+    command = ("evaluate", "a.csv", "--expected", "gold", "--accuracy", "0.95")
+    assert pipeline(*command, folder=folder).out.splitlines()[-1] == (
+        "8 rows with an expected answer are too few to promise 95.0 % right with a probability of "
+        "95.0 %: 59 are needed at least, more if any of them is wrong"
+    )
+    found = json.loads(pipeline(*command, "--json", folder=folder).out)["cascade"]
+    assert (found["threshold"], found["rows_needed"], found["enough"]) == (None, 59, False)
+
+
+def test_a_promise_has_its_threshold(folder: Path) -> None:
+    command = ("evaluate", "a.csv", "--expected", "gold", "--accuracy", "0.6")
+    assert pipeline(*command, "--confidence", "0.85", folder=folder).out.splitlines()[-1] == (
+        "--below 0.7 keeps the promise of 60.0 % right with a probability of 85.0 %: "
+        "5 of 8 rows (62.5 %) stand, 3 are asked again; of 1 that may be wrong 1 are"
+    )
+    both = pipeline(*command[:2], "b.csv", *command[2:], "--confidence", "0.85", folder=folder)
+    assert both.out.splitlines()[-1].startswith("--below 0.96 keeps the promise of 60.0 % right ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.csv", "--expected", "nothing"), 'a.csv has no column "nothing"'),
+        (("no.csv", "--expected", "gold"), "there is no file or folder no.csv"),
+        (("a.csv", "a.csv", "a.csv", "--expected", "gold"), "3 tables: compare two at a time"),
+        (
+            ("a.csv", "--expected", "gold", "--accuracy", "95"),
+            "--accuracy 95: give a share between",
+        ),
+        (("plain.csv", "--expected", "gold", "--accuracy", "0.9"), "plain.csv has no column `conf"),
+        (("empty.csv", "--expected", "gold"), 'empty.csv: no row has anything in "gold"'),
+    ],
+)
+def test_bad_input_is_one_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    (folder / "plain.csv").write_text("gold,label\na,a\n")
+    (folder / "empty.csv").write_text("gold,label\n,a\n")
+    ended = pipeline("evaluate", *arguments, folder=folder)
+    (line,) = ended.errors
+    assert line.startswith(f"error: {message}")
+    assert (ended.code, ended.out) == (2, "")
+
+
+def test_without_scikit_learn_the_error_says_how_to_install_it(folder: Path) -> None:
+    (folder / "sklearn.py").write_text("raise ImportError('not here')\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pipeline", "evaluate", "a.csv", "--expected", "gold"],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "error: this needs scikit-learn: pip install 'document-pipeline[evaluate]', "
+        "or in a clone: uv run --extra evaluate pipeline ...\n"
+    )

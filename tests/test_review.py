@@ -1,0 +1,363 @@
+"""`--review` and `pipeline review`: rows go to a person, and what the person says comes back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import xlsxwriter
+from python_calamine import CalamineWorkbook
+
+from pipeline.outputs import reviewing
+from pipeline.outputs.corrections import Corrections, key_of
+from tests.running import Ended, column, pipeline, read_rows, write_rows
+
+LABELS = "Hello,Bye"
+Sheets = dict[str, list[list[object]]]
+
+
+def table(folder: Path, texts: list[str]) -> None:
+    write_rows(
+        folder / "in.csv", [{"id": f"{i:03}", "text": text} for i, text in enumerate(texts, 1)]
+    )
+
+
+def classify(folder: Path, *options: object, output: str = "out.csv") -> Ended:
+    """Classify with the model that says what it is told, if that is a label."""
+    command = ("classify", "in.csv", "--labels", LABELS, "--model", "echo", "-o", output)
+    return pipeline(*command, *options, folder=folder)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make four rows, of which the model gets two."""
+    table(tmp_path, ["Hello", "Bye", "Hello again", "So long"])
+    return tmp_path
+
+
+def sheets(path: Path) -> Sheets:
+    book = CalamineWorkbook.from_path(str(path))
+    return {
+        name: [list(row) for row in book.get_sheet_by_name(name).to_python(skip_empty_area=False)]
+        for name in book.sheet_names
+    }
+
+
+def say(path: Path, said: Mapping[str, str] | Callable[[list[object]], str]) -> None:
+    """Fill in the first column by the texts, as a person does, and save it as Excel would."""
+    found = sheets(path)
+    header, *rows = found["review"]
+    text = header.index("text")
+    for row in rows:
+        row[0] = said(row) if callable(said) else said.get(str(row[text]), "")
+    with xlsxwriter.Workbook(path) as book:
+        for name, lines in found.items():
+            sheet = book.add_worksheet(name)
+            for place, line in enumerate(lines):
+                sheet.write_row(place, 0, line)
+
+
+def test_the_workbook_offers_the_labels(folder: Path) -> None:
+    ended = classify(folder, "--review", "look.xlsx", "--rows", 3)
+    assert ended.lines[-1] == (
+        "3 rows to look at -> look.xlsx: say in its first column what is right, save it, then: "
+        "pipeline review look.xlsx"
+    )
+    found = sheets(folder / "look.xlsx")
+    assert found["review"][0] == ["reviewed_label", "label", "why", "text", "id", "row key"]
+    assert len(found["review"]) == 1 + 3
+    assert found["labels"] == [["labels"], ["Hello"], ["Bye"]]
+    assert found["about"] == [["name", "value"], ["output", "out.csv"], ["answer", "label"]]
+    with ZipFile(folder / "look.xlsx") as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+        workbook = book.read("xl/workbook.xml").decode()
+    assert re.search(r'<dataValidation type="list" [^>]*sqref="A2:A4">', sheet)
+    assert "<formula1>labels!$A$2:$A$3</formula1>" in sheet
+    assert workbook.count('state="hidden"') == 2
+    assert '<col min="6" max="6" width="0" hidden="1"' in sheet
+
+
+def test_what_a_person_says_comes_back_for_good(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    before = read_rows(folder / "out.csv")
+    say(folder / "look.xlsx", {"Hello": "Hello", "So long": "Bye"})
+    ended = pipeline("review", "look.xlsx", folder=folder)
+    assert (ended.code, ended.out.splitlines()) == (
+        0,
+        [
+            "2 rows reviewed, 1 of them wrong -> out.csv: columns reviewed_label, final_label",
+            "2 rows reviewed in all -> out.reviewed.csv: try the next prompt on them, "
+            "with --expected reviewed_label",
+        ],
+    )
+    rows = read_rows(folder / "out.csv")
+    assert column(rows, "reviewed_label") == ["Hello", "", "", "Bye"]
+    assert column(rows, "final_label") == ["Hello", "Bye", before[2]["label"], "Bye"]
+    assert [{name: row[name] for name in before[0]} for row in rows] == before
+    assert (folder / "out.reviewed.csv").read_text() == (
+        "id,text,reviewed_label\n001,Hello,Hello\n004,So long,Bye\n"
+    )
+    written = (folder / "out.csv").read_bytes()
+    assert classify(folder).code == ended.code
+    assert (folder / "out.csv").read_bytes() == written
+
+
+def test_a_correction_finds_its_row_wherever_it_is(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    pipeline("review", "look.xlsx", folder=folder)
+    write_rows(
+        folder / "in.csv",
+        [{"id": "004", "text": "So long"}, {"id": "009", "text": "So long"}],
+    )
+    classify(folder)
+    assert column(read_rows(folder / "out.csv"), "reviewed_label") == ["Bye", ""]
+
+
+def test_a_second_review_shows_other_rows_and_adds_to_the_first(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"So long": "Bye", "Hello": "Hello"})
+    pipeline("review", "look.xlsx", folder=folder)
+    classify(folder, "--review", "more.xlsx")
+    header, *rows = sheets(folder / "more.xlsx")["review"]
+    assert sorted(str(row[header.index("text")]) for row in rows) == ["Bye", "Hello again"]
+    say(folder / "more.xlsx", {"Hello again": "Hello"})
+    ended = pipeline("review", "more.xlsx", folder=folder)
+    assert ended.out.splitlines()[1].startswith("3 rows reviewed in all")
+    assert column(read_rows(folder / "out.csv"), "reviewed_label") == ["Hello", "", "Hello", "Bye"]
+
+
+def test_what_was_reviewed_is_gold_for_the_next_evaluation(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"Hello": "Hello", "Bye": "Hello"})
+    pipeline("review", "look.xlsx", folder=folder)
+    told = pipeline("evaluate", "out.csv", "--expected", "reviewed_label", "--json", folder=folder)
+    assert (json.loads(told.out)["rows"], json.loads(told.out)["accuracy"]) == (2, 0.5)
+    gold = ("classify", "out.reviewed.csv", "--text-column", "text", "--labels", LABELS)
+    next_one = pipeline(
+        *gold, "--model", "echo", "-o", "next.csv", "--expected", "reviewed_label",
+        "--review", "again.xlsx", folder=folder,
+    )  # fmt: skip
+    assert "accuracy    50.0 %" in next_one.err
+    # The column is the input's own here, so the next review has another.
+    assert sheets(folder / "again.xlsx")["review"][0][0] == "reviewed_label_2"
+    say(folder / "again.xlsx", {"Bye": "Bye"})
+    pipeline("review", "again.xlsx", folder=folder)
+    rows = read_rows(folder / "next.csv")
+    assert column(rows, "reviewed_label") == ["Hello", "Hello"]
+    assert sorted(column(rows, "reviewed_label_2")) == ["", "Bye"]
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "parquet", "jsonl", "tsv"])
+def test_each_format_of_output_takes_corrections(folder: Path, suffix: str) -> None:
+    output = f"out.{suffix}"
+    classify(folder, "--review", "look.xlsx", output=output)
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    assert pipeline("review", "look.xlsx", folder=folder).code == 0
+    told = ("evaluate", output, "--expected", "reviewed_label", "--predicted", "final_label")
+    found = json.loads(pipeline(*told, "--json", folder=folder).out)
+    assert (found["rows"], found["accuracy"]) == (1, 1.0)
+
+
+def test_a_prefix_is_part_of_the_names(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx", "--prefix", "ai_")
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    pipeline("review", "look.xlsx", folder=folder)
+    assert list(read_rows(folder / "out.csv")[0])[-2:] == ["reviewed_ai_label", "final_ai_label"]
+
+
+def test_a_folder_can_be_reviewed(tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_text("Hello")
+    (texts / "b.txt").write_text("Bye")
+    command = ("classify", "texts", "--labels", LABELS, "--model", "echo", "-o", "out.csv")
+    assert pipeline(*command, "--review", "look.xlsx", folder=tmp_path).code == 0
+    say_all(tmp_path / "look.xlsx", "Hello")
+    pipeline("review", "look.xlsx", folder=tmp_path)
+    assert column(read_rows(tmp_path / "out.csv"), "final_label") == ["Hello", "Hello"]
+
+
+def say_all(path: Path, label: str) -> None:
+    found = sheets(path)
+    for row in found["review"][1:]:
+        row[0] = label
+    with xlsxwriter.Workbook(path) as book:
+        for name, lines in found.items():
+            sheet = book.add_worksheet(name)
+            for place, line in enumerate(lines):
+                sheet.write_row(place, 0, line)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--review", "look.csv"), "--review look.csv: name an .xlsx file"),
+        (("--review", "no/look.xlsx"), "the folder of the output no/look.xlsx doesn't exist"),
+        (("--expected", "gold"), 'in.csv has no column "gold"'),
+    ],
+)
+def test_what_cannot_be_done_afterwards_stops_it_before(
+    folder: Path, options: tuple[str, ...], message: str
+) -> None:
+    ended = classify(folder, *options)
+    (line,) = ended.errors
+    assert line.startswith(f"error: {message}")
+    assert (ended.code, (folder / "out.csv").exists()) == (2, False)
+
+
+def test_an_input_that_expects_nothing_has_its_output_all_the_same(folder: Path) -> None:
+    write_rows(folder / "in.csv", [{"text": "Hello", "gold": ""}])
+    ended = classify(folder, "--expected", "gold", "--text-column", "text")
+    assert ended.errors == ['error: out.csv: no row has anything in "gold" to compare with']
+    assert (ended.code, len(read_rows(folder / "out.csv"))) == (0, 1)
+
+
+def test_a_run_says_how_right_it_is(folder: Path) -> None:
+    write_rows(
+        folder / "in.csv", [{"text": "Hello", "gold": "Hello"}, {"text": "Bye", "gold": "Hello"}]
+    )
+    options = ("--expected", "gold", "--text-column", "text")
+    assert "accuracy    50.0 %" in classify(folder, *options).err
+    log = [json.loads(line) for line in classify(folder, *options, "--json-log").lines]
+    (found,) = [line for line in log if line["event"] == "evaluation"]
+    assert (found["accuracy"], found["confusion_matrix"]) == (0.5, [[0, 0], [1, 1]])
+
+
+def test_a_run_says_how_right_each_of_its_fields_is(folder: Path) -> None:
+    (folder / "p.prompty").write_text(
+        "---\noutputs: [{name: vendor}, {name: total, kind: number}]\n---\nuser:\n{{ text }}\n"
+    )
+    gold = {"gold_vendor": "Acme", "gold_total": "11"}
+    write_rows(folder / "in.csv", [{"text": "Acme", **gold}])
+    command = ("run", "in.csv", "-p", "p.prompty", "--model", "echo", "-o", "out.csv", "--json-log")
+    ended = pipeline(
+        *command, "--expected", "vendor=gold_vendor,total=gold_total",
+        "--text-column", "text", folder=folder,
+    )  # fmt: skip
+    found = next(line for line in map(json.loads, ended.lines) if line["event"] == "evaluation")
+    assert {name: field["right"] for name, field in found["fields"].items()} == {
+        "vendor": 1,
+        "total": 0,
+    }
+
+
+def test_a_prompt_of_several_answers_cannot_be_reviewed(folder: Path) -> None:
+    (folder / "p.prompty").write_text(
+        "---\noutputs: [{name: vendor}, {name: total}]\n---\nuser:\n{{ text }}\n"
+    )
+    command = ("run", "in.csv", "-p", "p.prompty", "--model", "echo", "-o", "out.csv")
+    ended = pipeline(*command, "--review", "look.xlsx", folder=folder)
+    assert ended.errors == [
+        "error: --review takes one answer, or one called `label`: this prompt has vendor, total"
+    ]
+
+
+def reviewed(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"So long": "Bye"})
+
+
+def test_a_word_that_is_no_label_is_an_error(folder: Path) -> None:
+    reviewed(folder)
+    say(folder / "look.xlsx", {"So long": "Bey"})
+    before = (folder / "out.csv").read_bytes()
+    (line,) = pipeline("review", "look.xlsx", folder=folder).errors
+    assert re.fullmatch(r"error: look\.xlsx, row \d: `Bey` is none of the labels Bye, Hello", line)
+    assert (folder / "out.csv").read_bytes() == before
+
+
+def test_corrections_of_another_input_change_nothing(folder: Path) -> None:
+    reviewed(folder)
+    table(folder, ["Hello"])
+    classify(folder)
+    (line,) = pipeline("review", "look.xlsx", folder=folder).errors
+    assert line.startswith("error: 1 of the 1 rows that were reviewed are not in out.csv")
+    assert not (folder / "out.reviewed.csv").exists()
+
+
+def test_what_is_not_a_workbook_to_review_is_an_error(folder: Path) -> None:
+    (line,) = pipeline("review", "in.csv", folder=folder).errors
+    assert line == "error: in.csv was not written by --review: it lacks its columns"
+
+
+def test_nothing_said_changes_nothing(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    ended = pipeline("review", "look.xlsx", folder=folder)
+    assert ended.out == ("nothing is said in the first column of look.xlsx: nothing was changed\n")
+    assert not (folder / "out.reviewed.csv").exists()
+
+
+def test_a_workbook_saved_as_csv_needs_the_name_of_its_output(folder: Path) -> None:
+    reviewed(folder)
+    header, *rows = sheets(folder / "look.xlsx")["review"]
+    write_rows(
+        folder / "look.csv",
+        [dict(zip(map(str, header), map(str, row), strict=True)) for row in rows],
+    )
+    (line,) = pipeline("review", "look.csv", folder=folder).errors
+    assert line == "error: which output are the corrections of look.csv for? name it with -o"
+    assert pipeline("review", "look.csv", "-o", "out.csv", folder=folder).code == 0
+    assert column(read_rows(folder / "out.csv"), "reviewed_label")[3] == "Bye"
+
+
+# Which rows
+
+
+def picked(rows: list[dict[str, object]], count: int, **said: str) -> list[tuple[object, str]]:
+    corrections = Corrections(Path("out.csv"), ("id",), "label", "reviewed_label")
+    if said:
+        known = {key_of({"id": name}, ["id"]): {"reviewed_label": it} for name, it in said.items()}
+        corrections = Corrections(Path("out.csv"), ("id",), "label", "reviewed_label", known)
+    found = reviewing.pick(rows, corrections, prefix="", count=count)
+    return [(item.row["id"], item.why) for item in found]
+
+
+def row(name: str, label: str | None, sure: float | None = None, **cells: str) -> dict[str, object]:
+    return {"id": name, "label": label, "confidence": sure, "status": "ok", "error": None, **cells}
+
+
+def test_the_least_sure_come_first_and_each_reason_has_its_part() -> None:
+    rows = [row(f"r{i}", "a", 0.5 + i / 1000) for i in range(100)]
+    rows += [row("failed", None, status="failed", error="the model refused")]
+    rows += [row("skipped", None, status="skipped")]
+    rows += [row("rare", "b", 0.99)]
+    found = picked(rows, 10)
+    reasons = [why for _, why in found]
+    assert found[0] == ("failed", "no answer: the model refused")
+    assert found[1] == ("rare", "rare: 1 of this label")
+    assert reasons.count("picked at random") == 2
+    assert [name for name, why in found if why.startswith("confidence")][:3] == ["r0", "r1", "r2"]
+    assert (len(found), len(set(found))) == (10, 10)
+
+
+def test_rows_without_a_confidence_are_picked_at_random() -> None:
+    found = picked([row(f"r{i}", "a") for i in range(100)], 10)
+    assert {why for _, why in found} == {"picked at random"}
+    assert [name for name, _ in found] != [f"r{i}" for i in range(10)]
+
+
+def test_there_are_never_more_rows_than_there_are() -> None:
+    assert len(picked([row("1", "a"), row("2", None)], 10)) == 2
+    assert picked([], 10) == []
+
+
+def test_what_was_reviewed_is_not_shown_again() -> None:
+    rows = [row("1", "a"), row("2", "a")]
+    assert picked(rows, 10, **{"1": "a"}) == [("2", "picked at random")]
+
+
+def test_texts_are_not_rare_for_being_different() -> None:
+    found = picked([row(str(i), f"summary {i}") for i in range(20)], 10)
+    assert {why for _, why in found} == {"picked at random"}
+
+
+def test_a_key_is_the_same_whatever_format_the_row_came_from() -> None:
+    names = ["id", "total"]
+    assert key_of({"id": "007", "total": 3}, names) == key_of({"total": "3", "id": "007"}, names)
+    assert key_of({"id": "007", "total": 3.0}, names) == key_of({"id": "007", "total": 3}, names)
+    assert key_of({"id": "7", "total": 3}, names) != key_of({"id": "007", "total": 3}, names)

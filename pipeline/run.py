@@ -126,9 +126,9 @@ class Run:
             plan.first = next(iter([*(result.request for result in trail.results), *asked]), None)
         new = [step for step in trail.missing if step.request.key not in seen]
         seen.update(step.request.key for step in new)
-        if new:
-            for step in (*new, *self.steps.forecast(document, trail)):
-                self._plan_step(plan, step)
+        later = self.steps.forecast(document, trail) if new and self.steps.goes_on(trail) else []
+        for step in (*new, *later):
+            self._plan_step(plan, step)
 
     def _plan_step(self, plan: Plan, step: Step) -> None:
         """Add a request; an answer in it that isn't there yet is as long as it may be."""

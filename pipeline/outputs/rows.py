@@ -96,7 +96,7 @@ def _account(
     usages = [result.usage for result in own if result.usage]
     known = bool(usages) or not own
     costs = [result.cost_usd for result in own if result.cost_usd is not None]
-    usage = sum(usages, Usage())
+    usage = sum(usages[1:], usages[0]) if usages else Usage()
     last = results[-1]
     return cells | {
         "model": last.model,

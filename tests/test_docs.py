@@ -1,10 +1,11 @@
-"""What the README says is so: its files exist, its options are options, its prompt is a prompt."""
+"""What the documentation says is so: files and links exist, options are options."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,10 @@ from tests.conftest import ROOT
 
 COMMANDS = ("run", "summarize", "classify", "extract", "estimate", "models", "evaluate", "review")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path: path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
 
 
 def usage(*command: str) -> str:
@@ -49,11 +54,29 @@ def test_a_command_explains_itself(command: str) -> None:
     assert usage(command).startswith(f"Usage: python -m pipeline {command}")
 
 
-def test_every_option_of_the_readme_is_one() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", PAGES[page]):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in headings}
+        assert not anchor or anchor in anchors, link
+
+
+def test_every_page_is_linked() -> None:
+    linked = {page for page in PAGES if f"docs/{page.name}" in README}
+    assert linked == set(PAGES) - {ROOT / "README.md"}
+
+
+def test_every_option_of_the_documentation_is_one() -> None:
     known = "".join(usage(command) for command in COMMANDS)
-    text = (
-        README.replace("--group dev", "").replace("--extra evaluate", "").replace("--no-deps", "")
-    )
+    text = "\n".join(PAGES.values())
+    for other in ("--group dev", "--extra evaluate", "--no-deps"):
+        text = text.replace(other, "")
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert sorted(option for option in options if option not in known) == []
 
@@ -70,8 +93,8 @@ def test_every_column_of_the_readme_is_one() -> None:
     assert named == {column.name for column in (*ACCOUNT, *CHUNKS)}
 
 
-def test_the_prompt_of_the_readme_is_one() -> None:
-    found = re.search(r"```yaml\n(---\n.+?)```", README, re.DOTALL)
+def test_the_prompt_of_the_documentation_is_one() -> None:
+    found = re.search(r"```yaml\n(---\n.+?)```", PAGES[ROOT / "docs" / "prompts.md"], re.DOTALL)
     assert found
     read = prompt.parse(found.group(1))
     assert [column.name for column in read.columns] == ["urgency", "reason"]

@@ -2,7 +2,7 @@
 UV ?= $(shell command -v uv || echo .venv/bin/uv)
 RUN = $(UV) run --group dev
 
-.PHONY: install format check test bench bench-memory bench-faults
+.PHONY: install format check test bench bench-memory bench-extraction bench-faults
 
 install:
 	$(UV) sync --group dev
@@ -25,6 +25,9 @@ bench:
 
 bench-memory:
 	$(RUN) python -m benchmarks.memory
+
+bench-extraction:
+	$(RUN) python -m benchmarks.extraction
 
 bench-faults:
 	$(RUN) python -m benchmarks.faults

@@ -1,66 +1,12 @@
-"""Folders to measure with, and what the program takes of the machine's memory for one.
-
-`python -m benchmarks.folder [--files 100000]`: the peak of the resident memory of a run over that
-many small files, the processes that it starts included.
-"""
+"""Folders to measure with: small texts in their thousands, and documents of the usual formats."""
 
 from __future__ import annotations
 
-import argparse
 import random
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 
-from benchmarks.job import WORDS, environment, statuses
+from benchmarks.job import WORDS
 from tests.sources.samples import docx, eml, pdf, pptx, xlsx
-
-SAMPLE_SECONDS = 0.05
-
-
-def main() -> None:
-    """Print the peak and the time."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.folder")
-    parser.add_argument("--files", type=int, default=100_000)
-    count = parser.parse_args().files
-    with tempfile.TemporaryDirectory() as name:
-        folder, output = write_small_files(Path(name, "docs"), count), Path(name, "out.csv")
-        started = time.perf_counter()
-        peak = peak_bytes(
-            [
-                *(sys.executable, "-m", "pipeline", "run", str(folder), "-o", str(output)),
-                *("--instruction", "Answer briefly.", "--model", "echo", "--quiet"),
-            ]
-        )
-        seconds = time.perf_counter() - started
-        assert statuses(output)["ok"] == count, statuses(output)
-    print(f"{count:,} files: {peak / 1e6:.0f} MB resident at most, {seconds:.0f} s")
-
-
-def peak_bytes(arguments: list[str]) -> int:
-    """Run a command to its end; give the most that it and its children held at once, in bytes.
-
-    Memory that processes share counts once (the proportional set size), where the system tells.
-    """
-    import psutil
-
-    process = psutil.Popen(arguments, env=environment())
-    peak = 0
-    while process.poll() is None:
-        held = 0
-        for one in [process, *_children(process)]:
-            try:
-                memory = one.memory_full_info()
-            except psutil.Error:  # it ended meanwhile
-                continue
-            held += getattr(memory, "pss", memory.rss)
-        peak = max(peak, held)
-        time.sleep(SAMPLE_SECONDS)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, arguments)
-    return peak
 
 
 def write_small_files(folder: Path, count: int) -> Path:
@@ -96,16 +42,6 @@ def write_documents(folder: Path, count: int) -> Path:
     return folder
 
 
-def _children(process: object) -> list[object]:
-    import psutil
-
-    assert isinstance(process, psutil.Process)
-    try:
-        return list(process.children(recursive=True))
-    except psutil.Error:
-        return []
-
-
 def _words(generator: random.Random, count: int) -> str:
     return " ".join(generator.choices(WORDS, k=count))
 
@@ -120,7 +56,3 @@ def _html(generator: random.Random) -> str:
         for n in range(80)
     )
     return f"<html><head><title>Page</title></head><body><table>{rows}</table></body></html>"
-
-
-if __name__ == "__main__":
-    main()

@@ -6,13 +6,17 @@ difference only, and the strong model's answers serve a run of it alone, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from pipeline.engine import Engine
 from pipeline.prompt import Prompt
 from pipeline.types import Request, Result, Usage
+
+LEVEL = 0.95  # how probable it is that a promise is kept
 
 
 @dataclass(slots=True)
@@ -20,19 +24,34 @@ class Savings:
     """What the cheap model has spared: what it answered, at the strong one's price."""
 
     answers: int = 0
-    escalated: int = 0
+    confidences: Counter[float | None] = field(default_factory=Counter)
     alone_usd: Decimal | None = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What share of all rows is to agree with the strong model or with gold; `gold_column` has the
+    right labels of some.
+    """
+
+    accuracy: float
+    gold_column: str
 
 
 class Escalation:
     """Asks `engine`, the strong model's, where the confidence is less than `below`, 0 to 1.
 
-    `prompt` is the same prompt, as the strong model is asked it.
+    `prompt` is the same prompt, as the strong model is asked it. With a `promise` it is `keep` that
+    finds out what to be below of, once the cheap model has answered.
     """
 
-    def __init__(self, engine: Engine, prompt: Prompt, below: float) -> None:
+    def __init__(
+        self, engine: Engine, prompt: Prompt, below: float, promise: Promise | None = None
+    ) -> None:
         self.engine = engine
         self.below = below
+        self.promise = promise
+        self.note: str | None = None
         self.savings = Savings()
         self._prompt = prompt
 
@@ -51,6 +70,33 @@ class Escalation:
             return replace(first, status="again", error=error)
         return _both(first, second)
 
+    def keep(self, labelled: Sequence[tuple[float | None, bool]]) -> None:
+        """Find the threshold that keeps the promise from rows whose right label is known: how sure
+        the cheap model was of each, and whether it was right. Too few of them promise nothing.
+        """
+        assert self.promise is not None
+        from pipeline import cascade
+
+        confidence, right = zip(*labelled, strict=True) if labelled else ((), ())
+        accuracy = self.promise.accuracy
+        chosen = cascade.choose(confidence, right, accuracy=accuracy, level=LEVEL)
+        share = f"{accuracy:.0%} of all rows, with a probability of {LEVEL:.0%}"
+        if not chosen.enough:
+            self.below = 0.0
+            self.note = (
+                f"{chosen.rows:,} rows with a known label are too few to promise {share}: it takes "
+                f"{chosen.rows_needed:,} at least. {self.model} was asked nothing"
+            )
+        elif chosen.threshold is None:
+            self.below = math.inf
+            self.note = f"{self.model} is asked about every row: no threshold promises {share}"
+        else:
+            self.below = chosen.threshold
+            self.note = (
+                f"answers of a confidence of {chosen.threshold:g} or more stand: so {share}, "
+                f"agree with {self.model} or with what is known (from {chosen.rows:,} known rows)"
+            )
+
     def requests(self, requests: Iterable[Request]) -> Iterator[Request]:
         """Give what the strong model is to be asked, of what the cheap one was."""
         for request in requests:
@@ -64,16 +110,23 @@ class Escalation:
         if result.status != "ok":
             return
         savings.answers += 1
-        savings.escalated += self._unsure(result)
+        savings.confidences[result.confidence] += 1
         if price is None or result.usage is None or savings.alone_usd is None:
             savings.alone_usd = None
         else:
             savings.alone_usd += price.cost_usd(result.usage)
 
+    @property
+    def escalated(self) -> int:
+        """How many of this run's answers the cheap model was unsure of."""
+        counts = self.savings.confidences.items()
+        return sum(count for confidence, count in counts if self._is_low(confidence))
+
     def _unsure(self, result: Result) -> bool:
-        return result.status == "ok" and (
-            result.confidence is None or result.confidence < self.below
-        )
+        return result.status == "ok" and self._is_low(result.confidence)
+
+    def _is_low(self, confidence: float | None) -> bool:
+        return self.below > 0 and (confidence is None or confidence < self.below)
 
 
 def _percent(result: Result) -> str:

@@ -13,6 +13,7 @@ from pipeline.chunks import Step, Steps
 from pipeline.engine import Engine
 from pipeline.escalation import Escalation
 from pipeline.outputs.corrections import Corrected, Corrections, start
+from pipeline.outputs.graded import seen
 from pipeline.outputs.rows import Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
@@ -156,10 +157,26 @@ class Run:
                 if self.escalation is not None:
                     self.escalation.count(result)
             if self.escalation is not None and not self.engine.backend.stopped:
+                if self.escalation.promise is not None:
+                    self.escalation.keep(self._labelled(self.escalation.promise.gold_column))
                 unsure = self.escalation.requests(self._requests(self._level))
                 async for result in self.escalation.engine.run(unsure):
                     progress.add(result)
             self._level += 1
+
+    def _labelled(self, column: str) -> list[tuple[float | None, bool]]:
+        """Give how sure the first model was of each row whose right label is in this column, and
+        whether it was right.
+        """
+        found: list[tuple[float | None, bool]] = []
+        for document in self.spool:
+            if not (gold := seen(document.fields.get(column))):
+                continue
+            trail = self.steps.follow(document, self.engine.store.get)
+            cells = self.steps.prompt.answers(trail.answers)
+            label = seen(cells.get((self.answer or "").removeprefix(self.prefix)))
+            found.append((trail.results[-1].confidence if trail.finished else None, label == gold))
+        return found
 
     def _requests(self, level: int) -> Iterator[Request]:
         """Go through the documents for what is missing at this level; the engine leaves out what it

@@ -142,3 +142,42 @@ def test_a_model_is_not_escalated_to_itself(folder: Path, server: Server) -> Non
     ended = classify(folder, server, "--escalate", "small")
     assert ended.code == 2
     assert ended.errors == ["error: --escalate small: that is the model that is asked already"]
+
+
+@pytest.fixture
+def labelled(folder: Path) -> Path:
+    """A hundred rows: the cheap model is right where it is sure, and 80 rows say what is right."""
+    texts = ["plain"] * 60 + ["unclear"] * 40
+    rows = [
+        {"text": text, "gold": gold if number % 5 else ""}
+        for number, text in enumerate(texts)
+        for gold in ["bug" if text == "plain" else "praise"]
+    ]
+    write_rows(folder / "in.csv", rows)
+    return folder
+
+
+def test_the_threshold_that_keeps_a_promise_is_found_from_known_labels(
+    labelled: Path, server: Server
+) -> None:
+    ended = classify(labelled, server, *ESCALATE, "--accuracy", 0.95, "--expected", "gold")
+    assert (ended.code, ended.errors) == (0, [])
+    assert any("a confidence of 0.95 or more stand" in line for line in ended.lines)
+    models = column(read_rows(labelled / "out.csv"), "model")
+    assert models == ["small"] * 60 + ["big"] * 40
+
+
+def test_too_few_known_labels_promise_nothing_and_say_how_many_it_takes(
+    labelled: Path, server: Server
+) -> None:
+    ended = classify(labelled, server, *ESCALATE, "--accuracy", 0.99, "--expected", "gold")
+    assert ended.code == 0
+    assert any("it takes 299 at least" in line for line in ended.lines)
+    assert {model for model, _ in asked(server)} == {"small"}
+
+
+def test_a_promise_needs_known_labels(folder: Path, server: Server) -> None:
+    ended = classify(folder, server, *ESCALATE, "--accuracy", 0.95)
+    assert ended.code == 2
+    assert "--expected names their column" in ended.errors[0]
+    assert server.tally.received == 0

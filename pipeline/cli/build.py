@@ -17,10 +17,10 @@ from pipeline import costs
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
 from pipeline.chunks import Steps
-from pipeline.cli.options import Labelling, Options
+from pipeline.cli.options import Labelling, Options, RunOptions
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
-from pipeline.escalation import Escalation
+from pipeline.escalation import Escalation, Promise
 from pipeline.fields import read as read_fields
 from pipeline.outputs.answered import Answered
 from pipeline.outputs.corrections import reviewed_path
@@ -44,10 +44,14 @@ LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most
 
 @dataclass(frozen=True, slots=True)
 class Stronger:
-    """Who is asked where the confidence is less than `below`, 0 to 1; None if nobody."""
+    """Who is asked where the confidence is less than `below`, 0 to 1.
+
+    With an `accuracy` that is found out from the rows whose right answer is known.
+    """
 
     model: str
     below: float
+    accuracy: float | None
     price: costs.Price | None
 
 
@@ -154,11 +158,24 @@ def _escalation(
             f"no published price for {stronger.model} at {strong.server}: what it costs is not "
             "counted; --escalate-price INPUT,OUTPUT sets it"
         )
+    sure = f"{stronger.below:.0%}" if stronger.accuracy is None else "enough"
     notices.append(
-        f"what {prompt.model} is less than {stronger.below:.0%} sure of is asked of "
+        f"what {prompt.model} is less than {sure} sure of is asked of "
         f"{stronger.model}, which comes on top of the estimate"
     )
-    return Escalation(Engine(strong, store), asked, stronger.below)
+    promise = None
+    if stronger.accuracy is not None:
+        promise = Promise(stronger.accuracy, _gold_column(options))
+    return Escalation(Engine(strong, store), asked, stronger.below, promise)
+
+
+def _gold_column(options: Options) -> str:
+    column = options.expected if isinstance(options, RunOptions) else None
+    if column is None:
+        raise UsageError(
+            "--accuracy needs rows whose label is known: --expected names their column"
+        )
+    return column.rpartition("=")[2]
 
 
 def choose(name: str | None, instruction: str | None, fields: str | None = None) -> Prompt:

@@ -89,6 +89,13 @@ class Escalating:
     below: Annotated[
         float, typer.Option(min=0, max=1, metavar="C", help="Less confidence than this is unsure.")
     ] = 0.85
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Find --below from the rows of --expected: P of all rows agree, 95 % sure.",
+        ),
+    ] = None
     escalate_price: Annotated[
         str | None,
         typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),

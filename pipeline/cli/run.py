@@ -70,7 +70,9 @@ def classify(
     stronger = None
     if escalating.escalate is not None:
         labelling = replace(labelling, confidence=True)
-        stronger = Stronger(escalating.escalate, escalating.below, escalating.price())
+        stronger = Stronger(
+            escalating.escalate, escalating.below, escalating.accuracy, escalating.price()
+        )
     chosen = label(prompts.load(prompt), options, labelling)
     sys.exit(go(input, chosen, options, stronger))
 

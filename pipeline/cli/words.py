@@ -78,6 +78,7 @@ def describe_outcome(
         lines.append(_spent(progress, built))
     if built.run.escalation is not None and built.run.escalation.savings.answers:
         lines.append(_saved(built.run.escalation, progress))
+        lines += [note] if (note := built.run.escalation.note) else []
     if code in (1, 3, 4, 130):
         what = "the failed rows again" if code == 1 else "the rest"
         lines.append(f"for {what}, run the same command:\n  {command_line()}")
@@ -120,9 +121,8 @@ def _spent(progress: Progress, built: Built) -> str:
 def _saved(escalation: Escalation, progress: Progress) -> str:
     """Say what the cheap model has saved, against the strong one alone."""
     savings, spent = escalation.savings, progress.spent
-    said = (
-        f"{escalation.model} was asked about {savings.escalated:,} of {savings.answers:,} answers"
-    )
+    unsure = f"{escalation.escalated:,} of {savings.answers:,} answers"
+    said = f"{escalation.model} was asked about {unsure}"
     if not savings.alone_usd or spent.unpriced:
         return said
     saved = savings.alone_usd - spent.cost_usd

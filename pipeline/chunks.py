@@ -98,7 +98,7 @@ class Steps:
         self, document: Document, look: Callable[[Request], Result | None], most: int = 1_000_000
     ) -> Trail:
         """Go as far as the answers that are known lead, through at most so many levels."""
-        trail = Trail(problem=document.error)
+        trail = Trail(problem=document.error, remark=document.remark)
         course = self._course(document, trail)
         try:
             level = next(course) if not document.error else []
@@ -181,7 +181,8 @@ class Steps:
             return [document]
         if self._long is Long.HEAD:
             start, end = chunks[0]
-            trail.remark = f"only the first {end / len(text):.0%} of the text was asked about"
+            head = f"only the first {end / len(text):.0%} of the text was asked about"
+            trail.remark = f"{document.remark}; {head}" if document.remark else head
             return [replace(document, text=text[start:end])]
         self._refuse(document, room)
         return [

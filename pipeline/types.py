@@ -68,7 +68,7 @@ class Document:
     `fields` are the input's own columns, as they were read, in their order. `error` says why the
     document can't be used; it then has neither text nor images. Of a part of a long document
     `chunk` is the number, from 1, of all `chunks`. `metadata` is what it says of itself: variables
-    of a prompt that are no columns.
+    of a prompt that are no columns. `remark` says what of it has no text.
     """
 
     position: int
@@ -80,6 +80,7 @@ class Document:
     chunks: int = 1
     images: tuple[Image, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
+    remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

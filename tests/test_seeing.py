@@ -12,6 +12,7 @@ from pipeline import costs
 from tests.pictures import BLUE, colours, lying, parts, picture, scan, seen, urls, write
 from tests.running import PRICE, Ended, column, pipeline, price, read_rows, write_rows
 from tests.server import Body, Fault, Server, last_message
+from tests.sources.samples import pdf
 
 MODEL = "gpt-6-luna"
 
@@ -293,3 +294,16 @@ def test_pictures_keep_to_the_budget(tmp_path: Path, server: Server) -> None:
     answered = server.tally.answered
     assert answered >= 5
     assert column(rows(tmp_path).values(), "status").count("ok") == answered
+
+
+def test_the_scanned_pages_of_a_typed_document_are_named_in_its_row(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "half.pdf").write_bytes(pdf("Typed.", "", "Typed, too.", ""))
+    ended = pipeline(*("summarize", "docs", "-o", "out.csv", "--model", "echo"), folder=tmp_path)
+    assert ended.code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["status"], row["error"]) == (
+        "ok",
+        "not asked about: the scans in it, pages 2, 4 of 4",
+    )
+    assert any("pages 2, 4 of 4" in line for line in ended.lines)

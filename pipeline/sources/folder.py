@@ -14,6 +14,8 @@ from pipeline.sources.walk import Listed, listed, walk
 from pipeline.sources.workers import Workers
 from pipeline.types import Column, Document
 
+MOST_NAMED = 10  # pages are named in a remark
+
 
 class FolderSource:
     """The files of a folder and of all folders in it, or a single file.
@@ -103,4 +105,14 @@ def document(position: int, path: str, found: Extracted) -> Document:
         found.error,
         images=found.images,
         metadata=metadata,
+        remark=_remark(found),
     )
+
+
+def _remark(found: Extracted) -> str | None:
+    """Say which pages have no text, where others have."""
+    if not found.text or not found.scanned_pages:
+        return None
+    first = ", ".join(map(str, found.scanned_pages[:MOST_NAMED]))
+    more = ", ..." if len(found.scanned_pages) > MOST_NAMED else ""
+    return f"not asked about: the scans in it, pages {first}{more} of {found.pages}"

@@ -78,6 +78,7 @@ _SELECT = """
         confidence
     FROM results WHERE key = ? ORDER BY id
 """
+_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM results)"
 _NEWEST = "SELECT status, run_id FROM results WHERE key = ? ORDER BY id DESC LIMIT 1"
 
 
@@ -103,6 +104,7 @@ class Store:
         self._synced = 0.0
         self._writing: sqlite3.Connection | None = None
         self._run_id = 0
+        self._is_empty = 0
 
     @property
     def paths(self) -> list[Path]:
@@ -128,6 +130,7 @@ class Store:
                 _migrate(self._writing, self.path)
                 self._reading = self._connect()
                 self._run_id = _begin(self._writing, command)
+                (self._is_empty,) = self._writing.execute(_EMPTY).fetchone()
         except BaseException:
             self._lock.release()
             raise
@@ -235,6 +238,7 @@ class Store:
         if not self.path.exists():
             self._restore()
         now = _now()
+        self._is_empty = 0
         with self._failing():
             try:
                 self._writing.execute("BEGIN")
@@ -291,6 +295,8 @@ class Store:
 
     def get(self, request: Request) -> Result | None:
         """Look an answer up, with all that was spent on it; None if it was never asked."""
+        if self._is_empty:
+            return None
         with self._failing():
             entries = self._reading.execute(_SELECT, (request.key,)).fetchall()
         return _result(request, entries) if entries else None

@@ -27,6 +27,7 @@ ACCOUNT = (
     Column("attempts", "integer"),
     Column("latency_seconds", "number"),
 )
+_UNASKED = {column.name: None for column in ACCOUNT}
 CHUNKS = (Column("chunks", "integer"),)  # where a document may be asked about in several
 
 
@@ -71,6 +72,8 @@ class Rows:
         )
         if self._steps.splits:
             cells["chunks"] = trail.chunks if trail.results else None
+        if not self._prefix:
+            return cells
         return {f"{self._prefix}{name}": value for name, value in cells.items()}
 
     def _state(self, document: Document, trail: Trail) -> tuple[Status, str | None]:
@@ -88,8 +91,7 @@ def _account(
     status: Status, error: str | None, results: Sequence[Result], paid: Sequence[bool]
 ) -> dict[str, object]:
     """Add up what the turns took. What another row has paid for is free here."""
-    cells: dict[str, object] = {column.name: None for column in ACCOUNT}
-    cells |= {"status": status, "error": error}
+    cells: dict[str, object] = {**_UNASKED, "status": status, "error": error}
     if not results:
         return cells
     own = [result for result, here in zip(results, paid, strict=True) if here]

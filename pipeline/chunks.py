@@ -42,6 +42,7 @@ class Trail:
     can't be passed yet, `width` how many steps it has and `missing` those without a good answer.
     `results` are all answers on the way, `answers` the final ones, by turn. `problem` says why
     nothing can be asked, `failure` what was wrong with an answer, `remark` what was left out.
+    `begun` says that another answer was to follow on one.
     """
 
     results: list[Result] = field(default_factory=list)
@@ -52,6 +53,7 @@ class Trail:
     chunks: int = 1
     problem: str | None = None
     failure: str | None = None
+    begun: bool = False
     remark: str | None = None
 
     @property
@@ -127,6 +129,7 @@ class Steps:
             if result is not None and result.status == "ok":
                 continue
             trail.missing.append(step)
+            trail.begun = trail.begun or (result is not None and result.status in ("again", "vote"))
             if result is not None and trail.failure is None:
                 part = f"part {number} of {len(level)}: " if len(level) > 1 else ""
                 trail.failure = f"{part}{result.error}"
@@ -245,7 +248,14 @@ class Steps:
         splitter = MarkdownSplitter.from_callback(
             self._counter.count, room, overlap=int(room * OVERLAP)
         )
-        return [(start, start + len(part)) for start, part in splitter.chunk_indices(text)]
+        parts: list[tuple[int, int]] = []
+        for start, part in splitter.chunk_indices(text):
+            end = start + len(part)
+            if parts and self._counter.count(text[parts[-1][0] : end]) <= room:
+                parts[-1] = parts[-1][0], end  # a short chapter goes with the one before
+            else:
+                parts.append((start, end))
+        return parts
 
     def _groups(self, document: Document, answers: Sequence[str]) -> list[tuple[str, ...]]:
         """Lay answers together that fit one merge: at least two, or it would never end."""

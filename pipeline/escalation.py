@@ -7,9 +7,8 @@ difference only, and the strong model's answers serve a run of it alone, too.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline.engine import Engine
@@ -24,7 +23,8 @@ class Savings:
     """What the cheap model has spared: what it answered, at the strong one's price."""
 
     answers: int = 0
-    confidences: Counter[float | None] = field(default_factory=Counter)
+    escalated: int = 0
+    escalated_usd: Decimal = Decimal(0)
     alone_usd: Decimal | None = Decimal(0)
 
 
@@ -110,17 +110,42 @@ class Escalation:
         if result.status != "ok":
             return
         savings.answers += 1
-        savings.confidences[result.confidence] += 1
         if price is None or result.usage is None or savings.alone_usd is None:
             savings.alone_usd = None
         else:
             savings.alone_usd += price.cost_usd(result.usage)
 
-    @property
-    def escalated(self) -> int:
-        """How many of this run's answers the cheap model was unsure of."""
-        counts = self.savings.confidences.items()
-        return sum(count for confidence, count in counts if self._is_low(confidence))
+    def count_strong(self, result: Result) -> None:
+        """Take an answer of the strong model into account."""
+        self.savings.escalated += 1
+        self.savings.escalated_usd += result.cost_usd or 0
+
+    def alone_usd(self) -> Decimal | None:
+        """Estimate what this run's answers would have cost of the strong model alone: by the mean
+        of its own, or where it had none, by the cheap one's tokens.
+        """
+        savings = self.savings
+        if savings.escalated and savings.escalated_usd:
+            return savings.escalated_usd / savings.escalated * savings.answers
+        return savings.alone_usd
+
+    def can_tell(self, requests: Iterable[Request]) -> bool:
+        """Say whether any answer came with a confidence; without one all would be escalated."""
+        unsure = False
+        for request in requests:
+            first = self.engine.store.get(request)
+            if first is None or first.status != "ok":
+                continue
+            if first.confidence is not None:
+                return True
+            unsure = True
+        if unsure:
+            self.below = 0.0
+            self.note = (
+                f"no answer came with a confidence, so {self.model} was asked nothing: the server "
+                "gives no log-probabilities; --votes 3 finds a confidence without them"
+            )
+        return not unsure
 
     def _unsure(self, result: Result) -> bool:
         return result.status == "ok" and self._is_low(result.confidence)
@@ -136,12 +161,12 @@ def _percent(result: Result) -> str:
 def _both(first: Result, second: Result) -> Result:
     """Give the second answer with what both took."""
     usages = [result.usage for result in (first, second) if result.usage is not None]
-    costs = [result.cost_usd for result in (first, second) if result.cost_usd is not None]
+    costs = [result.cost_usd for result in (first, second) if result.usage is not None]
     return replace(
         second,
         request=first.request,
         usage=sum(usages, Usage()) if usages else None,
-        cost_usd=sum(costs, Decimal(0)) if costs else None,
+        cost_usd=None if None in costs else sum(filter(None, costs), Decimal(0)),
         attempts=first.attempts + second.attempts,
         latency_seconds=first.latency_seconds + second.latency_seconds,
         entry=first.entry,

@@ -157,12 +157,18 @@ class Run:
                 if self.escalation is not None:
                     self.escalation.count(result)
             if self.escalation is not None and not self.engine.backend.stopped:
-                if self.escalation.promise is not None:
-                    self.escalation.keep(self._labelled(self.escalation.promise.gold_column))
-                unsure = self.escalation.requests(self._requests(self._level))
-                async for result in self.escalation.engine.run(unsure):
-                    progress.add(result)
+                await self._escalate(self.escalation, progress)
             self._level += 1
+
+    async def _escalate(self, escalation: Escalation, progress: Progress) -> None:
+        """Ask the stronger model what the first is unsure of."""
+        if not escalation.can_tell(self._requests(self._level)):
+            return
+        if escalation.promise is not None:
+            escalation.keep(self._labelled(escalation.promise.gold_column))
+        async for result in escalation.engine.run(escalation.requests(self._requests(self._level))):
+            progress.add(result)
+            escalation.count_strong(result)
 
     def _labelled(self, column: str) -> list[tuple[float | None, bool]]:
         """Give how sure the first model was of each row whose right label is in this column, and

@@ -78,6 +78,7 @@ _SELECT = """
         confidence
     FROM results WHERE key = ? ORDER BY id
 """
+_LAST_END = "SELECT CAST(strftime('%s', max(ended_at)) AS INTEGER) FROM runs"
 _EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM results)"
 _NEWEST = "SELECT status, run_id FROM results WHERE key = ? ORDER BY id DESC LIMIT 1"
 
@@ -104,6 +105,7 @@ class Store:
         self._synced = 0.0
         self._writing: sqlite3.Connection | None = None
         self._run_id = 0
+        self.last_end: int | None = None  # of the runs before, in seconds since 1970
         self._is_empty = 0
 
     @property
@@ -129,6 +131,7 @@ class Store:
                 self._writing = self._connect()
                 _migrate(self._writing, self.path)
                 self._reading = self._connect()
+                (self.last_end,) = self._writing.execute(_LAST_END).fetchone()
                 self._run_id = _begin(self._writing, command)
                 (self._is_empty,) = self._writing.execute(_EMPTY).fetchone()
         except BaseException:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from tests.running import (
@@ -779,3 +780,38 @@ def test_a_server_that_was_never_there_is_said_so(endings: dict[str, Future[Ende
         f"{CLOSED} can't be reached: .+; is --base-url right, and does the server run\\?",
         error(ended, 4),
     )
+
+
+def test_what_somebody_made_of_the_output_is_kept(folder: Path) -> None:
+    assert pipeline(*echoing(), folder=folder).code == 0
+    output = folder / "out.csv"
+    mine = output.read_text(encoding="utf-8").replace("ok", "fine")
+    output.write_text(mine, encoding="utf-8")
+    later = output.stat().st_mtime + 5
+    os.utime(output, (later, later))
+    ended = pipeline(*echoing(), folder=folder)
+    assert ended.code == 0
+    (aside,) = folder.glob("out-*.csv")
+    assert aside.read_text(encoding="utf-8") == mine
+    assert any(f"that version is kept as {aside.name}" in line for line in ended.lines)
+    assert "fine" not in output.read_text(encoding="utf-8")
+
+
+def test_a_workbook_of_somebody_is_not_written_over(folder: Path) -> None:
+    classify = ("classify", "in.csv", "--labels", "a,b", "-o", "l.csv", "--model", "echo")
+    (folder / "mine.xlsx").write_bytes(b"mine")
+    ended = pipeline(*classify, "--review", "mine.xlsx", folder=folder)
+    assert (ended.code, (folder / "mine.xlsx").read_bytes()) == (2, b"mine")
+    for _ in range(2):  # nobody has said anything in it yet
+        assert pipeline(*classify, "--review", "new.xlsx", folder=folder).code == 0
+    book = openpyxl.load_workbook(folder / "new.xlsx")
+    book.worksheets[0]["A2"] = "a"
+    book.save(folder / "new.xlsx")
+    ended = pipeline(*classify, "--review", "new.xlsx", folder=folder)
+    assert ended.code == 2
+    assert "pipeline review new.xlsx" in ended.errors[0]
+
+
+def test_a_name_that_is_nearly_ours_sends_nothing(folder: Path) -> None:
+    ended = pipeline(*echoing(model="Local"), folder=folder, OPENAI_API_KEY="x")
+    assert (ended.code, ended.errors) == (2, ["error: --model Local: did you mean local?"])

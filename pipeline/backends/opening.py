@@ -50,6 +50,8 @@ def open_backend(
 
         gate = _gate(replace(limits, max_concurrency=SLOTS))
         return Local(file=model_file(model), gate=gate, counter=counter("local"))
+    if model.lower() in ("local", "echo"):
+        raise UsageError(f"--model {model}: did you mean {model.lower()}?")
     if base_url is None and not api_key:
         raise UsageError(
             "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "

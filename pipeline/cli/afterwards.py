@@ -10,6 +10,7 @@ from pipeline.cli import complain
 from pipeline.cli.build import Built
 from pipeline.cli.options import RunOptions
 from pipeline.errors import PipelineError, UsageError
+from pipeline.outputs.corrections import check_workbook
 from pipeline.outputs.tables import check_output
 from pipeline.outputs.targets import Target
 from pipeline.places import is_address
@@ -45,6 +46,7 @@ def _check_review(path: Path, target: Target) -> None:
         raise UsageError("--review needs an output on this machine, which takes the corrections")
     if path.suffix.lower() != ".xlsx":
         raise UsageError(f"--review {path}: name an .xlsx file, for its drop-down lists")
+    check_workbook(path)
     check_output(path)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
+from datetime import datetime
 
 import orjson
 import typer
@@ -79,6 +81,20 @@ def _check_ours(target: Target, store: Store) -> None:
         )
 
 
+def _keep_changed(target: Target, store: Store, progress: Progress) -> None:
+    """Keep what somebody has made of the output since the last run: it will be written anew."""
+    path = target.path
+    if store.last_end is None or is_address(target.name) or not path.exists():
+        return
+    changed = path.stat().st_mtime
+    if changed < store.last_end + 1:  # that was noted in whole seconds
+        return
+    stamp = datetime.fromtimestamp(changed).strftime("%Y-%m-%dT%H-%M-%S")
+    aside = path.with_name(f"{path.stem}-{stamp}{path.suffix}")
+    shutil.copy2(path, aside)
+    progress.note(f"{path} was changed after the last run: that version is kept as {aside}")
+
+
 def _progress(options: RunOptions) -> Progress:
     if options.quiet:
         return Quiet()
@@ -115,6 +131,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
         complain(str(fatal))
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
+    _keep_changed(target, built.run.engine.store, progress)
     outcome = built.run.write(target.path, reason)
     found = None if interrupted or fatal else evaluated(built, options, target)
     target.deliver()

@@ -76,9 +76,9 @@ def describe_outcome(
     lines += [f"  {note}" for note in outcome.notes]
     if progress.spent.answered:
         lines.append(_spent(progress, built))
-    if built.run.escalation is not None and built.run.escalation.savings.answers:
-        lines.append(_saved(built.run.escalation, progress))
-        lines += [note] if (note := built.run.escalation.note) else []
+    if (escalation := built.run.escalation) is not None:
+        lines += [_saved(escalation, progress)] if escalation.savings.answers else []
+        lines += [escalation.note] if escalation.note else []
     if code in (1, 3, 4, 130):
         what = "the failed rows again" if code == 1 else "the rest"
         lines.append(f"for {what}, run the same command:\n  {command_line()}")
@@ -121,13 +121,13 @@ def _spent(progress: Progress, built: Built) -> str:
 def _saved(escalation: Escalation, progress: Progress) -> str:
     """Say what the cheap model has saved, against the strong one alone."""
     savings, spent = escalation.savings, progress.spent
-    unsure = f"{escalation.escalated:,} of {savings.answers:,} answers"
-    said = f"{escalation.model} was asked about {unsure}"
-    if not savings.alone_usd or spent.unpriced:
+    unsure = f"{savings.escalated:,} of {savings.answers:,} answers"
+    said, alone = f"{escalation.model} was asked about {unsure}", escalation.alone_usd()
+    if not alone or spent.unpriced or escalation.engine.backend.stopped:
         return said
-    saved = savings.alone_usd - spent.cost_usd
-    less = f"{abs(saved) / savings.alone_usd:.0%} {'less' if saved >= 0 else 'more'}"
-    return f"{said}; alone it would have cost {usd(savings.alone_usd)}: this was {less}"
+    saved = alone - spent.cost_usd
+    less = f"{abs(saved) / alone:.0%} {'less' if saved >= 0 else 'more'}"
+    return f"{said}; alone it would have cost about {usd(alone)}: this was {less}"
 
 
 def _reasons(errors: Counter[str]) -> list[tuple[str, int]]:

@@ -141,6 +141,28 @@ def read_back(workbook: Path, output: Path | None) -> tuple[Corrections, int, in
     return replace(before, rows=rows), len(looked), wrong
 
 
+def check_workbook(workbook: Path) -> None:
+    """Raise UsageError where writing a workbook to review would cost somebody's work."""
+    if not workbook.exists():
+        return
+    try:
+        source = open_source(str(workbook))
+        names = [column.name for column in source.columns]
+        ours = KEY in names and "why" in names and names[0].startswith(REVIEWED)
+        said = ours and any(seen(document.fields.get(names[0])) for document in source)
+    except UsageError:
+        ours = said = False
+    if not ours:
+        raise UsageError(
+            f"{workbook} exists and wasn't written by --review: choose another name for --review"
+        )
+    if said:
+        raise UsageError(
+            f"{workbook} has corrections that weren't taken back: `pipeline review {workbook}`, "
+            "then remove it, or choose another name for --review"
+        )
+
+
 def _looked(
     source: Source, column: str, answer: str, labels: frozenset[str]
 ) -> tuple[dict[str, str], int]:

@@ -77,6 +77,8 @@ class Rows:
         return {f"{self._prefix}{name}": value for name, value in cells.items()}
 
     def _state(self, document: Document, trail: Trail) -> tuple[Status, str | None]:
+        if trail.begun and self.reason and not trail.problem:
+            return "skipped", f"{self.reason} ({trail.failure})"
         if trail.problem or trail.failure:
             return "failed", trail.problem or trail.failure
         if trail.finished:

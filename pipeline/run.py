@@ -27,11 +27,15 @@ PLAN_SECONDS = 5.0  # an input that takes longer to read is estimated from what 
 
 @dataclass(slots=True)
 class Plan:
-    """What a run would send. Where `complete` is False it was estimated from the first rows."""
+    """What a run would send. Where `complete` is False it was estimated from the first rows.
+
+    `problem` is why the first of the `unreadable` rows can't be asked about.
+    """
 
     rows: int = 0
     done: int = 0
     unreadable: int = 0
+    problem: str | None = None
     empty: int = 0
     requests: int = 0
     prompt_tokens: int = 0
@@ -121,6 +125,7 @@ class Run:
             return
         trail = self.steps.follow(document, self.journal.get)
         plan.unreadable += trail.problem is not None
+        plan.problem = plan.problem or trail.problem
         plan.done += trail.finished
         if plan.first is None:
             asked = [step.request for step in trail.missing]

@@ -89,7 +89,13 @@ def _evaluations(
 
     tables = [graded.read(path, expected, predicted=predicted, on=on) for path in outputs]
     if len(tables) == 2:
+        before = [len(table.rows) for table in tables]
         tables = list(pair_up(tables[0], tables[1], on=on))
+        for table, count in zip(tables, before, strict=True):
+            if alone := count - len(table.rows):
+                typer.echo(
+                    f"{alone:,} rows of {table.name} are not in the other: left out", err=True
+                )
     return [evaluation.evaluate(table, worst=worst) for table in tables]
 
 

@@ -24,7 +24,7 @@ def describe_plan(plan: Plan, built: Built) -> str:
     if plan.done:
         parts.append(f"{plan.done:,} done already")
     if plan.unreadable:
-        parts.append(f"{plan.unreadable:,} can't be read")
+        parts.append(f"{plan.unreadable:,} can't be asked about (the first: {plan.problem})")
     if plan.empty:
         parts.append(f"{plan.empty:,} are empty")
     if not plan.requests:

@@ -124,6 +124,7 @@ async def _extract(paths: list[Path], at_once: int) -> int:
 def _stall(folder: Path) -> tuple[float, float]:
     """Watch the loop of a run over a folder."""
     from pipeline.backends.opening import open_backend
+    from pipeline.chunks import Steps
     from pipeline.engine import Engine
     from pipeline.progress import Quiet
     from pipeline.prompt import from_instruction
@@ -137,7 +138,8 @@ def _stall(folder: Path) -> tuple[float, float]:
         store.open("benchmark")
         engine = Engine(open_backend("echo"), store)
         spool = Spool(FolderSource(folder), Path(name))
-        run = Run(spool=spool, prompt=from_instruction("Sum it up."), engine=engine)
+        steps = Steps(from_instruction("Sum it up."), engine.backend.counter)
+        run = Run(spool=spool, steps=steps, engine=engine)
         run.plan(PLAN_SECONDS)  # as the program does, before there is a loop
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

@@ -228,7 +228,8 @@ def test_interrupted_twice_it_ends_at_once(tmp_path: Path, server: Server) -> No
     process.send_signal(signal.SIGINT)
     until(process, "again to stop at once")
     process.send_signal(signal.SIGINT)
-    assert end(process).code == 130
+    ended = end(process)
+    assert (ended.code, ended.lines[0]) == (130, "stopped: to go on, run the same command:")
     assert not made.path.exists()
     server.change(faults=())
     assert ask_here(made) == {"ok": 20}

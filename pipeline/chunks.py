@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from array import array
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -82,7 +83,8 @@ class Steps:
         self._long = long
         self._chunk_tokens = chunk_tokens
         self._window_tokens = window_tokens
-        self._chunks: dict[int, list[tuple[int, int]]] = {}  # of long texts, by position
+        # Of long texts, by position: where their parts begin and end, in turn, in characters.
+        self._chunks: dict[int, array[int]] = {}
 
     @property
     def splits(self) -> bool:
@@ -101,10 +103,12 @@ class Steps:
     ) -> Trail:
         """Go as far as the answers that are known lead, through at most so many levels."""
         trail = Trail(problem=document.error, remark=document.remark)
+        if document.error:
+            return trail
         course = self._course(document, trail)
         try:
-            level = next(course) if not document.error else []
-            while not trail.problem:
+            level = next(course)
+            while True:
                 known = [look(step.request) if trail.level < most else None for step in level]
                 self._note(trail, level, known)
                 if trail.missing:
@@ -173,13 +177,14 @@ class Steps:
 
     def _pieces(self, document: Document, trail: Trail) -> list[Document]:
         """Cut a document where it is long."""
-        room = self._room(document)
-        if room is None:
-            return [document]
-        text = BLANK.sub(lambda run: run[0][:3], document.text)
         if document.position not in self._chunks:
-            self._chunks[document.position] = self._cut(text, room)
-        chunks = self._chunks[document.position]
+            room = self._room(document)
+            if room is None:
+                return [document]
+            self._chunks[document.position] = self._cut(_squeeze(document.text), room)
+        text = _squeeze(document.text)
+        bounds = self._chunks[document.position]
+        chunks = list(zip(bounds[::2], bounds[1::2], strict=True))
         if len(chunks) < 2:
             return [document]
         if self._long is Long.HEAD:
@@ -187,7 +192,7 @@ class Steps:
             head = f"only the first {end / len(text):.0%} of the text was asked about"
             trail.remark = f"{document.remark}; {head}" if document.remark else head
             return [replace(document, text=text[start:end])]
-        self._refuse(document, room)
+        self._refuse(document)
         return [
             replace(
                 document,
@@ -200,21 +205,21 @@ class Steps:
             for number, (start, end) in enumerate(chunks, 1)
         ]
 
-    def _refuse(self, document: Document, room: int) -> None:
+    def _refuse(self, document: Document) -> None:
         """Raise DocumentError where a long text can't be split."""
-        tokens = self._counter.count(document.text)
-        what = f"the text is too long: {tokens:,} tokens, and {room:,} fit"
         if self._long is Long.FAIL:
-            raise DocumentError(what)
-        if not self.prompt.merging:
-            raise DocumentError(
-                f"{what}; prompt {self.prompt.name} has no `reduce:` messages to merge the answers "
+            why = ""
+        elif not self.prompt.merging:
+            why = (
+                f"; prompt {self.prompt.name} has no `reduce:` messages to merge the answers "
                 "to its parts: add them, or use --long head"
             )
-        if len(self.prompt.turns) > 1:
-            raise DocumentError(
-                f"{what}, and a conversation of several turns can't be split: use --long head"
-            )
+        elif len(self.prompt.turns) > 1:
+            why = ", and a conversation of several turns can't be split: use --long head"
+        else:
+            return
+        tokens, room = self._counter.count(document.text), self._room(document)
+        raise DocumentError(f"the text is too long: {tokens:,} tokens, and {room:,} fit{why}")
 
     def _room(self, document: Document) -> int | None:
         """Give how many tokens of a text may be asked about at once; None if this one is no longer.
@@ -241,8 +246,8 @@ class Steps:
             )
         return min(self._chunk_tokens or left, left)
 
-    def _cut(self, text: str, room: int) -> list[tuple[int, int]]:
-        """Give where the parts of a text begin and end, in characters."""
+    def _cut(self, text: str, room: int) -> array[int]:
+        """Cut a text into parts that fit."""
         from semantic_text_splitter import MarkdownSplitter
 
         splitter = MarkdownSplitter.from_callback(
@@ -255,7 +260,7 @@ class Steps:
                 parts[-1] = parts[-1][0], end  # a short chapter goes with the one before
             else:
                 parts.append((start, end))
-        return parts
+        return array("L", [place for part in parts for place in part])
 
     def _groups(self, document: Document, answers: Sequence[str]) -> list[tuple[str, ...]]:
         """Lay answers together that fit one merge: at least two, or it would never end."""
@@ -274,3 +279,7 @@ class Steps:
             if len(groups[-2]) == 1:
                 groups[-2:] = [groups[-2] + groups[-1]]
         return [tuple(group) for group in groups]
+
+
+def _squeeze(text: str) -> str:
+    return BLANK.sub(lambda run: run[0][:3], text)

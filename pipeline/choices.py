@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.types import Document
 
@@ -31,3 +33,23 @@ class Example:
 def alike(text: str) -> str:
     """Make texts equal that differ in case and space only."""
     return " ".join(text.casefold().split())
+
+
+def limit(
+    outputs: Mapping[str, Any], name: str, labels: Sequence[Label], *, multi: bool
+) -> dict[str, Any]:
+    """Allow one property of a schema only these values; with `multi` it is a list of them, and
+    `label` is called `labels`.
+    """
+    new = "labels" if multi and name == "label" else name
+    one = {**outputs["properties"][name], "enum": [str(label) for label in labels]}
+    item = {"type": "string", "enum": one["enum"]}
+    several = {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
+    properties = {
+        (new if key == name else key): ((several if multi else one) if key == name else part)
+        for key, part in outputs["properties"].items()
+    }
+    limited = {**outputs, "properties": properties}
+    if "required" in outputs:
+        limited["required"] = [new if key == name else key for key in outputs["required"]]
+    return limited

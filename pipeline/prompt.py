@@ -6,20 +6,18 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import jinja2.meta
-import jinja2.sandbox
 import orjson
 
 from pipeline import prompty, schema
-from pipeline.choices import Example, Label, alike
+from pipeline.choices import Example, Label, alike, limit
 from pipeline.content import IMAGE, identity, show
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompty import Options, Property, Templates
+from pipeline.templates import GLOBALS, Template, alias, used
 from pipeline.types import Column, Detail, Document, Image, Message, Request, Role
 
 SHIPPED = Path(__file__).parent / "prompts"
@@ -83,7 +81,7 @@ class Prompt:
     @cached_property
     def variables(self) -> frozenset[str]:
         """Give the variables that the messages use."""
-        return frozenset().union(*(_used(text) for _, text in self.templates))
+        return frozenset().union(*(used(text) for _, text in self.templates))
 
     @property
     def uses_text(self) -> bool:
@@ -125,9 +123,9 @@ class Prompt:
     def check(self, columns: Iterable[str]) -> None:
         """Raise UsageError naming each variable that neither the input nor a default gives."""
         columns = list(columns)
-        known = {"row", *map(_alias, columns), *columns, *self.settings, *self._defaults, *OURS}
-        known |= _environment().globals.keys() | ({"image"} if self.image_column else set())
-        merging = frozenset().union(*(_used(text) for _, text in self.merging)) - {"parts"}
+        known = {"row", *map(alias, columns), *columns, *self.settings, *self._defaults, *OURS}
+        known |= GLOBALS | ({"image"} if self.image_column else set())
+        merging = frozenset().union(*(used(text) for _, text in self.merging)) - {"parts"}
         missing = sorted((self.variables | merging) - known)
         if missing:
             names = ", ".join(f"{{{{ {name} }}}}" for name in missing)
@@ -137,20 +135,16 @@ class Prompt:
                 f"its columns are: {', '.join(columns)}{hint}"
             )
         for role, text in (*self.templates, *self.merging):
-            if role != "user" and self.image_column and "image" in _used(text):
+            if role != "user" and self.image_column and "image" in used(text):
                 raise UsageError(
                     f"prompt {self.name} has {{{{ image }}}} in its {role} message: "
                     "servers take images in `user:` messages only"
                 )
-            if _used(text) <= self.settings.keys():
-                self._try(role, text)
-
-    def _try(self, role: Role, text: str) -> None:
-        """Fill in a message that is the same for all documents: if it fails, it fails for all."""
-        try:
-            self._fill_in(role, _environment().from_string(text), self.settings)
-        except DocumentError as error:
-            raise UsageError(str(error)) from error
+            if used(text) <= self.settings.keys():  # if it fails, it fails for all documents
+                try:
+                    self._compile(role, text).fill_in(self.settings)
+                except DocumentError as error:
+                    raise UsageError(str(error)) from error
 
     @cached_property
     def _defaults(self) -> dict[str, object]:
@@ -161,23 +155,15 @@ class Prompt:
         }
 
     @cached_property
-    def _compiled(self) -> tuple[tuple[Role, jinja2.Template | str], ...]:
-        """Give the messages as templates, or as text where no document can change it."""
-        return tuple((role, self._compile(text)) for role, text in self.templates)
+    def _compiled(self) -> tuple[tuple[Role, Template], ...]:
+        return tuple((role, self._compile(role, text)) for role, text in self.templates)
 
     @cached_property
-    def _compiled_merging(self) -> tuple[tuple[Role, jinja2.Template | str], ...]:
-        return tuple((role, self._compile(text)) for role, text in self.merging)
+    def _compiled_merging(self) -> tuple[tuple[Role, Template], ...]:
+        return tuple((role, self._compile(role, text)) for role, text in self.merging)
 
-    def _compile(self, text: str) -> jinja2.Template | str:
-        template = _environment().from_string(text)
-        template.globals = dict(template.globals)  # a chain of maps takes half of a render's time
-        if not _used(text) <= self.settings.keys():
-            return template
-        try:
-            return template.render(self.settings)
-        except Exception:  # an expression can raise anything; each document will say what it was
-            return template
+    def _compile(self, role: Role, text: str) -> Template:
+        return Template(text, self.settings, title=f"{role} message of prompt {self.name}")
 
     @cached_property
     def _parameters(self) -> dict[str, object]:
@@ -222,15 +208,12 @@ class Prompt:
     def _message(
         self,
         role: Role,
-        template: jinja2.Template | str,
+        template: Template,
         variables: Mapping[str, object],
         images: Sequence[Image],
         after: str = "",
     ) -> Message:
-        text = template
-        if not isinstance(text, str):
-            text = self._fill_in(role, text, variables)
-        return Message(role, show(f"{text}{after}", images))
+        return Message(role, show(f"{template.fill_in(variables)}{after}", images))
 
     def _shown(self, document: Document) -> list[Message]:
         """Give the examples for a document, as questions and answers."""
@@ -255,21 +238,13 @@ class Prompt:
             examples.append((alike(example.document.text), shown))
         return examples
 
-    def _fill_in(
-        self, role: Role, template: jinja2.Template, variables: Mapping[str, object]
-    ) -> str:
-        try:
-            return template.render(variables)
-        except Exception as error:  # an expression in a template can raise anything
-            raise DocumentError(f"{role} message of prompt {self.name}: {error}") from error
-
     @cached_property
     def _after_text(self) -> int | None:
         """Give the place of the message that images come after, where none has `{{ image }}`."""
         if not self.uses_images or "image" in self.variables:
             return None
         users = [place for place, (role, _) in enumerate(self.templates) if role == "user"]
-        with_text = [place for place in users if "text" in _used(self.templates[place][1])]
+        with_text = [place for place in users if "text" in used(self.templates[place][1])]
         return (with_text or users)[0]
 
     def _check_images(self, document: Document) -> None:
@@ -293,7 +268,7 @@ class Prompt:
 
     def _variables_of(self, document: Document) -> dict[str, object]:
         fields, metadata = document.fields, document.metadata
-        aliases = {_alias(name): value for name, value in fields.items()}
+        aliases = {alias(name): value for name, value in fields.items()}
         known = {name: value for name, value in metadata.items() if value not in ("", None)}
         images = {"image": IMAGE if document.images else ""} if self.image_column else {}
         return {
@@ -339,7 +314,7 @@ class Prompt:
     @cached_property
     def _about(self) -> frozenset[str]:
         """Give the variables that are the document's own."""
-        ours = {*self.settings, *_environment().globals, "chunk", "chunks"}
+        ours = {*self.settings, *GLOBALS, "chunk", "chunks"}
         return self.variables - ours
 
     def idle(self, document: Document) -> bool:
@@ -358,20 +333,10 @@ class Prompt:
 
         With `multi` it is a list of them, and called `labels` if it is called `label`.
         """
-        outputs = dict(self.outputs or {"properties": {}})
-        if name not in outputs["properties"]:
+        if name not in (self.outputs or {}).get("properties", {}):
             raise UsageError(f"prompt {self.name} has no output {name!r} to choose from labels")
         labels = [value if isinstance(value, Label) else Label(value) for value in values]
-        new = "labels" if multi and name == "label" else name
-        one = {**outputs["properties"][name], "enum": [str(label) for label in labels]}
-        item = {"type": "string", "enum": one["enum"]}
-        several = {"type": "array", "items": item, "minItems": 1, "uniqueItems": True}
-        outputs["properties"] = {
-            (new if key == name else key): ((several if multi else one) if key == name else part)
-            for key, part in outputs["properties"].items()
-        }
-        if "required" in outputs:
-            outputs["required"] = [new if key == name else key for key in outputs["required"]]
+        outputs = limit(self.outputs or {}, name, labels, multi=multi)
         return replace(
             self,
             outputs=outputs,
@@ -386,32 +351,8 @@ def _canonical(value: object) -> bytes:
         return repr(value).encode("utf-8", "surrogatepass")
 
 
-@cache
-def _alias(name: str) -> str:
-    """Make a column's name usable as a variable: `Customer Name` is `Customer_Name`, `5` `_5`."""
-    alias = re.sub(r"\W+", "_", name).strip("_")
-    return f"_{alias}" if alias[:1].isdigit() else alias
-
-
 def _identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "answer"
-
-
-def _used(text: str) -> set[str]:
-    """Give the names that a message uses, Jinja2's own (`range`, ...) among them."""
-    bare = _environment().overlay()
-    bare.globals = {}
-    return jinja2.meta.find_undeclared_variables(bare.parse(text))
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.sandbox.ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-        finalize=lambda value: "" if value is None else value,
-    )
 
 
 def load(name: str | Path) -> Prompt:
@@ -446,8 +387,6 @@ def parse(source: str, *, name: str = "prompt", origin: str = "prompt") -> Promp
         if prompt.outputs is not None:
             schema.check(prompt.outputs)
         _ = prompt.variables
-    except jinja2.TemplateSyntaxError as error:
-        raise UsageError(f"{origin}: in a message: {error.message}") from error
     except UsageError as error:
         raise UsageError(f"{origin}: {error}") from error
     if not prompt.turns:

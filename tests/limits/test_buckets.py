@@ -41,7 +41,7 @@ def simulate(
 
 limits = st.fixed_dictionaries(
     {
-        "rpm": st.floats(3_000, 6_000),
+        "rpm": st.floats(300, 6_000),  # a bucket of five requests, at the least
         "tpm": st.floats(300_000, 2_000_000),
         "window_seconds": st.sampled_from([1.0, 10.0, 60.0]),
         "full": st.floats(0, 1),
@@ -54,7 +54,7 @@ limits = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(limits)
 def test_a_server_that_tells_its_limits_never_refuses_and_never_idles(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.outputs.corrections import key_of
 from pipeline.outputs.graded import find_prefix, seen
-from pipeline.sources.base import Source
+from pipeline.sources.base import Source, Wrapper
 from pipeline.sources.opening import open_source
-from pipeline.types import Column, Document
+from pipeline.types import Document
 
 
-class Answered:
+class Answered(Wrapper):
     """A source whose documents have the answers of an output as further fields.
 
     Rows are found by the input's own columns. A document without an answer can't be used.
@@ -32,13 +32,8 @@ class Answered:
         answers = names[: names.index(f"{prefix}status")]
         added = [item for item in table.columns if item.name in answers]
         added = [item for item in added if item.name not in self._inputs]
-        self.name = source.name
-        self.text_column = source.text_column
-        self.image_column = source.image_column
-        self.notices = source.notices
-        self.variables = source.variables
-        self.columns: Sequence[Column] = [*source.columns, *added]
-        self._source = source
+        super().__init__(source)
+        self.columns = [*source.columns, *added]
         self._output = output
         self._answers = {
             key_of(document.fields, self._inputs): {
@@ -56,15 +51,3 @@ class Answered:
             yield replace(
                 document, fields={**document.fields, **found}, error=document.error or error
             )
-
-    def fraction(self) -> float:
-        """Say how much of the input has been read."""
-        return self._source.fraction()
-
-    def skim(self) -> None:
-        """From here on leave the text out."""
-        self._source.skim()
-
-    def changed(self) -> bool:
-        """Say whether the input is no longer what it was."""
-        return self._source.changed()

@@ -41,6 +41,31 @@ class Source(Protocol):
         """Say whether the input is no longer what it was when it was opened."""
 
 
+class Wrapper:
+    """A source that reads another; what a subclass doesn't say anew is what the other says."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.name = source.name
+        self.columns = source.columns
+        self.variables = source.variables
+        self.text_column = source.text_column
+        self.image_column = source.image_column
+        self.notices = source.notices
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(self._source)
+
+    def fraction(self) -> float:
+        return self._source.fraction()
+
+    def skim(self) -> None:
+        self._source.skim()
+
+    def changed(self) -> bool:
+        return self._source.changed()
+
+
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """What was read from a file: its text or its images; `error` says why it has neither.

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DocumentError, PipelineError, UsageError
 from pipeline.places import Listed, Place
-from pipeline.sources.base import Extracted, Source
+from pipeline.sources.base import Extracted, Source, Wrapper
 from pipeline.sources.extract import extract, extract_all
 from pipeline.sources.folder import FolderSource, document
 from pipeline.sources.walk import ignore_spec, is_hidden, matcher
@@ -30,28 +30,13 @@ _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
 _SEEN_FILES = 1000  # are looked at for the suffixes that an error names
 
 
-class RemoteFile:
+class RemoteFile(Wrapper):
     """A source whose file was fetched."""
 
     def __init__(self, source: Source, place: Place, mark: str | None) -> None:
-        self.name = source.name
-        self.columns = source.columns
-        self.variables = source.variables
-        self.text_column = source.text_column
-        self.image_column = source.image_column
-        self.notices = source.notices
-        self._source = source
+        super().__init__(source)
         self._place = place
         self._mark = mark
-
-    def __iter__(self) -> Iterator[Document]:
-        return iter(self._source)
-
-    def fraction(self) -> float:
-        return self._source.fraction()
-
-    def skim(self) -> None:
-        self._source.skim()
 
     def changed(self) -> bool:
         """Say whether another version is there now."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar, runtime_checkable
 
-from pipeline.sources.base import Source
+from pipeline.sources.base import Source, Wrapper
 from pipeline.types import Document
 
 SEED = 0  # the same sample each time, so that a run can go on
@@ -36,20 +36,14 @@ def select(source: Source, *, limit: int | None = None, sample: int | None = Non
     return Selection(source, limit, sample)
 
 
-class Selection:
+class Selection(Wrapper):
     """A source that yields some of another's documents, in their order."""
 
     def __init__(self, source: Source, limit: int | None, sample: int | None) -> None:
-        self._source = source
+        super().__init__(source)
         self._limit = limit
         self._sample = sample
         self._yielded = 0
-        self.name = source.name
-        self.columns = source.columns
-        self.variables = source.variables
-        self.text_column = source.text_column
-        self.image_column = source.image_column
-        self.notices = source.notices
 
     def __iter__(self) -> Iterator[Document]:
         chosen: Iterator[Document] = islice(self._source, self._limit)
@@ -63,12 +57,6 @@ class Selection:
     def fraction(self) -> float:
         whole = self._sample or self._limit or 1
         return max(self._source.fraction(), min(self._yielded / whole, 1.0))
-
-    def skim(self) -> None:
-        self._source.skim()
-
-    def changed(self) -> bool:
-        return self._source.changed()
 
 
 def _reservoir(items: Iterable[Item], size: int) -> list[Item]:

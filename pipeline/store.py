@@ -347,7 +347,7 @@ def set_aside(path: Path) -> Path | None:
         with filelock.FileLock(f"{path}.lock", blocking=False) as lock:
             with contextlib.suppress(sqlite3.Error):  # what is no journal can be set aside, too
                 _checkpoint(path)
-            aside = _free_name(path)
+            aside = free_name(path, datetime.now())
             path.rename(aside)
             Path(lock.lock_file).unlink(missing_ok=True)
     except filelock.Timeout as error:
@@ -355,9 +355,10 @@ def set_aside(path: Path) -> Path | None:
     return aside
 
 
-def _free_name(path: Path) -> Path:
-    stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    names = (f"{path.name}-{stamp}{end}" for end in ("", *(f"-{n}" for n in range(2, 1000))))
+def free_name(path: Path, moment: datetime, *, suffix: str = "") -> Path:
+    """Put a moment into a name, before its `suffix`, so that no file has it yet."""
+    stem = f"{path.name.removesuffix(suffix)}-{moment:%Y-%m-%dT%H-%M-%S}"
+    names = (f"{stem}{again}{suffix}" for again in ("", *(f"-{n}" for n in range(2, 1000))))
     return next(free for name in names if not (free := path.with_name(name)).exists())
 
 

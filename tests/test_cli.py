@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pty
@@ -782,19 +783,24 @@ def test_a_server_that_was_never_there_is_said_so(endings: dict[str, Future[Ende
     )
 
 
-def test_what_somebody_made_of_the_output_is_kept(folder: Path) -> None:
-    assert pipeline(*echoing(), folder=folder).code == 0
-    output = folder / "out.csv"
-    mine = output.read_text(encoding="utf-8").replace("ok", "fine")
-    output.write_text(mine, encoding="utf-8")
-    later = output.stat().st_mtime + 5
-    os.utime(output, (later, later))
-    ended = pipeline(*echoing(), folder=folder)
-    assert ended.code == 0
-    (aside,) = folder.glob("out-*.csv")
-    assert aside.read_text(encoding="utf-8") == mine
-    assert any(f"that version is kept as {aside.name}" in line for line in ended.lines)
-    assert "fine" not in output.read_text(encoding="utf-8")
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_what_somebody_made_of_the_output_is_kept(folder: Path, suffix: str) -> None:
+    output = folder / f"out{suffix}"
+    command = echoing(output=output.name)
+    pack = gzip.compress if suffix.endswith(".gz") else bytes
+    assert pipeline(*command, folder=folder).code == 0
+    later = output.stat().st_mtime + 100
+    for mine in (pack(b"fine"), pack(b"better")):  # changed in the same second
+        output.write_bytes(mine)
+        os.utime(output, (later, later))
+        before = set(folder.iterdir())
+        ended = pipeline(*command, folder=folder)
+        assert ended.code == 0
+        (aside,) = set(folder.iterdir()) - before
+        assert re.fullmatch(rf"out-[-\dT]+{re.escape(suffix)}", aside.name)
+        assert aside.read_bytes() == mine
+        assert any(f"that version is kept as {aside.name}" in line for line in ended.lines)
+        assert output.read_bytes() != mine
 
 
 def test_a_workbook_of_somebody_is_not_written_over(folder: Path) -> None:

@@ -24,7 +24,7 @@ from pipeline.places import is_address, shown
 from pipeline.progress import Bar, JsonLines, Lines, Progress, Quiet
 from pipeline.prompt import Prompt
 from pipeline.run import Outcome, Plan
-from pipeline.store import Store, set_aside
+from pipeline.store import Store, free_name, set_aside
 
 INTERRUPTED = 130
 
@@ -89,8 +89,8 @@ def _keep_changed(target: Target, store: Store, progress: Progress) -> None:
     changed = path.stat().st_mtime
     if changed < store.last_end + 1:  # that was noted in whole seconds
         return
-    stamp = datetime.fromtimestamp(changed).strftime("%Y-%m-%dT%H-%M-%S")
-    aside = path.with_name(f"{path.stem}-{stamp}{path.suffix}")
+    moment = datetime.fromtimestamp(changed)
+    aside = free_name(path, moment, suffix="".join(path.suffixes))
     shutil.copy2(path, aside)
     progress.note(f"{path} was changed after the last run: that version is kept as {aside}")
 

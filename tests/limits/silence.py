@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import random
-from collections.abc import Callable
 
 from pipeline.limits.gate import refuse
 from pipeline.limits.pace import Pace
 from pipeline.limits.window import Window
+from tests.limits.events import Events
 from tests.limits.simulation import ServerBucket
 
 
@@ -29,19 +27,17 @@ class Silence:
         self._seconds = seconds
         self._closed_until = 0.0
         self._generator = random.Random(7)
-        self._events: list[tuple[float, int, Callable[[float], None]]] = []
-        self._order = itertools.count()
+        self._events = Events()
 
     def run(self, until: float, now: float = 0.0) -> None:
         """Send for this long."""
         while now < until:
-            while self._events and self._events[0][0] <= now:
-                at, _, act = heapq.heappop(self._events)
-                act(at)
-            upcoming = self._events[0][0] if self._events else math.inf
+            self._events.play(now)
             wait = max(self._closed_until - now, self.pace.wait(now), 0.0)
             if self.window.full or wait > 1e-9:
-                now = min(upcoming, until, math.inf if self.window.full else now + wait)
+                now = min(
+                    self._events.upcoming, until, math.inf if self.window.full else now + wait
+                )
                 continue
             self._send(now)
             now += 0.0005
@@ -55,7 +51,7 @@ class Silence:
             self.bucket.level -= not refused
         reply = self._refuse if refused else self._admit
         after = 0.005 if refused else self._seconds * self._generator.uniform(0.8, 1.2)
-        heapq.heappush(self._events, (now + after, next(self._order), lambda at: reply(at, now)))
+        self._events.at(now + after, lambda at: reply(at, now))
 
     def _admit(self, now: float, sent_at: float) -> None:
         self.answered += 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.limits.buckets import Bucket, Mark
 from pipeline.types import Level
+from tests.limits.events import Events
 
 
 @dataclass(slots=True)
@@ -66,8 +65,7 @@ class Simulation:
         self._to_us = to_us
         self._restart_at = restart_at
         self._learned_at = learned_at
-        self._events: list[tuple[float, int, Callable[[float], None]]] = []
-        self._order = itertools.count()
+        self._events = Events()
         self.outcome = Outcome()
         self._answered = False
 
@@ -76,15 +74,15 @@ class Simulation:
         now, cost, free_at = 0.0, self._costs(), 0.0
         while now < seconds:
             wait = max(self._wait(now, cost), free_at - now)
-            upcoming = self._events[0][0] if self._events else math.inf
+            upcoming = self._events.upcoming
             first_alone = not self._answered and self.outcome.sent > 0
             if wait > 1e-9 or first_alone:
                 now = min(upcoming, seconds) if first_alone else min(now + wait, upcoming, seconds)
-                self._play(now)
+                self._events.play(now)
                 continue
             self._send(now, cost)
             cost, free_at = self._costs(), now + 0.0005  # what a request takes of our processor
-        self._play(now)
+        self._events.play(now)
         self.outcome.seconds = seconds
         self.outcome.unused = tuple(
             over / (server.rate * (seconds - self._learned_at))
@@ -95,14 +93,6 @@ class Simulation:
     def _wait(self, now: float, cost: float) -> float:
         return max(self.pictures[0].wait(now, 1.0), self.pictures[1].wait(now, cost))
 
-    def _play(self, now: float) -> None:
-        while self._events and self._events[0][0] <= now:
-            at, _, act = heapq.heappop(self._events)
-            act(at)
-
-    def _at(self, when: float, act: Callable[[float], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._order), act))
-
     def _send(self, now: float, cost: float) -> None:
         amounts = (1.0, cost)
         marks = [
@@ -110,7 +100,7 @@ class Simulation:
             for picture, amount in zip(self.pictures, amounts, strict=True)
         ]
         self.outcome.sent += 1
-        self._at(now + self._to_server(), lambda at: self._arrive(at, amounts, marks))
+        self._events.at(now + self._to_server(), lambda at: self._arrive(at, amounts, marks))
 
     def _arrive(self, now: float, amounts: tuple[float, ...], marks: list[Mark]) -> None:
         for place, server in enumerate(self.servers):
@@ -132,7 +122,7 @@ class Simulation:
         else:
             self.outcome.refused += 1
         seen = [server.seen() for server in self.servers]
-        self._at(now + self._to_us(), lambda at: self._reply(at, admitted, seen, marks))
+        self._events.at(now + self._to_us(), lambda at: self._reply(at, admitted, seen, marks))
 
     def _reply(self, now: float, admitted: bool, seen: list[Level], marks: list[Mark]) -> None:
         self._answered = True

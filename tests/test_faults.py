@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import TIMEOUT_SECONDS, column, counts, job, query, read_rows, texts, until
-from tests.server import Behaviour, Fault, Limits, Server, mixture
+from tests.server import BAD_REPLIES, Behaviour, Fault, Limits, Server, mixture
 
 if sys.platform != "win32":
     import resource
@@ -71,19 +71,7 @@ def test_hedging_can_be_turned_off(tmp_path: Path, server: Server) -> None:
 
 
 def test_a_fifth_of_bad_replies_costs_no_row(tmp_path: Path, server: Server) -> None:
-    server.change(
-        latency_seconds=FAST,
-        faults=mixture(
-            0.2,
-            Fault("internal_error"),
-            Fault("bad_gateway"),
-            Fault("unavailable"),
-            Fault("overloaded"),
-            Fault("request_timeout"),
-            Fault("truncated"),
-            Fault("not_json"),
-        ),
-    )
+    server.change(latency_seconds=FAST, faults=mixture(0.2, *BAD_REPLIES))
     made = job(tmp_path, server, texts(200))
     ended = made.run()
     assert (ended.code, counts(column(made.rows(), "status"))) == (0, {"ok": 200})

@@ -420,6 +420,7 @@ def test_a_second_run_on_one_output_is_refused_by_the_number_of_the_first(output
 def test_a_run_on_another_output_is_not_in_the_way(output: Path) -> None:
     with other(HOLD, output), opened(output.with_name("other.csv")) as store:
         put(store, ok())
+        assert store.state(request().key) == "done"
 
 
 def test_a_run_that_was_killed_locks_nothing(output: Path) -> None:
@@ -428,6 +429,7 @@ def test_a_run_that_was_killed_locks_nothing(output: Path) -> None:
         first.wait()
         with opened(output) as store:
             put(store, ok())
+            assert store.state(request().key) == "done"
 
 
 # Kill -9

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from benchmarks.job import command, environment, run, statuses, write_rows
-from tests.server import Behaviour, Fault, Limits, Server, ServerProcess, mixture
+from tests.server import BAD_REPLIES, Behaviour, Fault, Limits, Server, ServerProcess, mixture
 from tests.server.answers import answer_to
 
 SOAK_ROWS = 200_000
@@ -175,16 +175,7 @@ def _outage(folder: Path) -> Verdict:
 
 
 def _faulty(folder: Path) -> Verdict:
-    faults = mixture(
-        0.2,
-        Fault("internal_error"),
-        Fault("bad_gateway"),
-        Fault("unavailable"),
-        Fault("overloaded"),
-        Fault("request_timeout"),
-        Fault("truncated"),
-        Fault("not_json"),
-    )
+    faults = mixture(0.2, *BAD_REPLIES)
     with Server.process(Behaviour(latency_seconds=0.1, faults=faults)) as server:
         rows, output = write_rows(folder / "rows.csv", 2000), folder / "out.csv"
         ended = run(command(rows, output, server.base_url))
@@ -201,14 +192,8 @@ def _soaked(folder: Path) -> Verdict:
     """Mix all the faults that pass, under a limit."""
     passing = mixture(
         0.05,
-        Fault("internal_error"),
-        Fault("bad_gateway"),
-        Fault("unavailable"),
-        Fault("overloaded"),
-        Fault("request_timeout"),
+        *BAD_REPLIES,
         Fault("conflict"),
-        Fault("truncated"),
-        Fault("not_json"),
         Fault("html"),
         Fault("choices_null"),
         Fault("empty_body"),

@@ -16,12 +16,13 @@ It doesn't stream, take files or batches, speak TLS or understand a word.
 """
 
 from .answers import answer_to, last_message
-from .behaviour import Behaviour, Body, Fault, Kind, Latency, Limits, mixture
+from .behaviour import BAD_REPLIES, Behaviour, Body, Fault, Kind, Latency, Limits, mixture
 from .buckets import ManualClock, RateLimit, duration
 from .handle import Handle, Server, ServerProcess
 from .tally import Bill, Record, Tally, digest
 
 __all__ = [
+    "BAD_REPLIES",
     "Behaviour",
     "Bill",
     "Body",

@@ -126,6 +126,18 @@ class Fault:
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
+# How a server under strain fails a request that it answers the next time.
+BAD_REPLIES = (
+    Fault("internal_error"),
+    Fault("bad_gateway"),
+    Fault("unavailable"),
+    Fault("overloaded"),
+    Fault("request_timeout"),
+    Fault("truncated"),
+    Fault("not_json"),
+)
+
+
 def mixture(probability: float, *faults: Fault) -> tuple[Fault, ...]:
     """Let the faults share a probability equally: one of them strikes that share of the replies."""
     share = probability / len(faults)

@@ -113,8 +113,9 @@ def test_a_reader_that_died_idle_costs_no_file() -> None:
     workers = Workers(behave, processes=1)
     try:
         (pid,) = outcomes(workers, "pid")
-        psutil.Process(int(pid)).kill()
-        psutil.wait_procs([psutil.Process(int(pid))], timeout=10)
+        reader = psutil.Process(int(pid))
+        reader.kill()
+        psutil.wait_procs([reader], timeout=10)
         assert outcomes(workers, "a") == ["read a"]
     finally:
         workers.close()
@@ -159,6 +160,7 @@ if __name__ == "__main__":
     workers = Workers(behave, processes=1)
     print(workers.submit(Path("pid")).result().text, flush=True)
     hanging = workers.submit(Path("hang"))
+    sys.stdin.read()
     {end}
 """
 
@@ -172,12 +174,13 @@ def test_readers_end_with_their_parent_however_it_ends(tmp_path: Path, end: str)
     root = str(Path(__file__).parents[2])
     parent = subprocess.Popen(
         [sys.executable, str(script)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "PYTHONPATH": root},
     )
-    with parent:
+    with parent:  # it ends with its standard input, which is closed when its reader is known
         assert parent.stdout
         reader = psutil.Process(int(parent.stdout.readline()))
     gone, alive = psutil.wait_procs([reader], timeout=10)

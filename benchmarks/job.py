@@ -51,6 +51,11 @@ def command(rows: Path, output: Path, base_url: str, *options: str) -> list[str]
     ]
 
 
+def start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start the program and go on; what it says is lost."""
+    return subprocess.Popen(arguments, env=environment(), stderr=subprocess.DEVNULL)
+
+
 def run(arguments: Sequence[str]) -> Ended:
     """Run the program to its end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import signal
+import subprocess
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -220,13 +221,19 @@ def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
     assert (server.tally.received, twice(server)) == (40, 0)
 
 
-def test_interrupted_twice_it_ends_at_once(tmp_path: Path, server: Server) -> None:
+def interrupted(folder: Path, server: Server) -> tuple[Job, subprocess.Popen[str]]:
+    """Interrupt a run of 20 rows, five of them answered and three in flight, which hang."""
     server.change(faults=(Fault("hang", after_answers=5, seconds=600),))
-    made = job(tmp_path, server, texts(20))
+    made = job(folder, server, texts(20))
     process = made.start("--max-concurrency", 3)
     server.wait(received=8)
     process.send_signal(signal.SIGINT)
     until(process, "again to stop at once")
+    return made, process
+
+
+def test_interrupted_twice_it_ends_at_once(tmp_path: Path, server: Server) -> None:
+    made, process = interrupted(tmp_path, server)
     process.send_signal(signal.SIGINT)
     ended = end(process)
     assert (ended.code, ended.lines[0]) == (130, "stopped: to go on, run the same command:")
@@ -237,12 +244,7 @@ def test_interrupted_twice_it_ends_at_once(tmp_path: Path, server: Server) -> No
 
 
 def test_after_an_interruption_nothing_is_sent_again(tmp_path: Path, server: Server) -> None:
-    server.change(faults=(Fault("hang", after_answers=5, seconds=600),))
-    made = job(tmp_path, server, texts(20))
-    process = made.start("--max-concurrency", 3)
-    server.wait(received=8)
-    process.send_signal(signal.SIGINT)
-    until(process, "again to stop at once")
+    made, process = interrupted(tmp_path, server)
     server.change(faults=())
     server.stop()  # what is in flight breaks off
     server.start()

@@ -7,14 +7,13 @@ import csv
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks.job import command, environment, run, statuses, write_rows
+from benchmarks.job import command, run, start, statuses, write_rows
 from tests.server import BAD_REPLIES, Behaviour, Fault, Limits, Server, ServerProcess, mixture
 from tests.server.answers import answer_to
 
@@ -72,10 +71,8 @@ def _share(limits: Limits, least: float, most_refused: int) -> Callable[[Path], 
     def play(folder: Path) -> Verdict:
         with Server.process(Behaviour(latency_seconds=0.1, limits=limits)) as server:
             rows = write_rows(folder / "rows.csv", 20_000)
-            arguments = command(rows, folder / "out.csv", server.base_url, "--max-tokens", "40")
-            process = subprocess.Popen(
-                arguments, env=environment(), stderr=subprocess.DEVNULL, text=True
-            )
+            options = ("--max-tokens", "40")
+            process = start(command(rows, folder / "out.csv", server.base_url, *options))
             server.wait(received=1, timeout_seconds=60)
             time.sleep(60)
             tally = server.tally
@@ -103,7 +100,7 @@ def _killed(folder: Path) -> Verdict:
     with Server.process(Behaviour(latency_seconds=0.2)) as server:
         rows, output = write_rows(folder / "rows.csv", 2000), folder / "out.csv"
         arguments = command(rows, output, server.base_url)
-        process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.DEVNULL)
+        process = start(arguments)
         server.wait(billed=1000, timeout_seconds=60)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -128,8 +125,7 @@ def _no_quota(folder: Path) -> Verdict:
     fault = Fault("insufficient_quota", after_answers=500)
     with Server.process(Behaviour(latency_seconds=0.1, faults=(fault,))) as server:
         rows, output = write_rows(folder / "rows.csv", 2000), folder / "out.csv"
-        arguments = command(rows, output, server.base_url)
-        process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.DEVNULL)
+        process = start(command(rows, output, server.base_url))
         server.wait(billed=500, timeout_seconds=60)
         began = time.perf_counter()
         code = process.wait()
@@ -165,8 +161,7 @@ def _outage(folder: Path) -> Verdict:
     for kind in ("refused", "reset"):
         output = folder / f"{kind}.csv"
         with Server.process(Behaviour(latency_seconds=0.2)) as server:
-            arguments = command(rows, output, server.base_url)
-            process = subprocess.Popen(arguments, env=environment(), stderr=subprocess.DEVNULL)
+            process = start(command(rows, output, server.base_url))
             server.wait(billed=1000, timeout_seconds=60)
             server.outage(kind, seconds=15)
             process.wait()

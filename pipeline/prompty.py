@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pipeline.errors import UsageError
@@ -179,6 +178,8 @@ def read(source: str, *, name: str, origin: str) -> tuple[FrontMatter, Templates
 
 
 def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
+    import yaml
+
     try:
         data = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:

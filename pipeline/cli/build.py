@@ -22,7 +22,6 @@ from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.escalation import Escalation, Promise
 from pipeline.fields import read as read_fields
-from pipeline.outputs.answered import Answered
 from pipeline.outputs.corrections import reviewed_path
 from pipeline.outputs.graded import find_prefix
 from pipeline.places import local_path
@@ -242,6 +241,8 @@ def open_input(
         ),
     )
     if options.answers is not None:
+        from pipeline.outputs.answered import Answered
+
         source = Answered(source, options.answers)
     return select(source, limit=options.limit, sample=options.sample)
 

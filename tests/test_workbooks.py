@@ -66,6 +66,33 @@ def test_a_workbook_with_several_sheets_says_which_is_read(tmp_path: Path) -> No
     assert row == values.split()
 
 
+def test_leading_zeros_that_a_number_is_shown_with_stay(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["id", "text"])
+    numbers = [7, -7, 0, 1234, 7.5, None, "7", dt.date(2026, 3, 1)]
+    for number in numbers:
+        sheet.append([number, "a"])
+        sheet.cell(sheet.max_row, 1).number_format = "000"
+    sheet["A9"].number_format = "yyyy-mm-dd"
+    sheet["B2"].number_format = "00000"
+    sheet["B2"] = 2139
+    book.save(tmp_path / "in.xlsx")
+    for suffix in ("csv", "xlsx", "jsonl"):
+        run(tmp_path / "in.xlsx", "-o", tmp_path / f"out.{suffix}", "--text-column", "text")
+    lines = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[1:]
+    shown = ["007", "-007", "000", "1234", "7.5", "", "7", "2026-03-01"]
+    assert [line.split(",")[0] for line in lines] == shown
+    assert lines[0].startswith("007,02139,02139,ok")  # what is asked about is what is seen
+    cells = [row[0] for row in openpyxl.load_workbook(tmp_path / "out.xlsx").worksheets[0]][1:4]
+    assert [(cell.value, cell.number_format) for cell in cells] == [
+        (number, "000") for number in (7, -7, 0)
+    ]
+    lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines[:4]] == [7, -7, 0, 1234]
+
+
 def test_a_formula_that_was_never_worked_out_is_said(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     assert book.active is not None

@@ -17,6 +17,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from pipeline.outputs.cells import Rows, clean, to_json, to_text
+from pipeline.sources.workbook import Padded
 from pipeline.types import Column
 
 if TYPE_CHECKING:
@@ -165,6 +166,8 @@ class _Field:
 
 
 def _class(cell: object) -> type:
+    if isinstance(cell, Padded):
+        return int
     return float if isinstance(cell, float) else type(cell)
 
 

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from unicodedata import east_asian_width
 
 from pipeline.outputs.cells import clean, to_text
+from pipeline.sources.workbook import Padded
 
 _MAX_INTEGER = 2**53  # as far as a double counts
 _MIN_WIDTH, _UNKNOWN_WIDTH, _MAX_WIDTH = 9, 24, 60
@@ -102,11 +104,16 @@ class Formats:
             {"bold": True, "bottom": 1, "bg_color": "#EEEEEE", "text_wrap": True, "valign": "top"}
         )
         self.plain = book.add_format()
+        self._padded = cache(
+            lambda digits: book.add_format({"valign": "top", "num_format": "0" * digits})
+        )
         self._cells = {
             kind: book.add_format({"valign": "top", **look}) for kind, look in _FORMATS.items()
         }
 
     def find(self, cell: object) -> Any:
+        if isinstance(cell, Padded):
+            return self._padded(cell.digits)
         return self._cells.get(type(cell)) or next(
             look for kind, look in self._cells.items() if isinstance(cell, kind)
         )

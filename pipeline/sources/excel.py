@@ -71,13 +71,13 @@ class ExcelTable:
 
     def _cells(self) -> Iterator[list[object]]:
         """Yield the rows of the sheet, from its first one and from the first column in use."""
-        errors = self._oddities.errors
+        odd = self._oddities.cells
         first_column = (self._sheet.start or (0, 0))[1]
         for number, row in enumerate(self._sheet.iter_rows()):
             cells: list[object] = list(row)
-            for column, error in errors.get(number, {}).items():
+            for column, cell in odd.get(number, {}).items():
                 if 0 <= column - first_column < len(cells):
-                    cells[column - first_column] = error
+                    cells[column - first_column] = cell
             yield cells
 
     def _notices(self, header: Sequence[object], names: Sequence[str]) -> Iterator[str]:

@@ -1,9 +1,12 @@
-"""What calamine leaves out of an .xlsx sheet: its errors, and that a formula has no value yet."""
+"""What calamine leaves out of an .xlsx sheet: its errors, the leading zeros that numbers are shown
+with, and that a formula has no value yet.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from posixpath import join, normpath
 from typing import BinaryIO
 from xml.etree.ElementTree import fromstring
@@ -11,14 +14,35 @@ from xml.parsers.expat import ParserCreate
 from zipfile import ZipFile, is_zipfile
 
 _SIGN = re.compile(rb"""\bt=["']e["']|</f>\s*(?:<v\s*/>|<v>\s*</v>|</c>)""")
+_ZEROS = re.compile("00+")
+_MOST_DIGITS = 15  # that Excel keeps of a number
 _OVERLAP_BYTES, _CHUNK_BYTES = 64, 1 << 20
 
 
+class Padded(int):
+    """A whole number that is shown with leading zeros: 7 as `007`."""
+
+    digits: int
+
+    def __new__(cls, number: int, digits: int) -> Padded:
+        padded = super().__new__(cls, number)
+        padded.digits = digits
+        return padded
+
+    def __str__(self) -> str:
+        return "-" * (self < 0) + repr(abs(self)).zfill(self.digits)
+
+    def __reduce__(self) -> tuple[type[Padded], tuple[int, int]]:
+        return Padded, (int(self), self.digits)
+
+
 class Oddities:
-    """The errors of a sheet (`#DIV/0!`) by row and column, both from 0, and unworked formulas."""
+    """What cells of a sheet hold that calamine gives otherwise, by row and column, both from 0: an
+    error (`#DIV/0!`) or a padded number; and how many formulas have no value.
+    """
 
     def __init__(self) -> None:
-        self.errors: dict[int, dict[int, str]] = defaultdict(dict)
+        self.cells: dict[int, dict[int, str | Padded]] = defaultdict(dict)
         self.formulas_without_value = 0
 
 
@@ -28,8 +52,9 @@ def find_oddities(file: BinaryIO, sheet: str) -> Oddities:
     if is_zipfile(file):
         with ZipFile(file) as archive:
             part = _part(archive, sheet)
-            if part is not None and _is_suspect(archive, part):
-                _Reader(oddities).read(archive, part)
+            digits = _digits(archive)
+            if part is not None and _is_suspect(archive, part, digits):
+                _Reader(oddities, digits).read(archive, part)
     return oddities
 
 
@@ -51,12 +76,25 @@ def _part(archive: ZipFile, sheet: str) -> str | None:
     return None
 
 
-def _is_suspect(archive: ZipFile, part: str) -> bool:
+def _digits(archive: ZipFile) -> dict[str, int]:
+    """Give the styles of cells whose numbers are shown with so many digits at the least."""
+    if "xl/styles.xml" not in archive.namelist():
+        return {}
+    styles = fromstring(archive.read("xl/styles.xml"))
+    formats = styles.findall("{*}numFmts/{*}numFmt")
+    codes = {item.get("numFmtId"): item.get("formatCode", "") for item in formats}
+    looks = [codes.get(look.get("numFmtId"), "") for look in styles.findall("{*}cellXfs/{*}xf")]
+    return {str(style): len(code) for style, code in enumerate(looks) if _ZEROS.fullmatch(code)}
+
+
+def _is_suspect(archive: ZipFile, part: str, styles: Iterable[str]) -> bool:
     """Say whether there may be something to find: most sheets have nothing, and need no parser."""
+    signs = [_SIGN.pattern, *(rb"""\bs=["']%s["']""" % style.encode() for style in styles)]
+    sign = re.compile(b"|".join(signs))
     with archive.open(part) as xml:
         before = b""
         while chunk := xml.read(_CHUNK_BYTES):
-            if _SIGN.search(before + chunk):
+            if sign.search(before + chunk):
                 return True
             before = chunk[-_OVERLAP_BYTES:]
     return False
@@ -65,10 +103,12 @@ def _is_suspect(archive: ZipFile, part: str) -> bool:
 class _Reader:
     """Goes through the cells of a sheet; rows and cells may leave out where they stand."""
 
-    def __init__(self, oddities: Oddities) -> None:
+    def __init__(self, oddities: Oddities, digits: Mapping[str, int]) -> None:
         self._oddities = oddities
+        self._digits = digits
         self._row = self._column = -1
         self._kind: str | None = None
+        self._shown = 0  # digits of the cell, at the least
         self._has_formula = False
         self._text: list[str] | None = None  # of the <v> that is open
         self._value = ""
@@ -90,7 +130,8 @@ class _Reader:
         elif tag == "c":
             reference = attributes.get("r")
             self._column = _column(reference) if reference else self._column + 1
-            self._kind = attributes.get("t")
+            self._kind = attributes.get("t", "n")
+            self._shown = self._digits.get(attributes.get("s", ""), 0)
             self._has_formula, self._value = False, ""
         elif tag == "f":
             self._has_formula = True
@@ -106,7 +147,12 @@ class _Reader:
         if tag == "v" and self._text is not None:
             self._value, self._text = "".join(self._text).strip(), None
         elif tag == "c" and self._kind == "e" and self._value:
-            self._oddities.errors[self._row][self._column] = self._value
+            self._oddities.cells[self._row][self._column] = self._value
+        elif tag == "c" and self._kind == "n" and self._shown and self._value:
+            number = float(self._value)
+            if number.is_integer() and abs(number) < 10 ** min(self._shown - 1, _MOST_DIGITS):
+                padded = Padded(int(number), self._shown)
+                self._oddities.cells[self._row][self._column] = padded
         elif tag == "c" and self._has_formula and not self._value and self._kind != "str":
             self._oddities.formulas_without_value += 1
 

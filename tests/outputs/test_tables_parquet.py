@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.outputs import parquet
 from pipeline.outputs.cells import clean
 from pipeline.outputs.tables import write_table
+from pipeline.sources.workbook import Padded
 from pipeline.types import Column, Kind
 
 
@@ -44,6 +45,7 @@ KINDS: list[tuple[Kind, pa.DataType, list[object]]] = [
     ("any", pa.string(), ["007", None]),
     ("any", pa.string(), [None, None]),
     ("any", pa.int64(), [None, 7]),
+    ("any", pa.int64(), [Padded(7, 3), 1234]),
     ("any", pa.float64(), [1.5, None, 7.0]),
     ("any", pa.bool_(), [True, None]),
     ("any", pa.date32(), [date(2026, 1, 31), None]),

@@ -1,8 +1,7 @@
 """The journal: what was asked and answered, on disk before anyone sees it.
 
-A SQLite file beside the output. The table `results` is only ever added to; the answer to a request
-is the newest entry under its key, its tokens and its cost are the sum of them all. Answers quote
-documents, so the file is its owner's alone.
+A SQLite file beside the output; `entries.py` says what is in it. Answers quote documents, so the
+file is its owner's alone.
 """
 
 from __future__ import annotations
@@ -14,73 +13,19 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from decimal import Decimal
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
 import filelock
 
+from pipeline import entries
 from pipeline.errors import JournalError, JournalFullError, UsageError
-from pipeline.types import Request, Result, Usage
+from pipeline.types import Request, Result
 
 State = Literal["new", "begun", "done"]
 
-SCHEMA_VERSION = 2
 SYNC_SECONDS = 1.0  # a power cut costs the answers of this long at most
-# Each step takes a journal from the version of its place to the next; steps are only appended.
-_MIGRATIONS = (
-    """
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY,
-        started_at TEXT NOT NULL,
-        ended_at TEXT,
-        exit_code INTEGER,
-        pid INTEGER NOT NULL,
-        version TEXT NOT NULL,
-        command TEXT NOT NULL
-    );
-    CREATE TABLE results (
-        id INTEGER PRIMARY KEY,
-        key BLOB NOT NULL,
-        run_id INTEGER NOT NULL REFERENCES runs (id),
-        finished_at TEXT NOT NULL,
-        document TEXT NOT NULL,
-        turn INTEGER NOT NULL,
-        status TEXT NOT NULL,
-        error TEXT,
-        content TEXT,
-        model TEXT,
-        finish_reason TEXT,
-        prompt_tokens INTEGER,
-        completion_tokens INTEGER,
-        cached_tokens INTEGER,
-        cache_write_tokens INTEGER,
-        reasoning_tokens INTEGER,
-        cost_usd TEXT,
-        attempts INTEGER NOT NULL,
-        latency_seconds REAL NOT NULL
-    );
-    CREATE INDEX results_by_key ON results (key);
-    """,
-    "ALTER TABLE results ADD COLUMN confidence REAL;",
-)
-_INSERT = """
-    INSERT INTO results (key, run_id, finished_at, document, turn, status, error, content, model,
-        finish_reason, prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens,
-        reasoning_tokens, cost_usd, attempts, latency_seconds, confidence)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_SELECT = """
-    SELECT id, status, error, content, model, finish_reason, prompt_tokens, completion_tokens,
-        cached_tokens, cache_write_tokens, reasoning_tokens, cost_usd, attempts, latency_seconds,
-        confidence
-    FROM results WHERE key = ? ORDER BY id
-"""
-_LAST_END = "SELECT CAST(strftime('%s', max(ended_at)) AS INTEGER) FROM runs"
-_EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM results)"
-_NEWEST = "SELECT status, run_id FROM results WHERE key = ? ORDER BY id DESC LIMIT 1"
 
 
 class Journal(Protocol):
@@ -106,7 +51,7 @@ class Store:
         self._writing: sqlite3.Connection | None = None
         self._run_id = 0
         self.last_end: int | None = None  # of the runs before, in seconds since 1970
-        self._is_empty = 0
+        self._is_empty = False
 
     @property
     def paths(self) -> list[Path]:
@@ -129,11 +74,12 @@ class Store:
             with self._failing():
                 self._create()
                 self._writing = self._connect()
-                _migrate(self._writing, self.path)
+                entries.migrate(self._writing, self.path)
                 self._reading = self._connect()
-                (self.last_end,) = self._writing.execute(_LAST_END).fetchone()
-                self._run_id = _begin(self._writing, command)
-                (self._is_empty,) = self._writing.execute(_EMPTY).fetchone()
+                (self.last_end,) = self._writing.execute(entries.LAST_END).fetchone()
+                self._run_id = entries.begin(self._writing, command)
+                (empty,) = self._writing.execute(entries.EMPTY).fetchone()
+                self._is_empty = bool(empty)
         except BaseException:
             self._lock.release()
             raise
@@ -144,8 +90,8 @@ class Store:
             if self.path.exists():
                 address = f"{self.path.absolute().as_uri()}?mode=ro{self._frozen}"
                 self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
-                found = _version_of(self._reading, self.path)
-                if found == SCHEMA_VERSION:
+                found = entries.version_of(self._reading, self.path)
+                if found == entries.SCHEMA_VERSION:
                     return
                 with contextlib.closing(self._reading) as older:
                     self._reading = sqlite3.connect(":memory:", check_same_thread=False)
@@ -153,7 +99,7 @@ class Store:
                         older.backup(self._reading)
             else:
                 self._reading = sqlite3.connect(":memory:", check_same_thread=False)
-            _migrate(self._reading, self.path)
+            entries.migrate(self._reading, self.path)
 
     @property
     def _frozen(self) -> str:
@@ -197,7 +143,7 @@ class Store:
             with self._failing():
                 self._writing.execute(
                     "UPDATE runs SET ended_at = ?, exit_code = ? WHERE id = ?",
-                    (_now(), exit_code, self._run_id),
+                    (entries.now(), exit_code, self._run_id),
                 )
             (asked,) = self._writing.execute("SELECT EXISTS (SELECT 1 FROM results)").fetchone()
         finally:
@@ -212,7 +158,7 @@ class Store:
         this run, and `begun` when an earlier run has left it to be asked again.
         """
         with self._failing():
-            newest = self._reading.execute(_NEWEST, (key,)).fetchone()
+            newest = self._reading.execute(entries.NEWEST, (key,)).fetchone()
         if newest is None:
             return "new"
         status, run_id = newest
@@ -223,12 +169,12 @@ class Store:
     def trail(self, request: Request) -> list[Result]:
         """Give the answers that the next is to follow on, the oldest first."""
         with self._failing():
-            entries = self._reading.execute(_SELECT, (request.key,)).fetchall()
+            known = self._reading.execute(entries.SELECT, (request.key,)).fetchall()
         trail: list[Result] = []
-        for entry in reversed(entries):
+        for entry in reversed(known):
             if entry[1] not in ("again", "vote"):
                 break
-            trail.append(_result(request, [entry]))
+            trail.append(entries.unpack(request, [entry]))
         return trail[::-1]
 
     def put_all(self, results: Sequence[Result]) -> None:
@@ -240,12 +186,15 @@ class Store:
         assert self._writing is not None, "the journal was opened to look at"
         if not self.path.exists():
             self._restore()
-        now = _now()
-        self._is_empty = 0
+        moment = entries.now()
+        self._is_empty = False
         with self._failing():
             try:
                 self._writing.execute("BEGIN")
-                self._writing.executemany(_INSERT, [self._entry(item, now) for item in results])
+                self._writing.executemany(
+                    entries.INSERT,
+                    [entries.pack(result, self._run_id, moment) for result in results],
+                )
                 self._writing.execute("COMMIT")
             except sqlite3.Error:
                 with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
@@ -272,37 +221,13 @@ class Store:
             self._reading.close()
             self._writing, self._reading = anew, self._connect()
 
-    def _entry(self, result: Result, now: str) -> tuple[object, ...]:
-        usage = result.usage
-        return (
-            result.request.key,
-            self._run_id,
-            now,
-            _text(result.request.document.name),
-            result.request.turn,
-            result.status,
-            _text(result.error),
-            _text(result.content),
-            result.model,
-            result.finish_reason,
-            usage and usage.prompt_tokens,
-            usage and usage.completion_tokens,
-            usage and usage.cached_tokens,
-            usage and usage.cache_write_tokens,
-            usage and usage.reasoning_tokens,
-            None if result.cost_usd is None else f"{result.cost_usd:f}",
-            result.attempts,
-            result.latency_seconds,
-            result.confidence,
-        )
-
     def get(self, request: Request) -> Result | None:
         """Look an answer up, with all that was spent on it; None if it was never asked."""
         if self._is_empty:
             return None
         with self._failing():
-            entries = self._reading.execute(_SELECT, (request.key,)).fetchall()
-        return _result(request, entries) if entries else None
+            known = self._reading.execute(entries.SELECT, (request.key,)).fetchall()
+        return entries.unpack(request, known) if known else None
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -313,30 +238,6 @@ class Store:
             full = code == "SQLITE_FULL" or code.startswith("SQLITE_IOERR")
             kind = JournalFullError if full else JournalError
             raise kind(_explain(self.path, error)) from error
-
-
-def _version_of(connection: sqlite3.Connection, path: Path) -> int:
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > SCHEMA_VERSION:
-        raise JournalError(
-            f"{path} was written by a newer version of this program: update it, "
-            "or choose another output"
-        )
-    return int(found)
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    found = _version_of(connection, path)
-    for step, script in enumerate(_MIGRATIONS[found:], start=found + 1):
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {step}; COMMIT;")
-
-
-def _begin(connection: sqlite3.Connection, command: str) -> int:
-    cursor = connection.execute(
-        "INSERT INTO runs (started_at, pid, version, command) VALUES (?, ?, ?, ?)",
-        (_now(), os.getpid(), version("document-pipeline"), _text(command)),
-    )
-    return cursor.lastrowid or 0
 
 
 def set_aside(path: Path) -> Path | None:
@@ -368,27 +269,6 @@ def _checkpoint(path: Path) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _result(request: Request, entries: Sequence[tuple[object, ...]]) -> Result:
-    first, newest = entries[0], entries[-1]
-    _, status, error, content, model, finish_reason, *_ = newest
-    usages = [Usage(*entry[6:11]) for entry in entries if entry[6] is not None]  # type: ignore[arg-type]
-    costs = [Decimal(str(entry[11])) for entry in entries if entry[11] is not None]
-    return Result(
-        request=request,
-        status=status,  # type: ignore[arg-type]  # SQLite has no types to check
-        error=error,  # type: ignore[arg-type]
-        content=content,  # type: ignore[arg-type]
-        model=model,  # type: ignore[arg-type]
-        finish_reason=finish_reason,  # type: ignore[arg-type]
-        usage=sum(usages[1:], usages[0]) if usages else None,
-        cost_usd=sum(costs, Decimal(0)) if costs else None,
-        attempts=sum(entry[12] for entry in entries),  # type: ignore[misc]
-        latency_seconds=sum(entry[13] for entry in entries),  # type: ignore[misc]
-        confidence=newest[14],  # type: ignore[arg-type]
-        entry=first[0],  # type: ignore[arg-type]
-    )
-
-
 def _sync(path: Path) -> None:
     """Have the disk write what it holds back."""
     with contextlib.suppress(OSError), path.open("rb") as file:  # the commits that follow will tell
@@ -405,14 +285,3 @@ def _explain(path: Path, error: sqlite3.Error) -> str:
             "or mend it with `sqlite3 JOURNAL .recover`"
         )
     return f"journal {path}: {error}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _text(text: str | None) -> str | None:
-    """Make a text fit for SQLite, which holds UTF-8 only: half a surrogate pair becomes U+FFFD."""
-    if text is None or text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

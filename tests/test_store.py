@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.entries import SCHEMA_VERSION
 from pipeline.errors import JournalError, UsageError
-from pipeline.store import SCHEMA_VERSION, Store, set_aside
+from pipeline.store import Store, set_aside
 from pipeline.types import Document, Message, Request, Result, Usage
 from tests.running import ROOT, query
 

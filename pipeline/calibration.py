@@ -25,6 +25,7 @@ _INSTALL = (
 )
 
 Method = Literal["isotonic", "platt"]
+METHODS: dict[Method, str] = {"isotonic": "isotonic regression", "platt": "Platt scaling"}
 
 
 def require() -> None:
@@ -108,10 +109,10 @@ class Platt:
 def calibrate(confidence: ArrayLike, right: ArrayLike) -> Calibration | None:
     """Learn a calibration from rows whose answers are known to be right or not.
 
-    None where fewer than two are right, or wrong: then there is nothing to learn.
+    None where fewer than five are right, or wrong: each fold must have one of both to learn from.
     """
     values, hits = _array(confidence), _array(right)
-    if _fewest(hits) < 2:
+    if min(hits.sum(), len(hits) - hits.sum()) < FOLDS:
         return None
     return Isotonic(values, hits) if len(hits) >= ISOTONIC_ROWS else Platt(values, hits)
 
@@ -121,7 +122,7 @@ def reliability(confidence: Sequence[float], right: Sequence[bool]) -> Reliabili
     values, hits = _array(confidence), _array(right)
     bins = _bins(values, hits)
     learned = calibrate(values, hits)
-    after = ece(_unseen(values, hits), hits) if learned else None
+    after = ece(unseen(values, hits), hits) if learned else None
     return Reliability(
         rows=len(hits),
         confidence=float(values.mean()),
@@ -168,21 +169,18 @@ def _bins(confidence: Numbers, right: Numbers) -> tuple[Bin, ...]:
     return tuple(found)
 
 
-def _unseen(confidence: Numbers, right: Numbers) -> Numbers:
-    """Calibrate each row by what the other folds teach."""
+def unseen(confidence: ArrayLike, right: ArrayLike) -> Numbers:
+    """Calibrate each row by what the other folds teach, where `calibrate` finds enough of them."""
     import numpy as np
     from sklearn.model_selection import StratifiedKFold
 
-    folds = StratifiedKFold(min(FOLDS, _fewest(right)), shuffle=True, random_state=SEED)
-    found = np.empty_like(confidence)
-    kind = Isotonic if len(right) >= ISOTONIC_ROWS else Platt
-    for learn, rest in folds.split(confidence, right):
-        found[rest] = kind(confidence[learn], right[learn]).apply(confidence[rest])
+    values, hits = _array(confidence), _array(right)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
+    found = np.empty_like(values)
+    kind = Isotonic if len(hits) >= ISOTONIC_ROWS else Platt
+    for learn, rest in folds.split(values, hits):
+        found[rest] = kind(values[learn], hits[learn]).apply(values[rest])
     return found
-
-
-def _fewest(right: Numbers) -> int:
-    return int(min(right.sum(), len(right) - right.sum()))
 
 
 def _array(values: ArrayLike) -> Numbers:

@@ -30,12 +30,9 @@ class Savings:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What share of all rows is to agree with the strong model or with gold; `gold_column` has the
-    right labels of some.
-    """
+    """What share of all rows is to agree with the strong model or with gold."""
 
     accuracy: float
-    gold_column: str
 
 
 class Escalation:

@@ -12,8 +12,9 @@ from pathlib import Path
 from pipeline.chunks import Step, Steps
 from pipeline.engine import Engine
 from pipeline.escalation import Escalation
+from pipeline.outputs.calibrated import Calibrated
 from pipeline.outputs.corrections import Corrected, Corrections, start
-from pipeline.outputs.graded import seen
+from pipeline.outputs.graded import find_pairs, is_right
 from pipeline.outputs.rows import Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
@@ -79,7 +80,11 @@ class Outcome:
 
 
 class Run:
-    """A prompt over an input, with its journal."""
+    """A prompt over an input, with its journal.
+
+    `expected` names the column of the right answers, or several as ANSWER=COLUMN,ANSWER=COLUMN.
+    Raises UsageError where there is no such column.
+    """
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class Run:
         engine: Engine,
         escalation: Escalation | None = None,
         prefix: str = "",
+        expected: str | None = None,
     ) -> None:
         self.spool = spool
         self.steps = steps
@@ -96,7 +102,17 @@ class Run:
         self.escalation = escalation
         self.prefix = prefix
         self.rows = Rows(
-            spool, spool.source.columns, steps=steps, store=self.journal, prefix=prefix
+            spool,
+            spool.source.columns,
+            steps=steps,
+            store=self.journal,
+            prefix=prefix,
+            calibrates=expected is not None and steps.prompt.confidence,
+        )
+        names = [column.name for column in self.rows.columns]
+        self.predicted = self.answer if expected in names else None  # else it is named with it
+        self.pairs = (
+            find_pairs(names, [expected], self.predicted, spool.source.name) if expected else []
         )
 
     @property
@@ -170,23 +186,24 @@ class Run:
         if not escalation.can_tell(self._requests(self._level)):
             return
         if escalation.promise is not None:
-            escalation.keep(self._labelled(escalation.promise.gold_column))
+            escalation.keep(self._labelled())
         async for result in escalation.engine.run(escalation.requests(self._requests(self._level))):
             progress.add(result)
             escalation.count_strong(result)
 
-    def _labelled(self, column: str) -> list[tuple[float | None, bool]]:
-        """Give how sure the first model was of each row whose right label is in this column, and
-        whether it was right.
+    def _labelled(self) -> list[tuple[float | None, bool]]:
+        """Give how sure the first model was of each row whose right label is known, and whether it
+        was right.
         """
         found: list[tuple[float | None, bool]] = []
         for document in self.spool:
-            if not (gold := seen(document.fields.get(column))):
+            if is_right(document.fields, self.pairs) is None:
                 continue
             trail = self.steps.follow(document, self.engine.store.get)
             cells = self.steps.prompt.answers(trail.answers)
-            label = seen(cells.get((self.answer or "").removeprefix(self.prefix)))
-            found.append((trail.results[-1].confidence if trail.finished else None, label == gold))
+            row = {f"{self.prefix}{name}": cell for name, cell in cells.items()}
+            right = bool(is_right({**document.fields, **row}, self.pairs))
+            found.append((trail.results[-1].confidence if trail.finished else None, right))
         return found
 
     def _requests(self, level: int) -> Iterator[Request]:
@@ -201,6 +218,13 @@ class Run:
                 if self.steps.goes_on(trail):
                     self._deepest = level + 1
                 yield from (step.request for step in trail.missing)
+
+    def calibrate(self) -> list[str]:
+        """Calibrate the confidence that is written, where right answers are known; say how."""
+        if not self.rows.calibrates:
+            return []
+        self.rows.calibrated = Calibrated(self.rows.known(self.pairs))
+        return self.rows.calibrated.notes
 
     def write(self, path: Path, reason: str | None = None) -> Outcome:
         """Write the output: every row, asked or not. `reason` is why some weren't, if any.
@@ -220,7 +244,9 @@ class Run:
     @property
     def answer(self) -> str | None:
         """Name the column of the one answer: the only one, or `label`."""
-        names = [column.name for column in self.steps.prompt.columns]
+        prompt = self.steps.prompt
+        own = prompt.columns[:-1] if prompt.confidence else prompt.columns
+        names = [column.name for column in own]
         name = "label" if "label" in names else names[0] if len(names) == 1 else None
         return None if name is None else f"{self.prefix}{name}"
 

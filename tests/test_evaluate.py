@@ -67,7 +67,7 @@ bug                     .    3       1       0
 praise                  .    1       1       0
 
 confidence  0.777 in the mean where 71.4 % are right; calibration error (ECE) 0.377
-            0.395 once calibrated on these labels (Platt scaling, cross-validated)
+            too few are right, or wrong, to calibrate it
 
 worst rows (sure and wrong)
   a.csv, line 4: bug expected, praise given, confidence 0.95: ticket 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,8 @@ def check_afterwards(built: Built, options: RunOptions, target: Target) -> None:
     built.run.corrections(target.path)
     if options.expected is not None:
         from pipeline.calibration import require
-        from pipeline.outputs.graded import find_pairs
 
         require()
-        names = [column.name for column in built.run.rows.columns]
-        answer = _answer(options.expected, names, built)
-        find_pairs(names, [options.expected], answer, built.source.name)
     if options.review is not None:
         _check_review(options.review, target)
         if built.run.answer is None:
@@ -50,19 +45,13 @@ def _check_review(path: Path, target: Target) -> None:
     check_output(path)
 
 
-def _answer(expected: str, names: Sequence[str], built: Built) -> str | None:
-    """Name the answer that is expected, where it isn't named with it: vendor=gold_vendor,..."""
-    return built.run.answer if expected in names else None
-
-
 def evaluated(built: Built, options: RunOptions, target: Target) -> Evaluation | None:
     """Evaluate what was written, where that is wanted. What fails is said: the output stands."""
     if options.expected is None:
         return None
     from pipeline.outputs import evaluation, graded
 
-    names = [column.name for column in built.run.rows.columns]
-    answer = _answer(options.expected, names, built)
+    answer = built.run.predicted
     try:
         found = graded.read(target.path, [options.expected], predicted=answer, name=target.name)
         return evaluation.evaluate(found)

@@ -125,6 +125,7 @@ def build(
         engine=Engine(backend, store),
         escalation=escalation,
         prefix=options.prefix,
+        expected=options.expected if isinstance(options, RunOptions) else None,
     )
     return Built(run, backend, source, notices + backend.notices)
 
@@ -167,17 +168,12 @@ def _escalation(
     )
     promise = None
     if stronger.accuracy is not None:
-        promise = Promise(stronger.accuracy, _gold_column(options))
+        if not isinstance(options, RunOptions) or options.expected is None:
+            raise UsageError(
+                "--accuracy needs rows whose label is known: --expected names their column"
+            )
+        promise = Promise(stronger.accuracy)
     return Escalation(Engine(strong, store), asked, stronger.below, promise)
-
-
-def _gold_column(options: Options) -> str:
-    column = options.expected if isinstance(options, RunOptions) else None
-    if column is None:
-        raise UsageError(
-            "--accuracy needs rows whose label is known: --expected names their column"
-        )
-    return column.rpartition("=")[2]
 
 
 def choose(name: str | None, instruction: str | None, fields: str | None = None) -> Prompt:

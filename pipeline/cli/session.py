@@ -132,6 +132,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
     _keep_changed(target, built.run.engine.store, progress)
+    calibrated = built.run.calibrate()
     outcome = built.run.write(target.path, reason)
     found = None if interrupted or fatal else evaluated(built, options, target)
     target.deliver()
@@ -145,6 +146,8 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
             "run the same command again for what is new"
         )
     describe_outcome(outcome, target, built, progress, code)
+    for note in calibrated:
+        progress.note(note)
     tell(found, options, progress)
     if not (interrupted or fatal):
         hand_over(built, options, target, progress)

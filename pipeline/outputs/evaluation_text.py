@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from pipeline.calibration import METHODS
 from pipeline.cascade import Choice
 from pipeline.outputs.comparison import Comparison
 from pipeline.outputs.corrections import REVIEWED
@@ -268,15 +269,16 @@ def _confidence(found: Evaluation) -> Iterator[str]:
     reliability = found.reliability
     if reliability is None:
         return
+    name = found.answers.confidence
+    column = f", of column {name}" if name.endswith("raw_confidence") else ""
     yield (
-        f"confidence  {reliability.confidence:.3f} in the mean where "
+        f"confidence  {reliability.confidence:.3f} in the mean{column} where "
         f"{_percent(reliability.accuracy)} are right; calibration error (ECE) {reliability.ece:.3f}"
     )
-    if reliability.ece_calibrated is not None:
-        how = "isotonic regression" if reliability.method == "isotonic" else "Platt scaling"
+    if reliability.method is not None:
         yield (
             f"            {reliability.ece_calibrated:.3f} once calibrated on these labels "
-            f"({how}, cross-validated)"
+            f"({METHODS[reliability.method]}, cross-validated)"
         )
     else:
         yield "            too few are right, or wrong, to calibrate it"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from pipeline.errors import UsageError
@@ -64,6 +65,8 @@ class Answers:
     """The rows of a table that say what was expected, and how many don't.
 
     `several` says that an answer is a set of labels: JSON arrays, in the order of the alphabet.
+    `confidence` is the column that the rows' confidence is of: what the model showed, not what a
+    run that knew some of the right answers has made of it.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Answers:
     blank: int = 0
     unreadable: int = 0
     several: bool = False
+    confidence: str = "confidence"
 
 
 def read(
@@ -97,11 +101,13 @@ def read(
     rows: list[Graded] = []
     blank = unreadable = 0
     prefix = find_prefix(names)
+    raw = f"{prefix or ''}raw_confidence"
+    confidence = raw if raw in names else f"{prefix or ''}confidence"
     for document in source:
         if document.error:
             unreadable += 1
             continue
-        row = _grade(document, source, pairs, prefix, on, memo)
+        row = _grade(document, source, pairs, prefix, confidence, on, memo)
         if any(row.expected):
             rows.append(row)
         else:
@@ -111,7 +117,21 @@ def read(
         rows = [
             replace(row, expected=_set(row.expected), predicted=_set(row.predicted)) for row in rows
         ]
-    return Answers(name or str(path), tuple(pairs), tuple(rows), blank, unreadable, several)
+    return Answers(
+        name or str(path), tuple(pairs), tuple(rows), blank, unreadable, several, confidence
+    )
+
+
+def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
+    """Say whether a row's answers are the expected ones; None where nothing is expected of it."""
+    write = seen if len(pairs) == 1 else _value
+    expected = tuple(write(row.get(pair.expected)) for pair in pairs)
+    predicted = tuple(write(row.get(pair.predicted)) for pair in pairs)
+    if not any(expected):
+        return None
+    if len(pairs) == 1 and isinstance(_parse(predicted[0]), list):
+        return _set(expected) == _set(predicted)
+    return expected == predicted
 
 
 def _are_sets(rows: Sequence[Graded]) -> bool:
@@ -217,13 +237,14 @@ def _grade(
     source: Source,
     pairs: Sequence[Pair],
     prefix: str | None,
+    confidence: str,
     on: str | None,
     memo: dict[str, str],
 ) -> Graded:
     fields = document.fields
-    write = _label if len(pairs) == 1 else _value
-    expected = tuple(write(fields.get(pair.expected), memo) for pair in pairs)
-    predicted = tuple(write(fields.get(pair.predicted), memo) for pair in pairs)
+    write = partial(_label, memo=memo) if len(pairs) == 1 else _value
+    expected = tuple(write(fields.get(pair.expected)) for pair in pairs)
+    predicted = tuple(write(fields.get(pair.predicted)) for pair in pairs)
     same = expected == predicted
     text = "" if same or source.text_column is None else document.text[: 2 * _SHOWN_CHARACTERS]
     return Graded(
@@ -233,7 +254,7 @@ def _grade(
         spelled=same and any(_differ(fields, pair) for pair in pairs),
         status=seen(fields.get(f"{prefix}status")) if prefix is not None else "",
         cost_usd=decimal(fields.get(f"{prefix}cost_usd")) if prefix is not None else None,
-        confidence=fraction(fields.get(f"{prefix or ''}confidence")),
+        confidence=fraction(fields.get(confidence)),
         text=" ".join(text.split())[:_SHOWN_CHARACTERS],
         key=seen(fields.get(on)) if on is not None else "",
     )
@@ -244,7 +265,7 @@ def _label(cell: object, memo: dict[str, str]) -> str:
     return memo.setdefault(text, text)
 
 
-def _value(cell: object, memo: dict[str, str]) -> str:
+def _value(cell: object) -> str:
     """Write a field's value: unlike labels (versions, say), 1.50 is 1.5; but 007 is a name."""
     text = seen(cell)
     return text.rstrip("0") if _NUMBER.fullmatch(text) else text

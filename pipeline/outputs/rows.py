@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from pipeline.chunks import Steps, Trail
 from pipeline.errors import UsageError
+from pipeline.outputs.calibrated import Calibrated, Known
+from pipeline.outputs.graded import Pair, is_right
 from pipeline.store import Journal
 from pipeline.types import Column, Document, Result, Status, Usage
 
@@ -28,11 +30,16 @@ ACCOUNT = (
     Column("latency_seconds", "number"),
 )
 _UNASKED = {column.name: None for column in ACCOUNT}
+RAW = (Column("raw_confidence", "number"),)  # where `confidence` is calibrated
 CHUNKS = (Column("chunks", "integer"),)  # where a document may be asked about in several
 
 
 class Rows:
-    """The rows of an output; each walk looks the answers up again."""
+    """The rows of an output; each walk looks the answers up again.
+
+    With `calibrates` the confidence is `calibrated`'s, once there is one, beside what the model
+    showed.
+    """
 
     def __init__(
         self,
@@ -42,13 +49,17 @@ class Rows:
         steps: Steps,
         store: Journal,
         prefix: str = "",
+        calibrates: bool = False,
     ) -> None:
         self.reason: str | None = None  # why what wasn't asked was not
+        self.calibrated: Calibrated | None = None
+        self.calibrates = calibrates
         self._documents = documents
         self._steps = steps
         self._store = store
         self._prefix = prefix
-        added = [*steps.prompt.columns, *ACCOUNT, *(CHUNKS if steps.splits else ())]
+        raw = RAW if calibrates else ()
+        added = [*steps.prompt.columns, *raw, *ACCOUNT, *(CHUNKS if steps.splits else ())]
         self.columns = [
             *columns,
             *(Column(f"{prefix}{column.name}", column.kind) for column in added),
@@ -60,13 +71,28 @@ class Rows:
         for document in self._documents:
             yield {**document.fields, **self._added(document, billed)}
 
+    def known(self, pairs: Sequence[Pair]) -> Iterator[Known]:
+        """Give the rows of a confidence whose right answer is known, as far as they are answered.
+        Others are not looked up.
+        """
+        for document in self._documents:
+            if is_right(document.fields, pairs) is None:
+                continue
+            row = {**document.fields, **self._added(document, Bits())}
+            sure, model = row[f"{self._prefix}{RAW[0].name}"], row[f"{self._prefix}model"]
+            if isinstance(sure, float):
+                right = bool(is_right(row, pairs))
+                yield Known(document.position, str(model or ""), sure, right)
+
     def _added(self, document: Document, billed: Bits) -> dict[str, object]:
         prompt, trail = self._steps.prompt, self._steps.follow(document, self._store.get)
         status, error = self._state(document, trail)
         cells: dict[str, object] = {column.name: None for column in prompt.columns}
         cells |= prompt.answers(trail.answers)
+        if self.calibrates:
+            cells[RAW[0].name] = None
         if prompt.confidence and status == "ok":
-            cells["confidence"] = trail.results[-1].confidence
+            cells |= self._confidence(document, trail.results[-1])
         cells |= _account(
             status, error, trail.results, [billed.take(item.entry) for item in trail.results]
         )
@@ -75,6 +101,14 @@ class Rows:
         if not self._prefix:
             return cells
         return {f"{self._prefix}{name}": value for name, value in cells.items()}
+
+    def _confidence(self, document: Document, result: Result) -> dict[str, object]:
+        raw = result.confidence
+        if not self.calibrates:
+            return {"confidence": raw}
+        found = self.calibrated
+        sure = found.apply(document.position, result.model or "", raw) if found else raw
+        return {"confidence": sure, RAW[0].name: raw}
 
     def _state(self, document: Document, trail: Trail) -> tuple[Status, str | None]:
         if trail.begun and self.reason and not trail.problem:

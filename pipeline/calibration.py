@@ -90,15 +90,21 @@ class Isotonic:
 
 
 class Platt:
-    """Logistic regression on the log-odds (Platt 1999): two numbers, for few rows."""
+    """Logistic regression on the log-odds (Platt 1999): two numbers, for few rows.
+
+    Where more confidence would be worth less, it is worth nothing: then all have the same.
+    """
 
     method: Method = "platt"
 
     def __init__(self, confidence: Numbers, right: Numbers) -> None:
+        from sklearn.dummy import DummyClassifier
         from sklearn.linear_model import LogisticRegression
 
-        self._model = LogisticRegression()
-        self._model.fit(_log_odds(confidence), right.astype(int))
+        odds, hits = _log_odds(confidence), right.astype(int)
+        self._model = LogisticRegression().fit(odds, hits)
+        if self._model.coef_[0, 0] < 0:
+            self._model = DummyClassifier(strategy="prior").fit(odds, hits)
 
     def apply(self, confidence: ArrayLike) -> Numbers:
         """Calibrate confidences."""

@@ -65,6 +65,12 @@ def test_nothing_is_learned_where_nearly_all_are_right_or_wrong(right: list[bool
     assert found.ece == pytest.approx(abs(0.9 - sum(right) / len(right)))
 
 
+def test_more_confidence_is_never_worth_less() -> None:
+    learned = calibrate([0.6] * 10 + [0.9] * 10, [True] * 10 + [False] * 5 + [True] * 5)
+    assert learned is not None
+    assert learned.apply([0.0, 0.6, 0.9, 1.0]) == pytest.approx([0.75] * 4)
+
+
 def test_certainty_has_a_calibration_as_well() -> None:
     learned = calibrate([1.0] * 5 + [0.0] * 5, [True] * 5 + [False] * 5)
     assert learned is not None

@@ -15,6 +15,8 @@ from functools import cache
 
 from pipeline.errors import UsageError
 
+LEVEL = 0.95  # how probable it is that a promise is kept, where nobody says
+
 # Candidates that no row has had a part in choosing, from "keep nothing" down; dense near 1, where
 # the confidence of most answers is.
 GRID = tuple(
@@ -74,7 +76,7 @@ def choose(
 
     A row without a confidence is escalated. Raises UsageError unless 0 < accuracy, level < 1.
     """
-    _check(accuracy, level)
+    check(accuracy, level)
     allowed = allowed_wrong(len(right), accuracy=accuracy, level=level)
     best: float | None = None
     wrong = best_kept = best_wrong = 0
@@ -113,7 +115,7 @@ def choose_with_both(
     "escalate all" down, each by the exact binomial test as in `choose`, to the first that fails
     (fixed-sequence testing, as there). The last that passed is the one.
     """
-    _check(accuracy, level)
+    check(accuracy, level)
     import numpy as np
 
     values = np.array([-math.inf if value is None else value for value in confidence])
@@ -145,7 +147,8 @@ def rows_needed(*, accuracy: float, level: float) -> int:
     return math.ceil(math.log(1 - level) / math.log(accuracy) - 1e-9)
 
 
-def _check(accuracy: float, level: float) -> None:
+def check(accuracy: float, level: float) -> None:
+    """Raise UsageError unless both are shares."""
     for name, value in (("accuracy", accuracy), ("confidence", level)):
         if not 0 < value < 1:
             raise UsageError(f"--{name} {value:g}: give a share between 0 and 1, such as 0.95")

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from pipeline import cascade
 from pipeline.engine import Engine
 from pipeline.prompt import Prompt
 from pipeline.types import Request, Result, Usage
-
-LEVEL = 0.95  # how probable it is that a promise is kept
 
 
 @dataclass(slots=True)
@@ -30,24 +29,26 @@ class Savings:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What share of all rows is to agree with the strong model or with gold."""
+    """What share of all rows is to agree with the strong model or with gold, and how probably."""
 
     accuracy: float
+    level: float
 
 
 class Escalation:
     """Asks `engine`, the strong model's, where the confidence is less than `below`, 0 to 1.
 
     `prompt` is the same prompt, as the strong model is asked it. With a `promise` it is `keep` that
-    finds out what to be below of, once the cheap model has answered.
+    finds out what to be below of, once the cheap model has answered: until then no answer stands.
     """
 
     def __init__(
         self, engine: Engine, prompt: Prompt, below: float, promise: Promise | None = None
     ) -> None:
         self.engine = engine
-        self.below = below
+        self.below = below if promise is None else math.inf
         self.promise = promise
+        self.settled = promise is None
         self.note: str | None = None
         self.savings = Savings()
         self._prompt = prompt
@@ -63,7 +64,9 @@ class Escalation:
             return first
         second = self.engine.store.get(self._prompt.adopt(request))
         if second is None:
-            error = f"unsure ({_percent(first)}), and {self.model} was not asked"
+            sure = _percent(first)
+            why = f"unsure ({sure})" if self.settled else f"{sure}: not known yet if that is enough"
+            error = f"{why}, and {self.model} was not asked"
             return replace(first, status="again", error=error)
         return _both(first, second)
 
@@ -72,12 +75,11 @@ class Escalation:
         the cheap model was of each, and whether it was right. Too few of them promise nothing.
         """
         assert self.promise is not None
-        from pipeline import cascade
-
+        self.settled = True
         confidence, right = zip(*labelled, strict=True) if labelled else ((), ())
-        accuracy = self.promise.accuracy
-        chosen = cascade.choose(confidence, right, accuracy=accuracy, level=LEVEL)
-        share = f"{accuracy:.0%} of all rows, with a probability of {LEVEL:.0%}"
+        accuracy, level = self.promise.accuracy, self.promise.level
+        chosen = cascade.choose(confidence, right, accuracy=accuracy, level=level)
+        share = f"{100 * accuracy:g}% of all rows, with a probability of {100 * level:g}%"
         if not chosen.enough:
             self.below = 0.0
             self.note = (
@@ -100,6 +102,20 @@ class Escalation:
             first = self.engine.store.get(request)
             if first is not None and self._unsure(first):
                 yield self._prompt.adopt(request)
+
+    def knows(self, request: Request) -> bool:
+        """Say whether the strong model has answered a request."""
+        known = self.engine.store.get(self._prompt.adopt(request))
+        return known is not None and known.status == "ok"
+
+    def ceiling_usd(self, request: Request) -> Decimal | None:
+        """Give the most that a request can cost if the strong model is asked it; None where its
+        price isn't known, or the answer has no bound.
+        """
+        backend, adopted = self.engine.backend, self._prompt.adopt(request)
+        if backend.price is None or adopted.max_tokens is None:
+            return None
+        return backend.price.ceiling_usd(backend.most_tokens(adopted), adopted.max_tokens)
 
     def count(self, result: Result) -> None:
         """Take an answer of the cheap model into account."""
@@ -137,7 +153,7 @@ class Escalation:
                 return True
             unsure = True
         if unsure:
-            self.below = 0.0
+            self.below, self.settled = 0.0, True
             self.note = (
                 f"no answer came with a confidence, so {self.model} was asked nothing: the server "
                 "gives no log-probabilities; --votes 3 finds a confidence without them"

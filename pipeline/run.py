@@ -30,7 +30,9 @@ PLAN_SECONDS = 5.0  # an input that takes longer to read is estimated from what 
 class Plan:
     """What a run would send. Where `complete` is False it was estimated from the first rows.
 
-    `problem` is why the first of the `unreadable` rows can't be asked about.
+    `problem` is why the first of the `unreadable` rows can't be asked about. Besides the `requests`
+    the stronger model is asked `escalations` at the most, for `escalated_usd` at the most (None:
+    unknown).
     """
 
     rows: int = 0
@@ -42,6 +44,8 @@ class Plan:
     prompt_tokens: int = 0
     low_usd: Decimal | None = Decimal(0)
     high_usd: Decimal | None = Decimal(0)
+    escalations: int = 0
+    escalated_usd: Decimal | None = Decimal(0)
     complete: bool = True
     first: Request | None = None
 
@@ -53,10 +57,13 @@ class Plan:
         self.unreadable = round(self.unreadable * factor)
         self.requests = round(self.requests * factor)
         self.prompt_tokens = round(self.prompt_tokens * factor)
+        self.escalations = round(self.escalations * factor)
         if self.low_usd is not None:
             self.low_usd *= Decimal(factor)
         if self.high_usd is not None:
             self.high_usd *= Decimal(factor)
+        if self.escalated_usd is not None:
+            self.escalated_usd *= Decimal(factor)
 
 
 @dataclass(slots=True)
@@ -99,6 +106,7 @@ class Run:
         self.spool = spool
         self.steps = steps
         self.engine = engine
+        self._level = self._deepest = 0
         self.escalation = escalation
         self.prefix = prefix
         self.rows = Rows(
@@ -121,6 +129,15 @@ class Run:
 
     def plan(self, seconds: float = PLAN_SECONDS) -> Plan:
         """Find out what there is to do, from as much of the input as can be read in this time."""
+        plan, escalation = self._plan(seconds), self.escalation
+        if escalation is None or plan.requests or not plan.complete:
+            return plan
+        if escalation.settled and not plan.escalations:
+            return plan
+        self._settle(escalation, level=0)  # the first model has been asked all
+        return self._plan(seconds)
+
+    def _plan(self, seconds: float) -> Plan:
         plan = Plan()
         until = time.monotonic() + seconds
         seen: set[bytes] = set()
@@ -155,6 +172,11 @@ class Run:
     def _plan_step(self, plan: Plan, step: Step) -> None:
         """Add a request; an answer in it that isn't there yet is as long as it may be."""
         backend, request = self.engine.backend, step.request
+        if self.escalation is not None:
+            self._plan_escalation(plan, request, self.escalation)
+            first = self.engine.store.get(request)
+            if first is not None and first.status == "ok":
+                return
         bound, unknown = request.max_tokens, step.answers.count("")
         tokens = backend.count_tokens(request)
         plan.requests += request.votes
@@ -168,6 +190,16 @@ class Run:
         else:
             most = backend.most_tokens(request, tokens) + unknown * bound
             plan.high_usd += backend.price.ceiling_usd(most, bound) * request.votes
+
+    def _plan_escalation(self, plan: Plan, request: Request, escalation: Escalation) -> None:
+        if escalation.knows(request):
+            return
+        plan.escalations += 1
+        ceiling_usd = escalation.ceiling_usd(request)
+        if ceiling_usd is None or plan.escalated_usd is None:
+            plan.escalated_usd = None
+        else:
+            plan.escalated_usd += ceiling_usd
 
     async def ask(self, progress: Progress) -> None:
         """Ask for all that is missing, a level of each document's steps at a time."""
@@ -183,13 +215,21 @@ class Run:
 
     async def _escalate(self, escalation: Escalation, progress: Progress) -> None:
         """Ask the stronger model what the first is unsure of."""
-        if not escalation.can_tell(self._requests(self._level)):
+        if not self._settle(escalation, self._level):
             return
-        if escalation.promise is not None:
-            escalation.keep(self._labelled())
         async for result in escalation.engine.run(escalation.requests(self._requests(self._level))):
             progress.add(result)
             escalation.count_strong(result)
+
+    def _settle(self, escalation: Escalation, level: int) -> bool:
+        """Find out what is unsure, once the first model has answered; say whether anything can
+        be told.
+        """
+        if not escalation.can_tell(self._requests(level)):
+            return False
+        if escalation.promise is not None:
+            escalation.keep(self._labelled())
+        return True
 
     def _labelled(self) -> list[tuple[float | None, bool]]:
         """Give how sure the first model was of each row whose right label is known, and whether it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -165,6 +166,126 @@ def test_too_few_known_labels_promise_nothing_and_say_how_many_it_takes(
     assert ended.code == 0
     assert any("it takes 299 at least" in line for line in ended.lines)
     assert {model for model, _ in asked(server)} == {"small"}
+
+
+def test_the_same_promise_again_finds_the_same_threshold(
+    labelled: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though there is nothing to ask: what stands is not what would without the promise."""
+    monkeypatch.setitem(SURE, "unclear", 0.9)
+    promised = (*ESCALATE, "--accuracy", 0.95, "--expected", "gold")
+    assert classify(labelled, server, *promised).code == 0
+    rows = read_rows(labelled / "out.csv")
+    assert column(rows, "model") == ["small"] * 60 + ["big"] * 40  # 0.9 would do for --below
+    server.reset()
+    ended = classify(labelled, server, *promised)
+    assert ended.lines[1] == "100 rows, 100 done already: nothing to ask"
+    assert any("a confidence of 0.95 or more stand" in line for line in ended.lines)
+    assert (server.tally.received, read_rows(labelled / "out.csv")) == (0, rows)
+
+
+def test_until_the_threshold_is_known_no_answer_stands(labelled: Path, server: Server) -> None:
+    server.change(faults=(Fault("insufficient_quota", at=(2,)),))
+    promised = (*ESCALATE, "--accuracy", 0.95, "--expected", "gold", "--max-concurrency", 1)
+    assert classify(labelled, server, *promised).code == 4
+    first, *_ = read_rows(labelled / "out.csv")
+    assert first["status"] == "skipped"
+    assert first["error"].endswith(
+        "(confidence 0.95: not known yet if that is enough, and big was not asked)"
+    )
+
+
+def at_most(line: str, requests: int) -> Decimal:
+    """Read what a plan says that the stronger model costs at most."""
+    many = f"{requests} request{'' if requests == 1 else 's'}"
+    found = re.search(
+        rf"and at most (\S+) USD for up to {many} to big \(10/20 USD per million tokens\)$", line
+    )
+    assert found, line
+    return Decimal(found[1])
+
+
+def test_the_plan_says_what_it_costs_if_all_are_unsure(folder: Path, server: Server) -> None:
+    server.change(prompt_tokens=None, completion_tokens=None)
+    ended = classify(folder, server, *ESCALATE, "--below", 1, "--max-tokens", 40)
+    assert ended.code == 0
+    most = at_most(ended.lines[1], 4)
+    rows = read_rows(folder / "out.csv")
+    assert column(rows, "model") == ["big"] * 4
+    paid = sum(Decimal(row["cost_usd"]) for row in rows)
+    assert most / 10 < paid < most
+    command = ("estimate", "in.csv", "-p", "classify", "--labels", "bug,praise", "-m", "small")
+    options = ("--base-url", server.base_url, "--price", "1,2", *ESCALATE, "--max-tokens", 40)
+    told = pipeline(*command, *options, folder=folder)
+    assert at_most(told.out.rstrip(), 4) == most
+    # A threshold that isn't known yet may be one that nothing passes.
+    again = pipeline(*command, *options, "--accuracy", 0.9, folder=folder)
+    assert again.out == told.out
+
+
+def test_what_is_unsure_already_is_all_that_is_planned(folder: Path, server: Server) -> None:
+    assert classify(folder, server, "--confidence").code == 0
+    ended = classify(folder, server, *ESCALATE, "--below", 0.5)
+    assert ended.lines[1].startswith("4 rows, 3 done already: and at most ")
+    at_most(ended.lines[1], 1)
+    assert classify(folder, server, *ESCALATE, "--below", 0.5).lines[1] == (
+        "4 rows, 4 done already: nothing to ask"
+    )
+
+
+def test_a_price_that_is_not_known_is_said(folder: Path, server: Server) -> None:
+    ended = classify(folder, server, "--escalate", "big")
+    assert ended.lines[2].endswith("; and what up to 4 requests to big cost")
+
+
+def test_how_probable_a_promise_has_to_be_is_said_with_confidence(
+    labelled: Path, server: Server
+) -> None:
+    promised = (*ESCALATE, "--accuracy", 0.95, "--expected", "gold", "--confidence")
+    ended = classify(labelled, server, *promised, 0.99)
+    assert (ended.code, ended.errors) == (0, [])
+    share = "95% of all rows, with a probability of 99%"
+    assert any(f"too few to promise {share}: it takes 90" in line for line in ended.lines)
+    ended = classify(labelled, server, *promised, 0.95)
+    assert (ended.code, ended.errors) == (0, [])
+    assert any("a confidence of 0.95 or more stand" in line for line in ended.lines)
+    again = classify(labelled, server, *promised)
+    assert [line for line in again.lines if "95% of all rows" in line] == [
+        line for line in ended.lines if "95% of all rows" in line
+    ]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("in.csv", "--confidence"), ("--confidence", "in.csv"), ("--confidence", "--", "in.csv")],
+)
+def test_confidence_stands_alone_wherever_it_stands(
+    folder: Path, server: Server, options: tuple[str, ...]
+) -> None:
+    command = ("--labels", "bug,praise", "-o", "out.csv", "--model", "small")
+    base = ("--base-url", server.base_url, "--price", "1,2")
+    ended = pipeline("classify", *command, *base, *options, folder=folder)
+    assert (ended.code, ended.errors) == (0, [])
+    assert column(read_rows(folder / "out.csv"), "confidence") == ["0.95", "0.7", "0.4", "0.6"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--confidence", "0.9"), "--confidence 0.9 says how probable --accuracy has to be: add"),
+        (("--confidence", "95%"), "--confidence 95%: give a share between 0 and 1, such as 0.95"),
+        (("--confidence", "2"), "--confidence 2: give a share between 0 and 1, such as 0.95"),
+        (("--confidence=much",), "--confidence much: give a share between 0 and 1, such as 0.95"),
+        (("--accuracy", "95"), "--accuracy 95: give a share between 0 and 1, such as 0.95"),
+    ],
+)
+def test_what_is_no_share_is_an_error_before_anything_is_sent(
+    folder: Path, server: Server, options: tuple[str, ...], message: str
+) -> None:
+    ended = classify(folder, server, *ESCALATE, "--expected", "text", *options)
+    (line,) = ended.errors
+    assert line.startswith(f"error: {message}")
+    assert (ended.code, server.tally.received) == (2, 0)
 
 
 def test_a_promise_needs_known_labels(folder: Path, server: Server) -> None:

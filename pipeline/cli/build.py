@@ -17,7 +17,8 @@ from pipeline import costs
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
 from pipeline.chunks import Steps
-from pipeline.cli.options import Labelling, Options, RunOptions
+from pipeline.cli.labelling import Escalating, Labelling, read_level
+from pipeline.cli.options import Options, RunOptions
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.escalation import Escalation, Promise
@@ -45,12 +46,14 @@ LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most
 class Stronger:
     """Who is asked where the confidence is less than `below`, 0 to 1.
 
-    With an `accuracy` that is found out from the rows whose right answer is known.
+    With an `accuracy` that is found out from the rows whose right answer is known, so that it holds
+    with the probability of `level`.
     """
 
     model: str
     below: float
     accuracy: float | None
+    level: float
     price: costs.Price | None
 
 
@@ -161,18 +164,16 @@ def _escalation(
             f"no published price for {stronger.model} at {strong.server}: what it costs is not "
             "counted; --escalate-price INPUT,OUTPUT sets it"
         )
-    sure = f"{stronger.below:.0%}" if stronger.accuracy is None else "enough"
-    notices.append(
-        f"what {prompt.model} is less than {sure} sure of is asked of "
-        f"{stronger.model}, which comes on top of the estimate"
-    )
+    known = stronger.accuracy is None and stronger.below <= 1
+    sure = f"{100 * stronger.below:g}%" if known else "enough"
+    notices.append(f"what {prompt.model} is less than {sure} sure of is asked of {stronger.model}")
     promise = None
     if stronger.accuracy is not None:
         if not isinstance(options, RunOptions) or options.expected is None:
             raise UsageError(
                 "--accuracy needs rows whose label is known: --expected names their column"
             )
-        promise = Promise(stronger.accuracy)
+        promise = Promise(stronger.accuracy, stronger.level)
     return Escalation(Engine(strong, store), asked, stronger.below, promise)
 
 
@@ -186,6 +187,16 @@ def choose(name: str | None, instruction: str | None, fields: str | None = None)
     return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
 
 
+def escalate(labelling: Labelling, escalating: Escalating) -> Stronger | None:
+    """Read who is asked what is unsure; None for nobody."""
+    level = read_level(labelling, escalating)
+    if escalating.escalate is None:
+        return None
+    return Stronger(
+        escalating.escalate, escalating.below, escalating.accuracy, level, escalating.price()
+    )
+
+
 def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
     """Let a prompt choose from labels, with examples of how, and say how sure it is."""
     from pipeline.labels import read_examples, read_labels
@@ -196,9 +207,9 @@ def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
     if labelling.votes is not None:
         varied = prompt.options.model_copy(update={"temperature": VOTING_TEMPERATURE})
         prompt = replace(prompt, options=varied, votes=labelling.votes, confidence=True)
-    elif labelling.confidence and multi:
+    elif labelling.confidence is not None and multi:
         raise UsageError("how sure several labels are takes several answers: add --votes 5")
-    elif labelling.confidence:
+    elif labelling.confidence is not None:
         more = {**prompt.options.additional_properties, **LOGPROBS}
         graded = prompt.options.model_copy(update={"additional_properties": more})
         prompt = replace(prompt, options=graded, confidence=True)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.cli import app
+from pipeline.cli.labelling import Escalating, LabelCommand, Labelling
 from pipeline.cli.options import (
     Fields,
     Input,
     Instruction,
-    Labelling,
     Options,
     PromptName,
     takes_options,
 )
 
 
-@app.command()
+@app.command(cls=LabelCommand)
 @takes_options
 def estimate(
     input: Input,
     labelling: Labelling,
+    escalating: Escalating,
     options: Options,
     prompt: PromptName = None,
     instruction: Instruction = None,
@@ -35,12 +38,17 @@ def estimate(
     ] = None,
 ) -> None:
     """Say what a run would send and cost; nothing is sent, and the whole input is read."""
-    from pipeline.cli.build import build, choose, label
+    from pipeline.cli.build import build, choose, escalate, label
     from pipeline.cli.words import echo_plan
     from pipeline.outputs.targets import open_target
     from pipeline.store import Store
 
     chosen = choose(prompt, instruction, fields)
+    stronger = escalate(labelling, escalating)
+    if stronger is not None:
+        labelling = replace(labelling, confidence="")
+        if stronger.accuracy is not None:  # which answers stand isn't known yet: perhaps none
+            stronger = replace(stronger, accuracy=None, below=math.inf)
     if labelling.labels is not None:
         chosen = label(chosen, options, labelling)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -56,6 +64,7 @@ def estimate(
                 target=target.name,
                 folder=Path(folder),
                 fetch_to=Path(folder),
+                stronger=stronger,
             )
             echo_plan(built.run.plan(seconds=float("inf")), built)
         finally:

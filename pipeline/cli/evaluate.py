@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cascade import LEVEL
 from pipeline.cli import app
 from pipeline.errors import UsageError
 
@@ -51,7 +52,7 @@ def evaluate(
     ] = None,
     confidence: Annotated[
         float, typer.Option(metavar="SHARE", help="How probable --accuracy has to be.")
-    ] = 0.95,
+    ] = LEVEL,
     worst: Annotated[int, typer.Option(min=0, metavar="N", help="List N of the worst rows.")] = 10,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all figures as JSON, on standard output.")

@@ -43,70 +43,6 @@ Fields = Annotated[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labelling:
-    """What to choose from, and how."""
-
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels",
-            help="billing,bug,praise or a .yaml or .csv file: name, description, examples.",
-        ),
-    ] = None
-    multi: Annotated[bool, typer.Option("--multi", help="All the labels that fit, not one.")] = (
-        False
-    )
-    other: Annotated[
-        bool, typer.Option("--other", help="One more label, `other`, for what none of them fits.")
-    ] = False
-    examples: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TABLE", help="Labelled rows to show the model, never one that is asked."
-        ),
-    ] = None
-    shots: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")
-    ] = 8
-    confidence: Annotated[
-        bool,
-        typer.Option("--confidence", help="Add a column: how sure the label is, 0 to 1."),
-    ] = False
-    votes: Annotated[
-        int | None,
-        typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
-    ] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Escalating:
-    """Who is asked what the first model is unsure of."""
-
-    escalate: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="A stronger model, for the rows that are unsure."),
-    ] = None
-    below: Annotated[
-        float, typer.Option(min=0, max=1, metavar="C", help="Less confidence than this is unsure.")
-    ] = 0.85
-    accuracy: Annotated[
-        float | None,
-        typer.Option(
-            metavar="P",
-            help="Find --below from the rows of --expected: P of all rows agree, 95 % sure.",
-        ),
-    ] = None
-    escalate_price: Annotated[
-        str | None,
-        typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),
-    ] = None
-
-    def price(self) -> Price | None:
-        """Read --escalate-price."""
-        return _price(self.escalate_price, "--escalate-price")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the user chose. A command that takes one has all of these options."""
 
@@ -235,7 +171,7 @@ class Options:
 
     def fixed_price(self) -> Price | None:
         """Read --price."""
-        return _price(self.price, "--price")
+        return read_price(self.price, "--price")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,7 +259,7 @@ def _options(kind: Any) -> list[inspect.Parameter]:
     ]
 
 
-def _price(text: str | None, option: str) -> Price | None:
+def read_price(text: str | None, option: str) -> Price | None:
     """Read a price of two amounts."""
     if text is None:
         return None

@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
+from pipeline.cli.labelling import Escalating, LabelCommand, Labelling
 from pipeline.cli.options import (
-    Escalating,
     Fields,
     Input,
     Instruction,
-    Labelling,
     PromptName,
     RunOptions,
     takes_options,
@@ -48,7 +47,7 @@ def summarize(input: Input, options: RunOptions) -> None:
     sys.exit(go(input, prompts.load("summarize"), options))
 
 
-@app.command()
+@app.command(cls=LabelCommand)
 @takes_options
 def classify(
     input: Input,
@@ -62,17 +61,14 @@ def classify(
 ) -> None:
     """Give each row or document the label that fits best, or all that fit."""
     from pipeline import prompt as prompts
-    from pipeline.cli.build import Stronger, label
+    from pipeline.cli.build import escalate, label
     from pipeline.cli.session import go
 
     if labelling.labels is None:
         raise UsageError("give the labels: --labels billing,bug,praise or --labels labels.yaml")
-    stronger = None
-    if escalating.escalate is not None:
-        labelling = replace(labelling, confidence=True)
-        stronger = Stronger(
-            escalating.escalate, escalating.below, escalating.accuracy, escalating.price()
-        )
+    stronger = escalate(labelling, escalating)
+    if stronger is not None:
+        labelling = replace(labelling, confidence="")
     chosen = label(prompts.load(prompt), options, labelling)
     sys.exit(go(input, chosen, options, stronger))
 

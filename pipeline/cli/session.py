@@ -160,8 +160,8 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
 
 
 def _agreed(plan: Plan, options: RunOptions) -> bool:
-    cost = plan.high_usd if plan.high_usd is not None else plan.low_usd
-    if options.yes or cost is None or float(cost) <= options.confirm_over:
+    cost = (plan.high_usd or plan.low_usd or 0) + (plan.escalated_usd or 0)
+    if options.yes or float(cost) <= options.confirm_over:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
@@ -197,12 +197,12 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
     for name in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
             loop.add_signal_handler(name, interrupt)
-    if not plan.requests and plan.complete:
+    if not (plan.requests or plan.escalations) and plan.complete:
         return False, None
     try:
         for backend in built.backends:
             await backend.open()
-        progress.start(plan.requests)
+        progress.start(plan.requests or plan.escalations)
         loop.call_later(1, tick)
         await built.run.ask(progress)
     except FatalError as error:

@@ -27,14 +27,28 @@ def describe_plan(plan: Plan, built: Built) -> str:
         parts.append(f"{plan.unreadable:,} can't be asked about (the first: {plan.problem})")
     if plan.empty:
         parts.append(f"{plan.empty:,} are empty")
-    if not plan.requests:
+    if not plan.requests and not plan.escalations:
         return f"{', '.join(parts)}: nothing to ask"
-    sure = "" if built.backend.counter.exact else " (estimated)"
-    parts.append(
-        f"{_many(plan.requests, 'request')} to {built.run.steps.prompt.model}, "
-        f"about {plan.prompt_tokens:,} prompt tokens{sure}"
-    )
-    return f"{', '.join(parts)}: {_cost(plan, built)}"
+    costs = []
+    if plan.requests:
+        sure = "" if built.backend.counter.exact else " (estimated)"
+        parts.append(
+            f"{_many(plan.requests, 'request')} to {built.run.steps.prompt.model}, "
+            f"about {plan.prompt_tokens:,} prompt tokens{sure}"
+        )
+        costs.append(_cost(plan, built))
+    if plan.escalations and built.run.escalation:
+        costs.append(_escalated(plan, built.run.escalation))
+    return f"{', '.join(parts)}: {'; '.join(costs)}"
+
+
+def _escalated(plan: Plan, escalation: Escalation) -> str:
+    """Say what the stronger model may cost, if it has to be asked about all."""
+    price, most = escalation.engine.backend.price, plan.escalated_usd
+    asked = f"up to {_many(plan.escalations, 'request')} to {escalation.model}"
+    if price is None or most is None:
+        return f"and what {asked} cost"
+    return f"and at most {usd(most)} for {asked} ({price})"
 
 
 def _many(count: int, what: str) -> str:

@@ -1,0 +1,125 @@
+"""The options of labels: what to choose from, how sure that is, and who is asked what is unsure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from pipeline.cascade import LEVEL, check
+from pipeline.cli.options import read_price
+from pipeline.costs import Price
+from pipeline.errors import UsageError
+
+_CONFIDENCE = "--confidence"
+_NUMBER = re.compile(r"[-+]?[\d.,]+%?")
+
+
+class LabelCommand(TyperCommand):
+    """A command whose `--confidence` stands alone or is followed by a number."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give a lone `--confidence` the empty value: typer has no options of either kind."""
+        rest = args.index("--") if "--" in args else len(args)
+        found = [
+            f"{_CONFIDENCE}=" if arg == _CONFIDENCE and not _is_number(after) else arg
+            for arg, after in zip(args[:rest], [*args[1:rest], ""], strict=True)
+        ]
+        return super().parse_args(ctx, [*found, *args[rest:]])
+
+
+def _is_number(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """What to choose from, and how."""
+
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="billing,bug,praise or a .yaml or .csv file: name, description, examples.",
+        ),
+    ] = None
+    multi: Annotated[bool, typer.Option("--multi", help="All the labels that fit, not one.")] = (
+        False
+    )
+    other: Annotated[
+        bool, typer.Option("--other", help="One more label, `other`, for what none of them fits.")
+    ] = False
+    examples: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE", help="Labelled rows to show the model, never one that is asked."
+        ),
+    ] = None
+    shots: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")
+    ] = 8
+    confidence: Annotated[
+        str | None,
+        typer.Option(
+            _CONFIDENCE,
+            metavar="[P]",
+            help="Add a column: how sure the label is, 0 to 1. A number after it is how probable "
+            f"--accuracy has to be, else {LEVEL}.",
+        ),
+    ] = None
+    votes: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalating:
+    """Who is asked what the first model is unsure of."""
+
+    escalate: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="A stronger model, for the rows that are unsure."),
+    ] = None
+    below: Annotated[
+        float, typer.Option(min=0, max=1, metavar="C", help="Less confidence than this is unsure.")
+    ] = 0.85
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Find --below from the rows of --expected, so that this share of all rows agrees.",
+        ),
+    ] = None
+    escalate_price: Annotated[
+        str | None,
+        typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),
+    ] = None
+
+    def price(self) -> Price | None:
+        """Read --escalate-price."""
+        return read_price(self.escalate_price, "--escalate-price")
+
+
+def read_level(labelling: Labelling, escalating: Escalating) -> float:
+    """Read how probable --accuracy has to be.
+
+    Raises UsageError where that or --accuracy is no share, or the one is there without the other.
+    """
+    said = labelling.confidence
+    try:
+        level = float(said) if said else LEVEL
+    except ValueError as error:
+        raise UsageError(
+            f"--confidence {said}: give a share between 0 and 1, such as 0.95, or nothing"
+        ) from error
+    check(LEVEL if escalating.accuracy is None else escalating.accuracy, level)
+    if said and escalating.accuracy is None:
+        raise UsageError(
+            f"--confidence {said} says how probable --accuracy has to be: add --accuracy 0.95, "
+            "or leave the number out"
+        )
+    return level

@@ -93,7 +93,9 @@ def _lay_out(path: Path, built: Built, options: RunOptions, target: Target) -> i
     run = built.run
     corrections = run.corrections(target.path)
     assert corrections is not None
-    picked = reviewing.pick(run.rows, corrections, prefix=run.prefix, count=options.rows)
+    picked = reviewing.pick(
+        run.rows, corrections, prefix=run.prefix, count=options.rows or reviewing.ROWS
+    )
     properties = (run.steps.prompt.outputs or {}).get("properties", {})
     labels = properties.get(corrections.answer.removeprefix(run.prefix), {}).get("enum", ())
     reviewing.write(path, picked, corrections, prefix=run.prefix, labels=list(map(str, labels)))

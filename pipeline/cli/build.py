@@ -17,7 +17,7 @@ from pipeline import costs
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
 from pipeline.chunks import Steps
-from pipeline.cli.labelling import Escalating, Labelling, read_level
+from pipeline.cli.labelling import SHOTS, Labelling, Stronger
 from pipeline.cli.options import Options, RunOptions
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
@@ -35,26 +35,12 @@ from pipeline.sources.selection import select
 from pipeline.sources.spool import Spool
 from pipeline.sources.table import Dialect
 from pipeline.store import Store
+from pipeline.types import Detail
 
 # With --max-cost an answer must be bounded; this is the bound where the prompt gives none.
 BOUND_TOKENS = 1024
 VOTING_TEMPERATURE = 1.0  # the share of the answers that agree is then the model's own probability
 LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most that OpenAI gives
-
-
-@dataclass(frozen=True, slots=True)
-class Stronger:
-    """Who is asked where the confidence is less than `below`, 0 to 1.
-
-    With an `accuracy` that is found out from the rows whose right answer is known, so that it holds
-    with the probability of `level`.
-    """
-
-    model: str
-    below: float
-    accuracy: float | None
-    level: float
-    price: costs.Price | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,16 +173,6 @@ def choose(name: str | None, instruction: str | None, fields: str | None = None)
     return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
 
 
-def escalate(labelling: Labelling, escalating: Escalating) -> Stronger | None:
-    """Read who is asked what is unsure; None for nobody."""
-    level = read_level(labelling, escalating)
-    if escalating.escalate is None:
-        return None
-    return Stronger(
-        escalating.escalate, escalating.below, escalating.accuracy, level, escalating.price()
-    )
-
-
 def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
     """Let a prompt choose from labels, with examples of how, and say how sure it is."""
     from pipeline.labels import read_examples, read_labels
@@ -215,15 +191,16 @@ def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
         prompt = replace(prompt, options=graded, confidence=True)
     if labelling.examples is None:
         return prompt
+    shots = labelling.shots or SHOTS
     shown = read_examples(
         labelling.examples,
         known,
         name="labels" if multi else "label",
         text_column=options.text_column,
         multi=multi,
-        shots=labelling.shots,
+        shots=shots,
     )
-    return replace(prompt, examples=shown, shots=labelling.shots)
+    return replace(prompt, examples=shown, shots=shots)
 
 
 def open_input(
@@ -324,6 +301,8 @@ def _check(prompt: Prompt, source: Source, options: Options) -> None:
         raise UsageError(
             f"prompt {prompt.name} shows no image: put {{{{ image }}}} where it is to be"
         )
+    if options.image_detail is not Detail.AUTO and not prompt.uses_images:
+        raise UsageError("--image-detail does nothing without images: leave it out")
     if prompt.uses_text and source.text_column is None and source.image_column is None:
         raise UsageError(
             f"which column of {source.name} is the text? name it with --text-column; "

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.labelling import Escalating, LabelCommand, Labelling
+from pipeline.cli.labelling import Escalating, LabelCommand, Labelling, escalate
 from pipeline.cli.options import (
     Fields,
     Input,
@@ -38,12 +38,13 @@ def estimate(
     ] = None,
 ) -> None:
     """Say what a run would send and cost; nothing is sent, and the whole input is read."""
-    from pipeline.cli.build import build, choose, escalate, label
+    from pipeline.cli.build import build, choose, label
     from pipeline.cli.words import echo_plan
     from pipeline.outputs.targets import open_target
     from pipeline.store import Store
 
     chosen = choose(prompt, instruction, fields)
+    labelling.check()
     stronger = escalate(labelling, escalating)
     if stronger is not None:
         labelling = replace(labelling, confidence="")

@@ -9,6 +9,7 @@ import typer
 
 from pipeline.cascade import LEVEL
 from pipeline.cli import app
+from pipeline.cli.options import needs
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ def evaluate(
         ),
     ] = None,
     confidence: Annotated[
-        float, typer.Option(metavar="SHARE", help="How probable --accuracy has to be.")
-    ] = LEVEL,
+        float | None,
+        typer.Option(
+            metavar="SHARE", help=f"How probable --accuracy has to be. [default: {LEVEL}]"
+        ),
+    ] = None,
     worst: Annotated[int, typer.Option(min=0, metavar="N", help="List N of the worst rows.")] = 10,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all figures as JSON, on standard output.")
@@ -66,12 +70,19 @@ def evaluate(
         raise UsageError("give the column of the right answers, --expected, or of scores, --score")
     if len(outputs) > 2:
         raise UsageError(f"{len(outputs)} tables: compare two at a time")
+    if len(outputs) < 2:
+        needs("a second OUTPUT", on=on)
+    if accuracy is None:
+        needs("--accuracy", confidence=confidence)
+    if expected is None:
+        needs("--expected", predicted=predicted, accuracy=accuracy)
+    level = LEVEL if confidence is None else confidence
     require()
     if score is not None:
         _scores(outputs, score, on, worst, as_json)
         return
     found = _evaluations(outputs, expected or [], predicted, on, worst)
-    choice = None if accuracy is None else _threshold(found, accuracy, confidence)
+    choice = None if accuracy is None else _threshold(found, accuracy, level)
     if as_json:
         _print(_figures(found, choice))
         return
@@ -79,7 +90,7 @@ def evaluate(
     if choice is not None and accuracy is not None:
         from pipeline.outputs.evaluation_text import describe_choice
 
-        typer.echo(f"\n{describe_choice(choice, accuracy=accuracy, level=confidence)}")
+        typer.echo(f"\n{describe_choice(choice, accuracy=accuracy, level=level)}")
 
 
 def _evaluations(

@@ -10,10 +10,12 @@ import typer
 from typer.core import TyperCommand
 
 from pipeline.cascade import LEVEL, check
-from pipeline.cli.options import read_price
+from pipeline.cli.options import needs, read_price
 from pipeline.costs import Price
 from pipeline.errors import UsageError
 
+SHOTS = 8
+BELOW = 0.85
 _CONFIDENCE = "--confidence"
 _NUMBER = re.compile(r"[-+]?[\d.,]+%?")
 
@@ -59,8 +61,11 @@ class Labelling:
         ),
     ] = None
     shots: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many of the examples to show.")
-    ] = 8
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help=f"How many of the examples to show. [default: {SHOTS}]"
+        ),
+    ] = None
     confidence: Annotated[
         str | None,
         typer.Option(
@@ -75,6 +80,22 @@ class Labelling:
         typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
     ] = None
 
+    def __post_init__(self) -> None:
+        if self.examples is None:
+            needs("--examples TABLE", shots=self.shots)
+
+    def check(self) -> None:
+        """Raise UsageError where there are no labels, but options of labels."""
+        if self.labels is None:
+            needs(
+                "--labels",
+                multi=self.multi,
+                other=self.other,
+                examples=self.examples,
+                confidence=self.confidence,
+                votes=self.votes,
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalating:
@@ -85,8 +106,14 @@ class Escalating:
         typer.Option(metavar="MODEL", help="A stronger model, for the rows that are unsure."),
     ] = None
     below: Annotated[
-        float, typer.Option(min=0, max=1, metavar="C", help="Less confidence than this is unsure.")
-    ] = 0.85
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="C",
+            help=f"Less confidence than this is unsure. [default: {BELOW}]",
+        ),
+    ] = None
     accuracy: Annotated[
         float | None,
         typer.Option(
@@ -99,9 +126,47 @@ class Escalating:
         typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),
     ] = None
 
-    def price(self) -> Price | None:
-        """Read --escalate-price."""
-        return read_price(self.escalate_price, "--escalate-price")
+    def __post_init__(self) -> None:
+        if self.escalate is None:
+            needs(
+                "--escalate MODEL",
+                below=self.below,
+                accuracy=self.accuracy,
+                escalate_price=self.escalate_price,
+            )
+        if self.below is not None and self.accuracy is not None:
+            raise UsageError("--accuracy finds what --below says: give one of them")
+
+
+@dataclass(frozen=True, slots=True)
+class Stronger:
+    """Who is asked where the confidence is less than `below`, 0 to 1.
+
+    With an `accuracy` that is found out from the rows whose right answer is known, so that it holds
+    with the probability of `level`.
+    """
+
+    model: str
+    below: float
+    accuracy: float | None
+    level: float
+    price: Price | None
+
+
+def escalate(labelling: Labelling, escalating: Escalating) -> Stronger | None:
+    """Read who is asked what is unsure; None for nobody."""
+    level = read_level(labelling, escalating)
+    if escalating.escalate is None:
+        return None
+    if labelling.labels is None:
+        needs("--labels", escalate=escalating.escalate)
+    return Stronger(
+        model=escalating.escalate,
+        below=BELOW if escalating.below is None else escalating.below,
+        accuracy=escalating.accuracy,
+        level=level,
+        price=read_price(escalating.escalate_price, "--escalate-price"),
+    )
 
 
 def read_level(labelling: Labelling, escalating: Escalating) -> float:

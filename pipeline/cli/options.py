@@ -196,9 +196,10 @@ class RunOptions(Options):
         Path | None,
         typer.Option(help="An .xlsx file for the rows most worth a look, to be corrected."),
     ] = None
-    rows: Annotated[int, typer.Option(min=1, metavar="N", help="How many rows --review takes.")] = (
-        200
-    )
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many rows --review takes. [default: 200]"),
+    ] = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the first request and the cost; send nothing.")
     ] = False
@@ -214,6 +215,10 @@ class RunOptions(Options):
     json_log: Annotated[
         bool, typer.Option("--json-log", help="Show progress as JSON, an object a line.")
     ] = False
+
+    def __post_init__(self) -> None:
+        if self.review is None:
+            needs("--review", rows=self.rows)
 
 
 def takes_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -257,6 +262,16 @@ def _options(kind: Any) -> list[inspect.Parameter]:
         )
         for field in fields(kind)
     ]
+
+
+def needs(partner: str, **options: object) -> None:
+    """Raise UsageError where one of these is given, which do nothing without a partner."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} does nothing without {partner}: add that, or leave {option} out"
+            )
 
 
 def read_price(text: str | None, option: str) -> Price | None:

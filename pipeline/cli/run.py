@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.labelling import Escalating, LabelCommand, Labelling
+from pipeline.cli.labelling import Escalating, LabelCommand, Labelling, escalate
 from pipeline.cli.options import (
     Fields,
     Input,
@@ -61,7 +61,7 @@ def classify(
 ) -> None:
     """Give each row or document the label that fits best, or all that fit."""
     from pipeline import prompt as prompts
-    from pipeline.cli.build import escalate, label
+    from pipeline.cli.build import label
     from pipeline.cli.session import go
 
     if labelling.labels is None:

@@ -15,7 +15,8 @@ import typer
 
 from pipeline.cli import complain
 from pipeline.cli.afterwards import check_afterwards, evaluated, hand_over, tell
-from pipeline.cli.build import Built, Stronger, build, command_line, fetching
+from pipeline.cli.build import Built, build, command_line, fetching
+from pipeline.cli.labelling import Stronger
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError

@@ -12,6 +12,7 @@ import yaml
 
 from pipeline.choices import Example, Label, alike
 from pipeline.errors import UsageError
+from pipeline.places import path_here
 from pipeline.schema import spelled
 from pipeline.sources.decoding import decode
 from pipeline.sources.opening import TABLES, open_source
@@ -27,7 +28,7 @@ def read_labels(given: str, *, other: bool = False) -> list[Label]:
     """
     suffix = Path(given).suffix.lower()
     if suffix in _YAML:
-        labels = _from_yaml(Path(given))
+        labels = _from_yaml(path_here(given))
     elif suffix in TABLES:
         labels = _from_table(given)
     else:

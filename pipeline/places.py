@@ -67,6 +67,14 @@ def local_path(text: str) -> Path | None:
     return Path(url2pathname(rest)) if colon and scheme.lower() in _LOCAL else None
 
 
+def path_here(text: str) -> Path:
+    """Give the path of what has to be a file of this machine; raise UsageError for an address."""
+    path = local_path(text)
+    if path is None:
+        raise UsageError(f"{shown(text)} is an address: name a file of this machine")
+    return path
+
+
 def shown(text: str) -> str:
     """Leave out of addresses what may be a secret: passwords and signed queries."""
     text = re.sub(r"(://[^\s/@]*):[^\s/@]*@", r"\1@", text)

@@ -105,7 +105,7 @@ def scores(path: Path, cells: list[str]) -> Path:
 
 def test_scores_have_a_mean_and_the_lowest_are_listed(tmp_path: Path) -> None:
     path = scores(tmp_path / "judged.csv", ["5", "1", "", "4", "2"])
-    found = read_scores(path, "judge_score", worst=2)
+    found = read_scores(str(path), "judge_score", worst=2)
     assert (found.rows, found.unscored, found.mean, found.cost_usd) == (4, 1, 3.0, Decimal("2.5"))
     assert [(low.name, low.score, low.said) for low in found.worst] == [
         ("judged.csv, line 3", 1, "the date 1"),

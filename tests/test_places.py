@@ -52,6 +52,9 @@ class Elsewhere:
             **self._env | env,
         )
 
+    def command(self, *arguments: str) -> Ended:
+        return pipeline(*arguments, folder=self.folder, **self._env)
+
     def left(self) -> list[str]:
         """List what is left in the folder for temporary files."""
         return [path.name for path in (self.folder / "tmp").iterdir()]
@@ -299,3 +302,64 @@ def test_a_plan_of_a_bucket_is_made_and_nothing_written(
     assert "4 rows, 4 requests to" in ended.lines[-1]
     assert "out.csv" not in s3.get(bucket)
     assert here.left() == []
+
+
+GRADED = b"""id,text,gold,label,status,error,cost_usd
+1,one,bug,bug,ok,,0.1
+2,two,bug,praise,ok,,0.1
+"""
+SCORED = b"id,score\n1,4\n2,5\n"
+
+
+def test_an_output_elsewhere_is_evaluated(here: Elsewhere, s3: S3, bucket: str) -> None:
+    s3.put(bucket, {"out.csv": GRADED, "scores.csv": SCORED})
+    ended = here.command("evaluate", "s3://bucket/out.csv", "--expected", "gold")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("s3://bucket/out.csv: `label` against `gold`\n")
+    assert "1 of 2 right" in ended.out
+    with serve_web({"/out.csv": Page(GRADED, "text/csv")}) as web:
+        address = f"{web}/out.csv?signature=TOPSECRET"
+        ended = here.command("evaluate", "s3://bucket/out.csv", address, "--expected", "gold")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("2 rows: 1 right in both, 1 wrong in both\n")
+    assert "TOPSECRET" not in ended.out
+    ended = here.command("evaluate", "s3://bucket/scores.csv", "--score", "score")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith("s3://bucket/scores.csv")
+    assert here.left() == []
+
+
+def test_what_is_not_there_cannot_be_evaluated(here: Elsewhere, bucket: str) -> None:
+    ended = here.command("evaluate", "s3://bucket/none.csv", "--expected", "gold")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.errors == ["error: there is nothing at s3://bucket/none.csv; check the address"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("review", "s3://bucket/x.xlsx"),
+        ("review", "look.xlsx", "-o", "s3://bucket/x.xlsx"),
+        (
+            "classify",
+            "in.csv",
+            "--labels",
+            "a,b",
+            "-o",
+            "out.csv",
+            "--review",
+            "s3://bucket/x.xlsx",
+        ),
+        ("classify", "in.csv", "--labels", "s3://bucket/x.xlsx", "-o", "out.csv"),
+        ("classify", "in.csv", "--labels", "s3://bucket/x.xlsx.yaml", "-o", "out.csv"),
+        ("run", "in.csv", "-p", "judge", "--answers", "s3://bucket/x.xlsx", "-o", "out.csv"),
+    ],
+)
+def test_what_has_to_be_on_this_machine_says_so(here: Elsewhere, command: tuple[str, ...]) -> None:
+    (here.folder / "in.csv").write_bytes(TABLE)
+    echo = () if command[0] == "review" else ("--model", "echo", "--text-column", "text")
+    ended = here.command(*command, *echo)
+    assert ended.code == 2
+    (error,) = ended.errors
+    assert error.startswith("error: s3://bucket/x.xlsx")
+    assert error.endswith(" is an address: name a file of this machine")

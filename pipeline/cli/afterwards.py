@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.outputs.corrections import check_workbook
 from pipeline.outputs.tables import check_output
 from pipeline.outputs.targets import Target
-from pipeline.places import is_address
+from pipeline.places import is_address, path_here
 from pipeline.progress import Progress, event
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def check_afterwards(built: Built, options: RunOptions, target: Target) -> None:
 
         require()
     if options.review is not None:
-        _check_review(options.review, target)
+        _check_review(path_here(options.review), target)
         if built.run.answer is None:
             names = [column.name for column in built.run.steps.prompt.columns]
             raise UsageError(
@@ -53,7 +53,9 @@ def evaluated(built: Built, options: RunOptions, target: Target) -> Evaluation |
 
     answer = built.run.predicted
     try:
-        found = graded.read(target.path, [options.expected], predicted=answer, name=target.name)
+        found = graded.read(
+            str(target.path), [options.expected], predicted=answer, name=target.name
+        )
         return evaluation.evaluate(found)
     except PipelineError as error:
         complain(str(error))
@@ -77,7 +79,7 @@ def hand_over(built: Built, options: RunOptions, target: Target, progress: Progr
     if options.review is None:
         return
     try:
-        count = _lay_out(options.review, built, options, target)
+        count = _lay_out(path_here(options.review), built, options, target)
     except PipelineError as error:
         complain(str(error))
         return

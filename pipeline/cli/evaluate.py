@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,13 +14,17 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from pipeline.cascade import Choice
     from pipeline.outputs.evaluation import Evaluation
+    from pipeline.outputs.graded import Answers
 
 
 @app.command()
 def evaluate(
     outputs: Annotated[
-        list[Path],
-        typer.Argument(metavar="OUTPUT...", help="A table with answers; or two, to compare them."),
+        list[str],
+        typer.Argument(
+            metavar="OUTPUT...",
+            help="A table with answers, or its address; or two, to compare them.",
+        ),
     ],
     expected: Annotated[
         list[str] | None,
@@ -94,12 +97,17 @@ def evaluate(
 
 
 def _evaluations(
-    outputs: list[Path], expected: list[str], predicted: str | None, on: str | None, worst: int
+    outputs: list[str], expected: list[str], predicted: str | None, on: str | None, worst: int
 ) -> list[Evaluation]:
+    from pipeline.cli.build import fetching
     from pipeline.outputs import evaluation, graded
     from pipeline.outputs.comparison import pair_up
 
-    tables = [graded.read(path, expected, predicted=predicted, on=on) for path in outputs]
+    def read(output: str) -> Answers:
+        with fetching(output) as folder:
+            return graded.read(output, expected, predicted=predicted, on=on, fetch_to=folder)
+
+    tables = [read(output) for output in outputs]
     if len(tables) == 2:
         before = [len(table.rows) for table in tables]
         tables = list(pair_up(tables[0], tables[1], on=on))
@@ -131,12 +139,17 @@ def _words(found: list[Evaluation]) -> str:
     return describe_comparison(compare(found[0], found[1]), found[0], found[1])
 
 
-def _scores(outputs: list[Path], score: str, on: str | None, worst: int, as_json: bool) -> None:
+def _scores(outputs: list[str], score: str, on: str | None, worst: int, as_json: bool) -> None:
+    from pipeline.cli.build import fetching
     from pipeline.outputs.evaluation_json import duel_json, judged_json
     from pipeline.outputs.evaluation_text import describe_duel, describe_scores
-    from pipeline.outputs.judged import compare_scores, read_scores
+    from pipeline.outputs.judged import Judged, compare_scores, read_scores
 
-    found = [read_scores(path, score, worst=worst, on=on) for path in outputs]
+    def read(output: str) -> Judged:
+        with fetching(output) as folder:
+            return read_scores(output, score, worst=worst, on=on, fetch_to=folder)
+
+    found = [read(output) for output in outputs]
     duel = compare_scores(found[0], found[1], on=on) if len(found) == 2 else None
     if not as_json:
         typer.echo(describe_duel(duel, *found) if duel else describe_scores(found[0]))

@@ -8,7 +8,6 @@ import typing
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -102,7 +101,7 @@ class Options:
         ),
     ] = None
     answers: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="OUTPUT", help="What a former run answered, for a prompt that judges it."
         ),
@@ -193,7 +192,7 @@ class RunOptions(Options):
         ),
     ] = None
     review: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="An .xlsx file for the rows most worth a look, to be corrected."),
     ] = None
     rows: Annotated[

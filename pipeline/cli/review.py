@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,17 +11,19 @@ from pipeline.cli import app
 
 @app.command()
 def review(
-    workbook: Annotated[Path, typer.Argument(help="What --review wrote, corrected and saved.")],
+    workbook: Annotated[str, typer.Argument(help="What --review wrote, corrected and saved.")],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--output", "-o", help="The output it is of. [default: as it says itself]"),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
 ) -> None:
     """Take a corrected workbook back: into the output, and beside it for the next evaluation."""
     from pipeline.outputs import corrections
+    from pipeline.places import path_here
 
-    taken, looked, wrong = corrections.read_back(workbook, output)
+    to = None if output is None else path_here(output)
+    taken, looked, wrong = corrections.read_back(path_here(workbook), to)
     if not looked:
         typer.echo(f"nothing is said in the first column of {workbook}: nothing was changed")
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.outputs.corrections import key_of
@@ -20,8 +19,8 @@ class Answered(Wrapper):
     Rows are found by the input's own columns. A document without an answer can't be used.
     """
 
-    def __init__(self, source: Source, output: Path) -> None:
-        table = open_source(str(output))
+    def __init__(self, source: Source, output: str) -> None:
+        table = open_source(output)
         names = [column.name for column in table.columns]
         self._inputs = [column.name for column in source.columns]
         missing = [name for name in self._inputs if name not in names]

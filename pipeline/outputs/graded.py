@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.outputs.cells import to_text
+from pipeline.places import shown
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.types import Document
@@ -79,20 +80,21 @@ class Answers:
 
 
 def read(
-    path: Path,
+    output: str,
     expected: Sequence[str],
     *,
     predicted: str | None = None,
     on: str | None = None,
     name: str | None = None,
+    fetch_to: Path | None = None,
 ) -> Answers:
     """Read an output and what was expected of it.
 
     `expected` are columns, each by itself, as `ANSWER=COLUMN`, or several with commas between; `on`
-    is the column whose cell is a row's key, `name` what the table is called. Raises UsageError
-    where a column isn't there.
+    is the column whose cell is a row's key, `name` what the table is called, `fetch_to` a folder
+    for what lies elsewhere. Raises UsageError where a column isn't there.
     """
-    source = open_source(str(path))
+    source = open_source(output, fetch_to=fetch_to)
     names = [column.name for column in source.columns]
     pairs = find_pairs(names, expected, predicted, source.name)
     if on is not None:
@@ -118,7 +120,7 @@ def read(
             replace(row, expected=_set(row.expected), predicted=_set(row.predicted)) for row in rows
         ]
     return Answers(
-        name or str(path), tuple(pairs), tuple(rows), blank, unreadable, several, confidence
+        name or shown(output), tuple(pairs), tuple(rows), blank, unreadable, several, confidence
     )
 
 

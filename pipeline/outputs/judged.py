@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.outputs.evaluation import LEVEL, MOST_CHANCE, RESAMPLES, SEED, Interval
 from pipeline.outputs.graded import check_column, decimal, find_prefix, seen
+from pipeline.places import shown
 from pipeline.sources.opening import open_source
 
 
@@ -57,12 +58,20 @@ class Duel:
     verdict: str
 
 
-def read_scores(path: Path, column: str, *, worst: int = 10, on: str | None = None) -> Judged:
-    """Read the scores of a table; list so many of the lowest. `on` tells its rows apart.
+def read_scores(
+    output: str,
+    column: str,
+    *,
+    worst: int = 10,
+    on: str | None = None,
+    fetch_to: Path | None = None,
+) -> Judged:
+    """Read the scores of a table; list so many of the lowest. `on` tells its rows apart, what lies
+    elsewhere is fetched to the folder `fetch_to`.
 
     The cost is that of the run that wrote the scores. Raises UsageError where there are none.
     """
-    source = open_source(str(path))
+    source, called = open_source(output, fetch_to=fetch_to), shown(output)
     names = [item.name for item in source.columns]
     for name in (column, *([on] if on else [])):
         check_column(name, names, source.name)
@@ -91,15 +100,15 @@ def read_scores(path: Path, column: str, *, worst: int = 10, on: str | None = No
         scores[score] += 1
         key = seen(fields.get(on)) if on else str(document.position)
         if key in by_row:
-            raise UsageError(f'{path} has several rows of the same "{on}": they must be unique')
+            raise UsageError(f'{called} has several rows of the same "{on}": they must be unique')
         by_row[key] = score
         said = "; ".join(text for name in remarks if (text := seen(fields.get(name))))
         lows = sorted([*lows, Low(document.name, score, said[:200])], key=_score)[:worst]
     if not scores:
-        raise UsageError(f'{path}: no row has a number in "{column}"')
+        raise UsageError(f'{called}: no row has a number in "{column}"')
     total = scores.total()
     return Judged(
-        name=str(path),
+        name=called,
         column=column,
         rows=total,
         unscored=unscored,

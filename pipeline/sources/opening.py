@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.places import Place, is_address, local_path, shown
+from pipeline.places import Place, is_address, local_path, path_here
 from pipeline.sources.archives import Format, find_table, is_packed
 from pipeline.sources.base import Source
 from pipeline.sources.csvs import CsvTable, tsv
@@ -95,11 +95,9 @@ def open_source(
     """
     wish = _Wish(text_column, image_column, glob, exclude, dialect)
     local = local_path(uri)
-    if local is None:
-        if fetch_to is None:
-            raise UsageError(f"{shown(uri)} is an address: name a file of this machine")
+    if local is None and fetch_to is not None:
         return _remote(uri, wish, exclude_address, fetch_to)
-    path = local.expanduser()
+    path = path_here(uri).expanduser()
     if uri == "-":
         return _piped(wish)
     if os.path.isfile(path) or is_packed(path):

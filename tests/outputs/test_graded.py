@@ -108,7 +108,7 @@ def test_each_format_says_the_same(tmp_path: Path, suffix: str) -> None:
     kinds = {"cost_usd": "decimal", "confidence": "number", "latency_seconds": "number"}
     columns = [Column(name, kinds.get(name, "text")) for name in names]  # type: ignore[arg-type]
     write_table(path, columns, [dict(zip(names, row, strict=True)) for row in cells])
-    found = read(path, ["gold"], on="id")
+    found = read(str(path), ["gold"], on="id")
     assert (found.blank, found.unreadable, found.pairs) == (1, 0, (Pair("label", "gold"),))
     assert [row.key for row in found.rows] == ["007", "008", "009", "011"]
     first, second, third, last = found.rows
@@ -122,14 +122,14 @@ def test_each_format_says_the_same(tmp_path: Path, suffix: str) -> None:
 def test_a_line_that_cannot_be_read_is_left_out_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("gold,label\na,a\na,b,c,d\n")
-    found = read(path, ["gold"])
+    found = read(str(path), ["gold"])
     assert (len(found.rows), found.unreadable) == (1, 1)
 
 
 def test_values_of_fields_are_the_same_where_their_numbers_are(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("gold_a,gold_b,a,b\n1.50,007,1.5,007\n1.5,007,1.5,7\n1.5,,1.50,\n,,,\n")
-    found = read(path, ["gold_a,gold_b"])
+    found = read(str(path), ["gold_a,gold_b"])
     assert [row.right for row in found.rows] == [True, False, True]
     assert found.blank == 1
 
@@ -142,7 +142,7 @@ def test_sets_of_labels_have_no_order_and_several_spellings(tmp_path: Path) -> N
         '{"gold": "[\\"bug\\"]", "label": []}\n'
         '{"gold": "bug", "label": null}\n'
     )
-    found = read(path, ["gold"])
+    found = read(str(path), ["gold"])
     assert found.several
     assert [row.expected for row in found.rows[:2]] == [('["billing", "bug"]',), ('["bug"]',)]
     assert [row.right for row in found.rows] == [True, True, False, False]
@@ -152,6 +152,6 @@ def test_sets_of_labels_have_no_order_and_several_spellings(tmp_path: Path) -> N
 def test_a_label_in_brackets_is_no_set(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("gold,label\n[bug],[bug]\n[a,[b\n")
-    found = read(path, ["gold"])
+    found = read(str(path), ["gold"])
     assert not found.several
     assert found.rows[0].expected == ("[bug]",)

@@ -19,10 +19,13 @@ from pipeline.types import Request, Result, Usage
 
 @dataclass(slots=True)
 class Savings:
-    """What the cheap model has spared: what it answered, at the strong one's price."""
+    """What the answers cost, of both models, and what the cheap one's tokens would have cost of the
+    strong one; None where a price isn't known.
+    """
 
     answers: int = 0
     escalated: int = 0
+    cost_usd: Decimal | None = Decimal(0)
     escalated_usd: Decimal = Decimal(0)
     alone_usd: Decimal | None = Decimal(0)
 
@@ -118,24 +121,27 @@ class Escalation:
         return backend.price.ceiling_usd(backend.most_tokens(adopted), adopted.max_tokens)
 
     def count(self, result: Result) -> None:
-        """Take an answer of the cheap model into account."""
+        """Take an answer of the cheap model into account, and the strong one's in its place."""
         price, savings = self.engine.backend.price, self.savings
         if result.status != "ok":
             return
         savings.answers += 1
+        both = self.get(result.request)
+        if both is None or both.cost_usd is None or savings.cost_usd is None:
+            savings.cost_usd = None
+        else:
+            savings.cost_usd += both.cost_usd
+        if both is not None and both.status == "ok" and self._unsure(result):
+            savings.escalated += 1
+            savings.escalated_usd += (both.cost_usd or 0) - (result.cost_usd or 0)
         if price is None or result.usage is None or savings.alone_usd is None:
             savings.alone_usd = None
         else:
             savings.alone_usd += price.cost_usd(result.usage)
 
-    def count_strong(self, result: Result) -> None:
-        """Take an answer of the strong model into account."""
-        self.savings.escalated += 1
-        self.savings.escalated_usd += result.cost_usd or 0
-
     def alone_usd(self) -> Decimal | None:
-        """Estimate what this run's answers would have cost of the strong model alone: by the mean
-        of its own, or where it had none, by the cheap one's tokens.
+        """Estimate what the answers would have cost of the strong model alone: by the mean of its
+        own, or where it had none, by the cheap one's tokens.
         """
         savings = self.savings
         if savings.escalated and savings.escalated_usd:

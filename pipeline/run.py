@@ -15,7 +15,7 @@ from pipeline.escalation import Escalation
 from pipeline.outputs.calibrated import Calibrated
 from pipeline.outputs.corrections import Corrected, Corrections, start
 from pipeline.outputs.graded import find_pairs, is_right
-from pipeline.outputs.rows import Rows
+from pipeline.outputs.rows import Bits, Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
 from pipeline.sources.spool import Spool
@@ -207,8 +207,6 @@ class Run:
         while self._level <= self._deepest and not self.engine.backend.stopped:
             async for result in self.engine.run(self._requests(self._level)):
                 progress.add(result)
-                if self.escalation is not None:
-                    self.escalation.count(result)
             if self.escalation is not None and not self.engine.backend.stopped:
                 await self._escalate(self.escalation, progress)
             self._level += 1
@@ -219,7 +217,6 @@ class Run:
             return
         async for result in escalation.engine.run(escalation.requests(self._requests(self._level))):
             progress.add(result)
-            escalation.count_strong(result)
 
     def _settle(self, escalation: Escalation, level: int) -> bool:
         """Find out what is unsure, once the first model has answered; say whether anything can
@@ -230,6 +227,14 @@ class Run:
         if escalation.promise is not None:
             escalation.keep(self._labelled())
         return True
+
+    def count(self) -> None:
+        """Add up what the first model has saved, over all rows and whichever run asked."""
+        counted = Bits()
+        for document in self.spool if self.escalation else ():
+            for result in self.steps.follow(document, self.engine.store.get).results:
+                if self.escalation and counted.take(result.entry):
+                    self.escalation.count(result)
 
     def _labelled(self) -> list[tuple[float | None, bool]]:
         """Give how sure the first model was of each row whose right label is known, and whether it

@@ -107,7 +107,7 @@ def test_an_evaluation_is_not_fooled_by_it(folder: Path, server: Server) -> None
     assert "ai_raw_confidence" in rows[0]
     told = pipeline("evaluate", "out.csv", "--expected", "gold", folder=folder).out
     assert (
-        f"of column ai_raw_confidence where 55.0 % are right; calibration error (ECE) {before}"
+        f"(column ai_raw_confidence) where 55.0 % are right; calibration error (ECE) {before}"
         in told
     )
     assert f"{after} once calibrated on these labels" in told

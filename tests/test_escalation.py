@@ -84,6 +84,16 @@ def test_unsure_rows_go_to_the_stronger_model_and_both_are_billed(
     ) in ended.lines
 
 
+def test_what_was_saved_is_of_all_rows_whichever_run_asked(folder: Path, server: Server) -> None:
+    assert classify(folder, server, "--confidence").code == 0
+    saved = (
+        "big was asked about 2 of 4 answers; "
+        "alone it would have cost about 0.041 USD: this was 40% less"
+    )
+    for _ in range(2):
+        assert saved in classify(folder, server, *ESCALATE, "--below", 0.65).lines
+
+
 def test_another_threshold_asks_for_the_difference(folder: Path, server: Server) -> None:
     assert classify(folder, server, *ESCALATE, "--below", 0.5).code == 0
     server.reset()

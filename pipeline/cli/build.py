@@ -151,8 +151,8 @@ def _escalation(
             "counted; --escalate-price INPUT,OUTPUT sets it"
         )
     known = stronger.accuracy is None and stronger.below <= 1
-    sure = f"{100 * stronger.below:g}%" if known else "enough"
-    notices.append(f"what {prompt.model} is less than {sure} sure of is asked of {stronger.model}")
+    sure = f"less than {100 * stronger.below:g}% sure" if known else "not sure enough"
+    notices.append(f"what {prompt.model} is {sure} of is asked of {stronger.model}")
     promise = None
     if stronger.accuracy is not None:
         if not isinstance(options, RunOptions) or options.expected is None:

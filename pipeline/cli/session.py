@@ -134,6 +134,8 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
     _keep_changed(target, built.run.engine.store, progress)
     calibrated = built.run.calibrate()
+    if not (interrupted or fatal):
+        built.run.count()
     outcome = built.run.write(target.path, reason)
     found = None if interrupted or fatal else evaluated(built, options, target)
     target.deliver()

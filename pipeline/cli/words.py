@@ -91,7 +91,7 @@ def describe_outcome(
     if progress.spent.answered:
         lines.append(_spent(progress, built))
     if (escalation := built.run.escalation) is not None:
-        lines += [_saved(escalation, progress)] if escalation.savings.answers else []
+        lines += [_saved(escalation)] if escalation.savings.answers else []
         lines += [escalation.note] if escalation.note else []
     if code in (1, 3, 4, 130):
         what = "the failed rows again" if code == 1 else "the rest"
@@ -132,14 +132,14 @@ def _spent(progress: Progress, built: Built) -> str:
     return f"this run: {', '.join(part for part in parts if part)}"
 
 
-def _saved(escalation: Escalation, progress: Progress) -> str:
+def _saved(escalation: Escalation) -> str:
     """Say what the cheap model has saved, against the strong one alone."""
-    savings, spent = escalation.savings, progress.spent
+    savings = escalation.savings
     unsure = f"{savings.escalated:,} of {savings.answers:,} answers"
     said, alone = f"{escalation.model} was asked about {unsure}", escalation.alone_usd()
-    if not alone or spent.unpriced or escalation.engine.backend.stopped:
+    if not alone or savings.cost_usd is None:
         return said
-    saved = alone - spent.cost_usd
+    saved = alone - savings.cost_usd
     less = f"{abs(saved) / alone:.0%} {'less' if saved >= 0 else 'more'}"
     return f"{said}; alone it would have cost about {usd(alone)}: this was {less}"
 

@@ -270,7 +270,7 @@ def _confidence(found: Evaluation) -> Iterator[str]:
     if reliability is None:
         return
     name = found.answers.confidence
-    column = f", of column {name}" if name.endswith("raw_confidence") else ""
+    column = f" (column {name})" if name.endswith("raw_confidence") else ""
     yield (
         f"confidence  {reliability.confidence:.3f} in the mean{column} where "
         f"{_percent(reliability.accuracy)} are right; calibration error (ECE) {reliability.ece:.3f}"

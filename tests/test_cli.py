@@ -727,13 +727,13 @@ def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:
 # At a terminal
 
 
-def at_a_terminal(job: Job, answer: bytes, *options: str) -> tuple[int, str]:
-    """Run a job with a terminal for input and errors, and type an answer when it asks."""
+def at_a_terminal(folder: Path, answer: bytes, *command: str) -> tuple[int, str]:
+    """Run a command with a terminal for input and errors, and type an answer when it asks."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 120))
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *job.arguments(*options)],
-        cwd=job.folder,
+        [sys.executable, "-m", "pipeline", *command],
+        cwd=folder,
         env=environment(),
         stdin=theirs,
         stdout=subprocess.DEVNULL,
@@ -764,12 +764,23 @@ def at_a_terminal(job: Job, answer: bytes, *options: str) -> tuple[int, str]:
 def test_over_a_dollar_it_asks_at_a_terminal(
     two: Job, server: Server, answer: bytes, options: list[str], code: int, received: int
 ) -> None:
-    ended, shown = at_a_terminal(two, answer, "--max-tokens", "100000", *options)
+    command = two.arguments("--max-tokens", "100000", *options)
+    ended, shown = at_a_terminal(two.folder, answer, *command)
     assert (ended, server.tally.received) == (code, received)
     assert ("Go on? [Y/n]:" in shown) == (not options)
     assert ("nothing was sent" in shown) == (code == 2)
     bar = re.search(r"100% \|.*2/2 \[.* left, [\d,]+ tokens, 0\.0\d+ USD", shown)
     assert bool(bar) == (code == 0)
+
+
+def test_what_a_stronger_model_may_cost_is_asked_for_too(two: Job, server: Server) -> None:
+    ended, shown = at_a_terminal(
+        two.folder, b"n\n",
+        *("classify", "in.csv", "-o", "out.csv", "--labels", "a,b", "--base-url", server.base_url),
+        *("--price", "1,1", "--escalate", "big", "--escalate-price", "9999,9999"),
+    )  # fmt: skip
+    assert (ended, server.tally.received) == (2, 0)
+    assert "Go on? [Y/n]:" in shown
 
 
 # What takes long: started first, looked at last

@@ -69,19 +69,21 @@ class Plan:
 @dataclass(slots=True)
 class Outcome:
     """What the output holds, why rows failed, and why others were skipped or asked again; `notes`
-    are of its format.
+    are of its format. Of the failed rows `unasked` can't be asked about as they are.
     """
 
     notes: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     skips: Counter[str] = field(default_factory=Counter)
+    unasked: int = 0
 
     def add(self, row: Mapping[str, object], prefix: str) -> None:
         """Count a row."""
-        self.statuses[str(row[f"{prefix}status"])] += 1
-        error = row[f"{prefix}error"]
-        reasons = self.errors if row[f"{prefix}status"] == "failed" else self.skips
+        status, error = str(row[f"{prefix}status"]), row[f"{prefix}error"]
+        self.statuses[status] += 1
+        self.unasked += status == "failed" and row[f"{prefix}attempts"] is None
+        reasons = self.errors if status == "failed" else self.skips
         if error and (len(reasons) < MOST_REASONS or error in reasons):
             reasons[str(error)] += 1
 
@@ -313,6 +315,7 @@ class _Counted:
         self._outcome.statuses.clear()
         self._outcome.errors.clear()
         self._outcome.skips.clear()
+        self._outcome.unasked = 0
         for row in self._rows:
             self._outcome.add(row, self._prefix)
             yield row

@@ -419,6 +419,20 @@ def test_a_run_with_failures_says_why_and_how_to_go_on(tmp_path: Path, server: S
     ]
 
 
+def test_rows_that_no_run_can_ask_about_are_not_to_be_run_again(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.txt").write_text("good")
+    (folder / "b.pdf").write_bytes(b"%PDF-1.7 damaged")
+    command = ("summarize", folder, "-o", tmp_path / "out.csv", "--model", "echo")
+    ended = pipeline(*command, folder=tmp_path)
+    assert ended.code == 1
+    assert said(ended)[-2] == (
+        "the failed rows can't be asked about as they are: once the input is mended, "
+        "run the same command:"
+    )
+
+
 def test_a_model_without_a_price_has_one_warning_and_no_cost(two: Job, server: Server) -> None:
     command = [word for word in two.arguments() if word not in ("--price", "3,17")]
     ended = pipeline(*command, folder=two.folder)

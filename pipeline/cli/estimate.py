@@ -37,7 +37,7 @@ def estimate(
         typer.Option("--output", "-o", help="Leave out what the journal of this output has."),
     ] = None,
 ) -> None:
-    """Say what a run would send and cost; nothing is sent, and the whole input is read."""
+    """Say what a run would send and cost. Nothing is sent; the whole input is read."""
     from pipeline.cli.build import build, choose, label
     from pipeline.cli.words import echo_plan
     from pipeline.outputs.targets import open_target

@@ -66,7 +66,7 @@ def evaluate(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
 ) -> None:
-    """Say how right answers are: accuracy, macro-F1, each label, the mistakes, the cost."""
+    """Say how right answers are. Accuracy, macro-F1, each label, the mistakes, the cost."""
     from pipeline.calibration import require
 
     if (expected is None) == (score is None):

@@ -15,7 +15,7 @@ def models(
     search: Annotated[str, typer.Argument(help="Only the models with this in their name.")] = "",
     provider: Annotated[str, typer.Option(help="Whose models.")] = "openai",
 ) -> None:
-    """List known models with their prices (USD per million tokens) and context windows."""
+    """List known models: prices (USD per million tokens), windows."""
     from pipeline import costs
 
     known = [

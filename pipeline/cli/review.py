@@ -18,7 +18,7 @@ def review(
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
 ) -> None:
-    """Take a corrected workbook back: into the output, and beside it for the next evaluation."""
+    """Take a corrected workbook back. Its labels go into the output and a table beside it."""
     from pipeline.outputs import corrections
     from pipeline.places import path_here
 

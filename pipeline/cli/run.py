@@ -59,7 +59,7 @@ def classify(
         typer.Option("--prompt", "-p", help="A prompt with one output, `label`, and {{ labels }}."),
     ] = "classify",
 ) -> None:
-    """Give each row or document the label that fits best, or all that fit."""
+    """Give each row or document its label. With --multi, all the labels that fit."""
     from pipeline import prompt as prompts
     from pipeline.cli.build import label
     from pipeline.cli.session import go
@@ -83,7 +83,7 @@ def extract(
         str, typer.Option("--prompt", "-p", help="A prompt of your own, with `outputs` or without.")
     ] = "extract",
 ) -> None:
-    """Take facts out of each row or document, each into a column of its own."""
+    """Take facts out of each row or document. Each has a column of its own."""
     from pipeline.cli.build import choose
     from pipeline.cli.session import go
 

@@ -94,8 +94,7 @@ def describe_outcome(
         lines += [_saved(escalation)] if escalation.savings.answers else []
         lines += [escalation.note] if escalation.note else []
     if code in (1, 3, 4, 130):
-        what = "the failed rows again" if code == 1 else "the rest"
-        lines.append(f"for {what}, run the same command:\n  {command_line()}")
+        lines.append(f"{_how_to_go_on(outcome, code)}, run the same command:\n  {command_line()}")
     for line in lines:
         progress.note(line)
     spent = progress.spent
@@ -110,6 +109,14 @@ def describe_outcome(
         seconds=round(spent.seconds, 1),
         output=target.name,
     )
+
+
+def _how_to_go_on(outcome: Outcome, code: int) -> str:
+    if code != 1:
+        return "for the rest"
+    if outcome.unasked == outcome.statuses["failed"]:
+        return "the failed rows can't be asked about as they are: once the input is mended"
+    return "for the failed rows again"
 
 
 def _spent(progress: Progress, built: Built) -> str:

@@ -9,12 +9,12 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pipeline.types import Result
+from pipeline.types import Request, Result
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -72,11 +72,19 @@ class Progress(ABC):
 
     def __init__(self) -> None:
         self.spent = Spent()
+        self.requests = 0
         self.state: Callable[[], str] = str
 
     def start(self, requests: int) -> None:
         """Begin to count, towards this many."""
         self.spent = Spent()
+        self.requests = requests
+
+    def expect(self, requests: Iterable[Request]) -> Iterator[Request]:
+        """Count towards more, as they come to light."""
+        for request in requests:
+            self.requests += 1
+            yield request
 
     def add(self, result: Result) -> None:
         """Count a result, and show it when it's time."""
@@ -112,12 +120,10 @@ class Lines(Progress):
         super().__init__()
         self._every = every_seconds
         self._next = 0.0
-        self._requests = 0
         self._last = (0.0, 0)  # when the last line was written, and how many answers there were
 
     def start(self, requests: int) -> None:
         super().start(requests)
-        self._requests = requests
         self._last = (time.monotonic(), 0)
         self._next = time.monotonic() + self._every
 
@@ -132,9 +138,9 @@ class Lines(Progress):
         since, before = self._last
         self._last = (time.monotonic(), spent.answered)
         rate = (spent.answered - before) / max(self._last[0] - since, 1e-9)
-        left = max(self._requests - spent.answered, 0)
+        left = max(self.requests - spent.answered, 0)
         parts = [
-            f"{spent.answered:,} of {self._requests:,}",
+            f"{spent.answered:,} of {self.requests:,}",
             f"{spent.failed:,} failed",
             f"{rate:.1f} a second",
             f"{spent.tokens:,} tokens",
@@ -156,7 +162,7 @@ class JsonLines(Lines):
         event(
             "progress",
             answered=spent.answered,
-            requests=self._requests,
+            requests=self.requests,
             failed=spent.failed,
             prompt_tokens=spent.prompt_tokens,
             completion_tokens=spent.completion_tokens,
@@ -199,6 +205,7 @@ class Bar(Progress):
         failed = f"{spent.failed:,} failed" if spent.failed else ""
         parts = [failed, f"{spent.tokens:,} tokens", spent.cost(), self.state()]
         self._bar.set_postfix_str(", ".join(part for part in parts if part), refresh=False)
+        self._bar.total = self.requests
         self._bar.update(spent.answered - self._bar.n)
 
     def note(self, text: str) -> None:

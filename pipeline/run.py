@@ -217,7 +217,8 @@ class Run:
         """Ask the stronger model what the first is unsure of."""
         if not self._settle(escalation, self._level):
             return
-        async for result in escalation.engine.run(escalation.requests(self._requests(self._level))):
+        requests = progress.expect(escalation.requests(self._requests(self._level)))
+        async for result in escalation.engine.run(requests):
             progress.add(result)
 
     def _settle(self, escalation: Escalation, level: int) -> bool:

@@ -205,7 +205,7 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
     try:
         for backend in built.backends:
             await backend.open()
-        progress.start(plan.requests or plan.escalations)
+        progress.start(plan.requests)
         loop.call_later(1, tick)
         await built.run.ask(progress)
     except FatalError as error:

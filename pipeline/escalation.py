@@ -32,7 +32,7 @@ class Savings:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What share of all rows is to agree with the strong model or with gold, and how probably."""
+    """What share of all answers is to agree with the strong model or gold, and how probably."""
 
     accuracy: float
     level: float
@@ -82,12 +82,12 @@ class Escalation:
         confidence, right = zip(*labelled, strict=True) if labelled else ((), ())
         accuracy, level = self.promise.accuracy, self.promise.level
         chosen = cascade.choose(confidence, right, accuracy=accuracy, level=level)
-        share = f"{100 * accuracy:g}% of all rows, with a probability of {100 * level:g}%"
+        share = f"{100 * accuracy:g}% of all answers, with a probability of {100 * level:g}%"
         if not chosen.enough:
             self.below = 0.0
             self.note = (
-                f"{chosen.rows:,} rows with a known label are too few to promise {share}: it takes "
-                f"{chosen.rows_needed:,} at least. {self.model} was asked nothing"
+                f"{chosen.rows:,} answers to rows with a known label are too few to promise "
+                f"{share}: it takes {chosen.rows_needed:,} at least. {self.model} was asked nothing"
             )
         elif chosen.threshold is None:
             self.below = math.inf
@@ -131,13 +131,13 @@ class Escalation:
             savings.cost_usd = None
         else:
             savings.cost_usd += both.cost_usd
-        if both is not None and both.status == "ok" and self._unsure(result):
+        if both is not None and both.status != "again" and self._unsure(result):
             savings.escalated += 1
             savings.escalated_usd += (both.cost_usd or 0) - (result.cost_usd or 0)
         if price is None or result.usage is None or savings.alone_usd is None:
             savings.alone_usd = None
         else:
-            savings.alone_usd += price.cost_usd(result.usage)
+            savings.alone_usd += price.cost_usd(result.usage) / result.request.votes
 
     def alone_usd(self) -> Decimal | None:
         """Estimate what the answers would have cost of the strong model alone: by the mean of its

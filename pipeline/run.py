@@ -30,13 +30,14 @@ PLAN_SECONDS = 5.0  # an input that takes longer to read is estimated from what 
 class Plan:
     """What a run would send. Where `complete` is False it was estimated from the first rows.
 
-    `problem` is why the first of the `unreadable` rows can't be asked about. Besides the `requests`
-    the stronger model is asked `escalations` at the most, for `escalated_usd` at the most (None:
-    unknown).
+    `known` rows have an answer in the journal, good or not. `problem` is why the first of the
+    `unreadable` rows can't be asked about. Besides the `requests` the stronger model is asked
+    `escalations` at the most, for `escalated_usd` at the most (None: unknown).
     """
 
     rows: int = 0
     done: int = 0
+    known: int = 0
     unreadable: int = 0
     problem: str | None = None
     empty: int = 0
@@ -162,6 +163,7 @@ class Run:
         plan.unreadable += trail.problem is not None
         plan.problem = plan.problem or trail.problem
         plan.done += trail.finished
+        plan.known += bool(trail.results)
         if plan.first is None:
             asked = [step.request for step in trail.missing]
             plan.first = next(iter([*(result.request for result in trail.results), *asked]), None)
@@ -240,18 +242,20 @@ class Run:
                     self.escalation.count(result)
 
     def _labelled(self) -> list[tuple[float | None, bool]]:
-        """Give how sure the first model was of each row whose right label is known, and whether it
-        was right.
+        """Give how sure the first model was of each row that it has answered and whose right label
+        is known, and whether it was right.
         """
         found: list[tuple[float | None, bool]] = []
         for document in self.spool:
             if is_right(document.fields, self.pairs) is None:
                 continue
             trail = self.steps.follow(document, self.engine.store.get)
+            if not trail.finished or self.steps.prompt.idle(document):
+                continue
             cells = self.steps.prompt.answers(trail.answers)
             row = {f"{self.prefix}{name}": cell for name, cell in cells.items()}
             right = bool(is_right({**document.fields, **row}, self.pairs))
-            found.append((trail.results[-1].confidence if trail.finished else None, right))
+            found.append((trail.results[-1].confidence, right))
         return found
 
     def _requests(self, level: int) -> Iterator[Request]:

@@ -52,6 +52,7 @@ class Store:
         self._run_id = 0
         self.last_end: int | None = None  # of the runs before, in seconds since 1970
         self._is_empty = False
+        self.had_answers = False  # before this run
 
     @property
     def paths(self) -> list[Path]:
@@ -79,7 +80,7 @@ class Store:
                 (self.last_end,) = self._writing.execute(entries.LAST_END).fetchone()
                 self._run_id = entries.begin(self._writing, command)
                 (empty,) = self._writing.execute(entries.EMPTY).fetchone()
-                self._is_empty = bool(empty)
+                self._is_empty, self.had_answers = bool(empty), not empty
         except BaseException:
             self._lock.release()
             raise

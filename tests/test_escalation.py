@@ -169,6 +169,20 @@ def test_the_threshold_that_keeps_a_promise_is_found_from_known_labels(
     assert models == ["small"] * 60 + ["big"] * 40
 
 
+def test_known_labels_of_rows_without_an_answer_promise_nothing(
+    labelled: Path, server: Server
+) -> None:
+    rows = read_rows(labelled / "in.csv")
+    more = [{"text": "", "gold": "bug"}] * 100 + [{"text": "no answer", "gold": "bug"}] * 100
+    write_rows(labelled / "in.csv", [*rows, *more])
+    server.change(faults=(Fault("bad_request", contains="no answer"),))
+    promised = (*ESCALATE, "--accuracy", 0.99, "--expected", "gold")
+    ended = classify(labelled, server, *promised)
+    told = "80 answers to rows with a known label are too few to promise 99% of all answers"
+    assert any(told in line and "it takes 299 at least" in line for line in ended.lines)
+    assert {model for model, _ in asked(server)} == {"small"}
+
+
 def test_too_few_known_labels_promise_nothing_and_say_how_many_it_takes(
     labelled: Path, server: Server
 ) -> None:
@@ -208,9 +222,8 @@ def test_until_the_threshold_is_known_no_answer_stands(labelled: Path, server: S
 def at_most(line: str, requests: int) -> Decimal:
     """Read what a plan says that the stronger model costs at most."""
     many = f"{requests} request{'' if requests == 1 else 's'}"
-    found = re.search(
-        rf"and at most (\S+) USD for up to {many} to big \(10/20 USD per million tokens\)$", line
-    )
+    said = rf"at most (\S+) USD for up to {many} to big, those asked for again aside"
+    found = re.search(rf"{said} \(10/20 USD per million tokens\)$", line)
     assert found, line
     return Decimal(found[1])
 
@@ -236,7 +249,7 @@ def test_the_plan_says_what_it_costs_if_all_are_unsure(folder: Path, server: Ser
 def test_what_is_unsure_already_is_all_that_is_planned(folder: Path, server: Server) -> None:
     assert classify(folder, server, "--confidence").code == 0
     ended = classify(folder, server, *ESCALATE, "--below", 0.5)
-    assert ended.lines[1].startswith("4 rows, 3 done already: and at most ")
+    assert ended.lines[1].startswith("4 rows, 3 done already: at most ")
     at_most(ended.lines[1], 1)
     assert classify(folder, server, *ESCALATE, "--below", 0.5).lines[1] == (
         "4 rows, 4 done already: nothing to ask"
@@ -254,7 +267,7 @@ def test_how_probable_a_promise_has_to_be_is_said_with_confidence(
     promised = (*ESCALATE, "--accuracy", 0.95, "--expected", "gold", "--confidence")
     ended = classify(labelled, server, *promised, 0.99)
     assert (ended.code, ended.errors) == (0, [])
-    share = "95% of all rows, with a probability of 99%"
+    share = "95% of all answers, with a probability of 99%"
     assert any(f"too few to promise {share}: it takes 90" in line for line in ended.lines)
     ended = classify(labelled, server, *promised, 0.95)
     assert (ended.code, ended.errors) == (0, [])
@@ -313,3 +326,30 @@ def test_without_confidences_nothing_is_escalated(folder: Path, server: Server) 
         assert any("so big was asked nothing" in line for line in ended.lines)
     assert {model for model, _ in asked(server)} == {"small"}
     assert column(read_rows(folder / "out.csv"), "status") == ["ok"] * 4
+
+
+def test_what_the_stronger_model_could_not_answer_was_asked_of_it_all_the_same(
+    folder: Path, server: Server
+) -> None:
+    server.change(faults=(Fault("bad_request", where=lambda body: body["model"] == "big"),))
+    ended = classify(folder, server, *ESCALATE, "--below", 0.65)
+    assert ended.code == 1
+    assert any(line.startswith("big was asked about 2 of 4 answers") for line in ended.lines)
+
+
+def test_votes_do_not_make_the_stronger_model_dearer(folder: Path, server: Server) -> None:
+    ended = classify(folder, server, *ESCALATE, "--below", 0.1, "--votes", 3)
+    assert "alone it would have cost about 0.041 USD" in ended.err
+    assert "asked about 0 of 4" in ended.err
+
+
+def test_votes_that_would_all_be_the_same_are_refused(folder: Path, server: Server) -> None:
+    ended = classify(folder, server, "--votes", 3, "--temperature", 0)
+    assert (ended.code, asked(server)) == (2, [])
+    assert "--votes counts how many answers agree" in ended.err
+
+
+def test_the_price_that_a_budget_needs_is_named(folder: Path, server: Server) -> None:
+    ended = classify(folder, server, "--escalate", "big", "--max-cost", 1)
+    assert (ended.code, asked(server)) == (2, [])
+    assert "give it with --escalate-price" in ended.err

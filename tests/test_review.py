@@ -81,6 +81,15 @@ def test_the_workbook_offers_the_labels(folder: Path) -> None:
     assert '<col min="6" max="6" width="0" hidden="1"' in sheet
 
 
+def test_a_review_is_not_written_over_the_output(folder: Path) -> None:
+    ended = classify(folder, "--review", "out.xlsx", output="out.xlsx")
+    assert (ended.code, ended.errors) == (
+        2,
+        ["error: --review out.xlsx: that is the output; name another file for the review"],
+    )
+    assert not (folder / "out.xlsx").exists()
+
+
 def test_what_a_person_says_comes_back_for_good(folder: Path) -> None:
     classify(folder, "--review", "look.xlsx")
     before = read_rows(folder / "out.csv")

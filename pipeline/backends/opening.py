@@ -35,6 +35,7 @@ def open_backend(
     limits: Limits | None = None,
     price: Price | None = None,
     service_tier: str | None = None,
+    price_option: str = "--price",
 ) -> Backend:
     """Make the backend of a model: `local`, `local:FILE`, `echo`, or one that a server knows.
 
@@ -62,7 +63,7 @@ def open_backend(
     if limits.max_cost_usd is not None and price is None:
         raise UsageError(
             f"--max-cost needs the price of {model}, which isn't published for {base_url}: "
-            "give it with --price INPUT,OUTPUT (USD per million tokens)"
+            f"give it with {price_option} INPUT,OUTPUT (USD per million tokens)"
         )
     from pipeline.backends.online import Online
 

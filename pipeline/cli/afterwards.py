@@ -41,6 +41,8 @@ def _check_review(path: Path, target: Target) -> None:
         raise UsageError("--review needs an output on this machine, which takes the corrections")
     if path.suffix.lower() != ".xlsx":
         raise UsageError(f"--review {path}: name an .xlsx file, for its drop-down lists")
+    if path.resolve() == target.path.resolve():
+        raise UsageError(f"--review {path}: that is the output; name another file for the review")
     check_workbook(path)
     check_output(path)
 

@@ -141,7 +141,9 @@ def _escalation(
     if stronger.model == prompt.model:
         raise UsageError(f"--escalate {stronger.model}: that is the model that is asked already")
     tier = prompt.options.additional_properties.get("service_tier")
-    strong = _backend(stronger.model, options, tier, stronger.price)
+    strong = _backend(
+        stronger.model, options, tier, stronger.price, price_option="--escalate-price"
+    )
     strong.gate.budget.beside.append(backend.gate.budget)
     backend.gate.budget.beside.append(strong.gate.budget)
     asked = replace(prompt, model=stronger.model, server=strong.server, sees=strong.sees, votes=1)
@@ -181,6 +183,10 @@ def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
     known = read_labels(labelling.labels or "", other=labelling.other)
     prompt = prompt.limit("label", known, multi=multi)
     if labelling.votes is not None:
+        if options.temperature == 0:
+            raise UsageError(
+                "--votes counts how many answers agree: with --temperature 0 all would be the same"
+            )
         varied = prompt.options.model_copy(update={"temperature": VOTING_TEMPERATURE})
         prompt = replace(prompt, options=varied, votes=labelling.votes, confidence=True)
     elif labelling.confidence is not None and multi:
@@ -223,12 +229,19 @@ def open_input(
         dialect=Dialect(
             encoding=options.encoding, delimiter=options.delimiter, sheet=options.sheet
         ),
+        never_text=_gold_columns(options),
     )
     if options.answers is not None:
         from pipeline.outputs.answered import Answered
 
         source = Answered(source, options.answers)
     return select(source, limit=options.limit, sample=options.sample)
+
+
+def _gold_columns(options: Options) -> list[str]:
+    expected = options.expected if isinstance(options, RunOptions) else None
+    named = [] if expected is None else [expected, *expected.split(",")]
+    return [name.rpartition("=")[2] for name in named]
 
 
 def _with_options(prompt: Prompt, options: Options, notices: list[str]) -> Prompt:
@@ -251,7 +264,12 @@ def _with_options(prompt: Prompt, options: Options, notices: list[str]) -> Promp
 
 
 def _backend(
-    model: str, options: Options, service_tier: str | None, price: costs.Price | None
+    model: str,
+    options: Options,
+    service_tier: str | None,
+    price: costs.Price | None,
+    *,
+    price_option: str = "--price",
 ) -> Backend:
     load_env()
     limits = Limits(
@@ -269,6 +287,7 @@ def _backend(
         limits=limits,
         price=price,
         service_tier=service_tier,
+        price_option=price_option,
     )
 
 

@@ -164,16 +164,18 @@ def _threshold(found: list[Evaluation], accuracy: float, level: float) -> Choice
     """Choose from which confidence on the first table's answers may stand."""
     from pipeline import cascade
 
-    rows = found[0].answers.rows
-    sure = [row.confidence for row in rows]
+    # What has no answer neither stands nor is asked again.
+    side_by_side = zip(*(each.answers.rows for each in found), strict=True)
+    pairs = [pair for pair in side_by_side if any(pair[0].predicted)]
+    sure = [pair[0].confidence for pair in pairs]
     if all(value is None for value in sure):
         raise UsageError(
             f"{found[0].answers.name} has no column `confidence`, which --accuracy chooses by"
         )
-    right = [row.right for row in rows]
+    right = [pair[0].right for pair in pairs]
     if len(found) == 1:
         return cascade.choose(sure, right, accuracy=accuracy, level=level)
-    strong = [row.right for row in found[1].answers.rows]
+    strong = [pair[1].right for pair in pairs]
     return cascade.choose_with_both(sure, right, strong, accuracy=accuracy, level=level)
 
 

@@ -49,6 +49,7 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
     if is_address(target.name):
         progress.note(f"the journal of {target.name} is {store.path}")
     code = PipelineError.exit_code
+    _let_interrupt()
     try:
         with fetching(input) as fetch_to:
             built = build(
@@ -67,10 +68,19 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
     except PipelineError as error:
         code = error.exit_code
         raise
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        complain(f"interrupted; to go on, run the same command:\n  {command_line()}")
     finally:
         progress.close()
         store.close(code)
     return code
+
+
+def _let_interrupt() -> None:
+    """Take whatever asks to end for Ctrl-C; while requests are in flight, `_ask` does more."""
+    for name in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(name, signal.default_int_handler)
 
 
 def _check_ours(target: Target, store: Store) -> None:
@@ -121,10 +131,16 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     check_afterwards(built, options, target)
     plan = built.run.plan()
     progress.note(describe_plan(plan, built))
+    if plan.requests and not plan.known and built.run.engine.store.had_answers:
+        progress.note(
+            "no answer in the journal is to one of these requests: the prompt, the model, an "
+            "option or the input is another than before"
+        )
     if not _agreed(plan, options):
         progress.note("nothing was sent")
         return 2
     interrupted, fatal = asyncio.run(_ask(built, plan, progress))
+    _let_interrupt()
     progress.close()
     if interrupted or fatal:
         built.source.skim()

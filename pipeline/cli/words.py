@@ -39,7 +39,7 @@ def describe_plan(plan: Plan, built: Built) -> str:
         costs.append(_cost(plan, built))
     if plan.escalations and built.run.escalation:
         costs.append(_escalated(plan, built.run.escalation))
-    return f"{', '.join(parts)}: {'; '.join(costs)}"
+    return f"{', '.join(parts)}: {'; and '.join(costs)}"
 
 
 def _escalated(plan: Plan, escalation: Escalation) -> str:
@@ -47,8 +47,8 @@ def _escalated(plan: Plan, escalation: Escalation) -> str:
     price, most = escalation.engine.backend.price, plan.escalated_usd
     asked = f"up to {_many(plan.escalations, 'request')} to {escalation.model}"
     if price is None or most is None:
-        return f"and what {asked} cost"
-    return f"and at most {usd(most)} for {asked} ({price})"
+        return f"what {asked} cost"
+    return f"at most {usd(most)} for {asked}, those asked for again aside ({price})"
 
 
 def _many(count: int, what: str) -> str:
@@ -91,7 +91,8 @@ def describe_outcome(
     if progress.spent.answered:
         lines.append(_spent(progress, built))
     if (escalation := built.run.escalation) is not None:
-        lines += [_saved(escalation)] if escalation.savings.answers else []
+        spared = escalation.savings.answers and escalation.below > 0
+        lines += [_saved(escalation)] if spared else []
         lines += [escalation.note] if escalation.note else []
     if code in (1, 3, 4, 130):
         lines.append(f"{_how_to_go_on(outcome, code)}, run the same command:\n  {command_line()}")
@@ -133,7 +134,7 @@ def _spent(progress: Progress, built: Built) -> str:
         what = "answer of no use was" if one else "answers of no use were"
         parts.append(f"{spent.again:,} {what} asked for again")
     if built.backend.price and spent.unpriced:
-        parts.append(f"{spent.unpriced:,} answers came without usage and may cost more")
+        parts.append(f"{_many(spent.unpriced, 'answer')} without a known cost")
     if unsure:
         parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")
     return f"this run: {', '.join(part for part in parts if part)}"

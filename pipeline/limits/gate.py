@@ -157,8 +157,9 @@ class Gate:
         circuit = self.circuit
         if not circuit.answers:
             return f"{circuit.reason}; is --base-url right, and does the server run?"
-        away = (now - (circuit.opened_at or now)) / 60
-        return f"the server has been away for {away:.0f} min: {circuit.reason}"
+        away = now - (circuit.opened_at or now)
+        spell = f"{away / 60:.0f} min" if away >= 60 else f"{away:.0f} s"
+        return f"the server has been away for {spell}: {circuit.reason}"
 
     def _used_up(self, ceiling_usd: Decimal) -> str:
         budget = self.budget

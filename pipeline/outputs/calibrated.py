@@ -52,11 +52,17 @@ class Calibrated:
             )
             return
         values = calibration.unseen(confidence, right)
+        before, after = calibration.ece(confidence, right), calibration.ece(values, right)
+        if after >= before:
+            self.notes.append(
+                f"{whose} stays as it is: calibrated on {len(rows):,} rows with a known answer its "
+                f"expected calibration error would be {after:.3f}, and is {before:.3f}"
+            )
+            return
         self._learned[model] = learned
         self._known |= {
             row.position: _rounded(value) for row, value in zip(rows, values, strict=True)
         }
-        before, after = calibration.ece(confidence, right), calibration.ece(values, right)
         self.notes.append(
             f"{whose} is calibrated on {len(rows):,} rows with a known answer "
             f"({METHODS[learned.method]}): expected calibration error {before:.3f} -> {after:.3f}"

@@ -97,8 +97,8 @@ def describe_choice(found: Choice, *, accuracy: float, level: float) -> str:
     promise = f"{_percent(accuracy)} right with a probability of {_percent(level)}"
     if not found.enough:
         return (
-            f"{found.rows:,} rows with an expected answer are too few to promise {promise}: "
-            f"{found.rows_needed:,} are needed at least, more if any of them is wrong"
+            f"{found.rows:,} answers to rows that say what is expected are too few to promise "
+            f"{promise}: {found.rows_needed:,} are needed at least, more if any of them is wrong"
         )
     if found.wrong > found.allowed:
         return (

@@ -49,6 +49,7 @@ class _Wish:
     glob: Sequence[str]
     exclude: Sequence[str]
     dialect: Dialect
+    never_text: Collection[str]
 
     def of_documents(self, name: str) -> None:
         """Raise UsageError where it says what only a table has."""
@@ -82,6 +83,7 @@ def open_source(
     glob: Sequence[str] = (),
     exclude: Sequence[str] = (),
     dialect: Dialect = Dialect(),  # noqa: B008  # it is frozen
+    never_text: Collection[str] = (),
     exclude_paths: Collection[Path] = (),
     exclude_address: str | None = None,
     fetch_to: Path | None = None,
@@ -91,9 +93,10 @@ def open_source(
     A folder's files match one of `glob`, at any depth unless it has a slash; those that match one
     of `exclude`, as lines of `.gitignore`, are left out. `exclude_paths` and `exclude_address` are
     files that are never read: the run's own. `fetch_to` is a folder for what is fetched from an
-    address, which the caller removes when the source is done with.
+    address, which the caller removes when the source is done with. The columns `never_text` aren't
+    taken for the text, if that has to be found out.
     """
-    wish = _Wish(text_column, image_column, glob, exclude, dialect)
+    wish = _Wish(text_column, image_column, glob, exclude, dialect, never_text)
     local = local_path(uri)
     if local is None and fetch_to is not None:
         return _remote(uri, wish, exclude_address, fetch_to)
@@ -139,6 +142,7 @@ def _table(file: FileInput, read: Format, wish: _Wish) -> Source:
         read(file, wish.dialect),
         text_column=wish.text_column,
         image_column=wish.image_column,
+        never_text=wish.never_text,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -76,12 +76,13 @@ class TableSource:
         *,
         text_column: str | None = None,
         image_column: str | None = None,
+        never_text: Collection[str] = (),
     ) -> None:
         self.name = file.name
         self.columns = table.columns
         self.image_column = self._named(table, image_column) if image_column else None
         self.notices: Sequence[str] = [f"{file.name}: {notice}" for notice in table.notices]
-        self.text_column = self._text_column(table, text_column)
+        self.text_column = self._text_column(table, text_column, {image_column, *never_text})
         self._file = file
         self._table = table
         self._skimming = False
@@ -121,11 +122,15 @@ class TableSource:
         """Say whether the file's size or time differ from when it was opened."""
         return self._file.changed()
 
-    def _text_column(self, table: Table, wanted: str | None) -> str | None:
+    def _text_column(
+        self, table: Table, wanted: str | None, others: Collection[str | None]
+    ) -> str | None:
         if wanted is not None:
             return self._named(table, wanted)
-        names = [column.name for column in table.columns if column.name != self.image_column]
-        if self.image_column and len(names) < 2:  # what is left is no text because it is alone
+        names = [column.name for column in table.columns if column.name not in others]
+        if not names or (
+            self.image_column and len(names) < 2
+        ):  # what is left is no text because it is alone
             return next((name for name in names if name.strip().lower() in _TEXT_NAMES), None)
         return find_text_column(names, (row[1] for row in islice(table.rows(), _PEEK_ROWS)))
 

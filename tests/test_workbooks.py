@@ -11,7 +11,7 @@ import pytest
 import xlsxwriter
 from python_calamine import CalamineWorkbook
 
-from tests.running import Ended, run_here
+from tests.running import Ended, pipeline, run_here
 
 ECHO = ("--instruction", "Answer.", "--model", "echo")
 
@@ -127,3 +127,17 @@ def test_the_summary_says_where_a_text_that_excel_cannot_hold_is(tmp_path: Path)
     sheet = CalamineWorkbook.from_path(tmp_path / "out.xlsx").get_sheet_by_name("long cells")
     parts = [row[4] for row in sheet.to_python()[1:]]
     assert "".join(map(str, parts)) == text * 2
+
+
+def test_more_columns_than_a_sheet_has_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    names = ["text", *(f"c{number}" for number in range(16_380))]
+    (tmp_path / "in.csv").write_text(f"{','.join(names)}\nhello\n", encoding="utf-8")
+    ended = pipeline("run", "in.csv", "-o", "out.xlsx", *ECHO, folder=tmp_path)
+    assert (ended.code, ended.errors) == (
+        2,
+        [
+            "error: Excel holds 16,384 columns and the output has 16,394: "
+            "give it a name in .csv, .parquet or .jsonl"
+        ],
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]

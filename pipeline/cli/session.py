@@ -20,6 +20,7 @@ from pipeline.cli.labelling import Stronger
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
+from pipeline.outputs.tables import check_columns
 from pipeline.outputs.targets import Target, open_target
 from pipeline.places import is_address, shown
 from pipeline.progress import Bar, JsonLines, Lines, Progress, Quiet
@@ -62,6 +63,7 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
                 fetch_to=fetch_to,
                 stronger=stronger,
             )
+            check_columns(target.path, built.run.rows.columns)
             code = (
                 _dry_run(built) if options.dry_run else _session(built, options, target, progress)
             )

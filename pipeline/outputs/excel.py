@@ -12,13 +12,13 @@ What Excel can't hold as a number (integers beyond 2**53, NaN, infinity) or as a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import UsageError
 from pipeline.outputs.cells import Rows, clean
 from pipeline.outputs.packing import Disk
 from pipeline.outputs.sheets import Formats, Sheet, hold, widths
@@ -43,11 +43,7 @@ def write(
     Return what the user should know: what is not where one would look for it.
     """
     names = [column.name for column in columns]
-    if len(names) > _MAX_COLUMNS:
-        raise PipelineError(
-            f"Excel holds {_MAX_COLUMNS:,} columns and this table has {len(names):,}: run the same "
-            "command with an output in .csv, .parquet or .jsonl"
-        )
+    check_columns(names)
     import xlsxwriter
     from xlsxwriter.exceptions import FileCreateError
 
@@ -75,6 +71,15 @@ def write(
                 sheet.row_data_fh.close()
         disk.close()
     return table.notes()
+
+
+def check_columns(columns: Sized) -> None:
+    """Raise UsageError if there are more than a sheet holds."""
+    if len(columns) > _MAX_COLUMNS:
+        raise UsageError(
+            f"Excel holds {_MAX_COLUMNS:,} columns and the output has {len(columns):,}: "
+            "give it a name in .csv, .parquet or .jsonl"
+        )
 
 
 class _Table:

@@ -47,6 +47,12 @@ def check_output(path: Path) -> None:
         ) from error
 
 
+def check_columns(path: Path, columns: Sequence[Column]) -> None:
+    """Raise UsageError if the format of `path` can't hold so many columns."""
+    if find_writer(path) is excel.write:
+        excel.check_columns(columns)
+
+
 def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
     """Write a header and the rows to `path`; return what the user should know of it, in lines.
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
-from pipeline.errors import PipelineError
+from pipeline.errors import UsageError
 from pipeline.outputs import excel
 from pipeline.outputs.cells import clean, to_text
 from pipeline.outputs.tables import write_table
@@ -207,11 +207,11 @@ def test_the_limit_of_a_cell_is_that_of_excel(tmp_path: Path) -> None:
 
 def test_more_columns_than_a_sheet_has_are_refused(tmp_path: Path) -> None:
     columns = [Column(f"c{number}") for number in range(16_385)]
-    with pytest.raises(PipelineError) as caught:
+    with pytest.raises(UsageError) as caught:
         write_table(tmp_path / "table.xlsx", columns, [])
     assert str(caught.value) == (
-        "Excel holds 16,384 columns and this table has 16,385: run the same command with an "
-        "output in .csv, .parquet or .jsonl"
+        "Excel holds 16,384 columns and the output has 16,385: "
+        "give it a name in .csv, .parquet or .jsonl"
     )
     assert list(tmp_path.iterdir()) == []
 

@@ -53,6 +53,7 @@ class Store:
         self.last_end: int | None = None  # of the runs before, in seconds since 1970
         self._is_empty = False
         self.had_answers = False  # before this run
+        self.aside: Path | None = None  # where the journal is that this one takes the place of
 
     @property
     def paths(self) -> list[Path]:
@@ -149,10 +150,17 @@ class Store:
             (asked,) = self._writing.execute("SELECT EXISTS (SELECT 1 FROM results)").fetchone()
         finally:
             self._writing.close()
-            if not asked and not self._exists():
-                self.path.unlink(missing_ok=True)  # nothing was asked: leave nothing behind
+            if not asked:
+                self._undo()
             Path(self._lock.lock_file).unlink(missing_ok=True)
             self._lock.release()
+
+    def _undo(self) -> None:
+        """Leave what there was before: nothing was asked."""
+        if self.aside:
+            self.aside.replace(self.path)
+        elif not self._exists():
+            self.path.unlink(missing_ok=True)
 
     def state(self, key: bytes) -> State:
         """Say what is left to do for a request: it is `done` when it was answered, or has failed in

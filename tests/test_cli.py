@@ -583,6 +583,18 @@ def test_fresh_asks_again_and_keeps_the_old_answers(two: Job, server: Server) ->
     }
 
 
+def test_fresh_keeps_the_answers_where_they_are_if_nothing_is_asked(
+    two: Job, server: Server
+) -> None:
+    two.run()
+    ended = two.run("--fresh", "--text-column", "txet")
+    assert ended.code == 2
+    assert ended.lines[1] == "nothing was asked: the old journal is where it was"
+    assert not list(two.folder.glob("out.csv.journal-*"))
+    assert two.run().code == 0
+    assert server.tally.received == 2
+
+
 def test_a_folder_can_hold_its_own_output(tmp_path: Path, server: Server) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()

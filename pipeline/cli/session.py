@@ -40,9 +40,9 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
     if not options.dry_run:
         _check_ours(target, store)
     if options.fresh and not options.dry_run:
-        aside = set_aside(store.path)
-        if aside:
-            progress.note(f"the old journal is kept as {aside}")
+        store.aside = set_aside(store.path)
+        if store.aside:
+            progress.note(f"the old journal is kept as {store.aside}")
     if options.dry_run:
         store.open_readonly()
     else:
@@ -76,6 +76,8 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
     finally:
         progress.close()
         store.close(code)
+        if store.aside and not store.aside.exists():
+            progress.note("nothing was asked: the old journal is where it was")
     return code
 
 

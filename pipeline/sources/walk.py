@@ -17,7 +17,10 @@ IGNORE_FILE = ".pipelineignore"
 
 # `~$letter.docx` is what Word leaves beside a letter that is open; Windows hides it.
 _HIDDEN = (".", "~$")
-_JOURNAL = re.compile(r"\.journal(-|\.lock$|$)")
+# Of an output of ours: any other `.journal` is somebody's document.
+_JOURNAL = re.compile(
+    r"\.(csv|tsv|xlsx|parquet|jsonl)(\.gz|\.zip)?\.journal(-|\.lock$|$)", re.IGNORECASE
+)
 _WILD = {"**/": "(?:.+/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -141,7 +144,8 @@ def is_hidden(path: str) -> bool:
 
 def _is_written_here(name: str, names: Collection[str]) -> bool:
     """Say whether it is a journal or an output of this program: those are no documents."""
-    return f"{name}.journal" in names or bool(_JOURNAL.search(name))
+    beside = f"{name}.journal"
+    return bool(_JOURNAL.search(name) or (beside in names and _JOURNAL.search(beside)))
 
 
 def _read_ignore_file(file: Path) -> GitIgnoreSpec:

@@ -61,6 +61,14 @@ def test_the_files_of_the_run_are_left_out(make: Callable[..., Path]) -> None:
     assert names(source) == ["a.txt", "b/out.csv"]
 
 
+def test_what_is_called_a_journal_and_is_no_output_s_is_a_document(
+    make: Callable[..., Path],
+) -> None:
+    ours = ["a.csv", "a.csv.journal", "a.csv.journal-wal", "b.csv.gz", "b.csv.gz.journal"]
+    theirs = ["2024.journal", "2024/may.txt", "my.journal/c.txt", "notes", "notes.journal"]
+    assert names(FolderSource(make(*ours, *theirs))) == theirs
+
+
 def test_links_are_not_followed_out_of_the_folder_nor_in_a_loop(
     make: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -85,7 +85,7 @@ def test_the_order_and_what_is_left_out_are_those_of_a_folder(
     tmp_path: Path, memory: fsspec.AbstractFileSystem, s3: S3, bucket: str
 ) -> None:
     files = ["a/b.txt", "a.txt", "a-b/c.txt", "a-b.txt", "é.txt", "Z.txt", "a/b/c.txt"]
-    files += [".h/x.txt", "a/.h", "~$a.txt", "b.journal", "b.journal-wal"]
+    files += [".h/x.txt", "a/.h", "~$a.txt", "b.csv.journal", "b.csv.journal-wal"]
     for name in files:
         path = tmp_path / "docs" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,9 @@ class JournalError(PipelineError):
 
 
 class JournalFullError(JournalError):
-    """The disk takes no more; it may when something else has been removed."""
+    """The disk takes no more; it may when something else has been removed: the run can go on."""
+
+    exit_code = PipelineError.exit_code
 
 
 class BackendError(PipelineError):

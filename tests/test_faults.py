@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import TIMEOUT_SECONDS, column, counts, job, query, read_rows, texts, until
+from tests.running import TIMEOUT_SECONDS, column, counts, end, job, query, read_rows, texts, until
 from tests.server import BAD_REPLIES, Behaviour, Fault, Limits, Server, mixture
 
 if sys.platform != "win32":
@@ -116,6 +116,20 @@ def test_a_full_disk_is_waited_for_and_nothing_is_paid_twice(
     assert process.returncode == 0
     assert counts(column(made.rows(), "status")) == {"ok": 600}
     assert server.tally.billed_twice == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes limits of others")
+def test_a_disk_that_stays_full_is_no_wrong_usage(tmp_path: Path, server: Server) -> None:
+    server.change(latency_seconds=FAST)
+    made = job(tmp_path, server, texts(600))
+    process = made.start("--max-concurrency", 20, "--patience", 0.005)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+    ended = end(process)
+    assert ended.code == 1
+    assert ended.errors[0].endswith("free some disk")
+    assert 0 < server.tally.received < 600
+    assert made.run().code == 0
+    assert server.tally.received <= 600 + 20
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows can't stop a process")

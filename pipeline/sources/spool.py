@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
@@ -35,21 +36,30 @@ class Spool:
 
     def __iter__(self) -> Iterator[Document]:
         """Yield what was read before, then read on. Two such walks must not be mixed."""
-        self._file.seek(0)
+        with _keeping():
+            self._file.seek(0)
         for _ in range(self.count):
             yield Document(*pickle.load(self._file))
-        self._file.seek(0, 2)
+        with _keeping():
+            self._file.seek(0, 2)
         for document in self._rest:
             self._write(document)
             yield document
         self.complete = True
 
     def _write(self, document: Document) -> None:
-        try:
+        with _keeping():
             pickle.dump(_values(document), self._file, protocol=pickle.HIGHEST_PROTOCOL)
-        except OSError as error:
-            raise PipelineError(
-                f"can't keep the input beside the output ({error.strerror}): free some disk, "
-                "then run the same again"
-            ) from error
         self.count += 1
+
+
+@contextmanager
+def _keeping() -> Iterator[None]:
+    """Say what to do when the disk takes no more; going to a place in the file writes, too."""
+    try:
+        yield
+    except OSError as error:
+        raise PipelineError(
+            f"can't keep the input beside the output ({error.strerror}): free some disk, "
+            "then run the same again"
+        ) from error

@@ -86,10 +86,10 @@ class Store:
             self._lock.release()
             raise
 
-    def open_readonly(self) -> None:
-        """Open the journal to look at; without one there is nothing to see."""
+    def open_readonly(self, *, fresh: bool = False) -> None:
+        """Open the journal to look at; without one, or with `fresh`, there is nothing to see."""
         with self._failing():
-            if self.path.exists():
+            if self.path.exists() and not fresh:
                 address = f"{self.path.absolute().as_uri()}?mode=ro{self._frozen}"
                 self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
                 found = entries.version_of(self._reading, self.path)

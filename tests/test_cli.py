@@ -595,6 +595,13 @@ def test_fresh_keeps_the_answers_where_they_are_if_nothing_is_asked(
     assert server.tally.received == 2
 
 
+def test_a_dry_run_of_a_fresh_start_counts_every_row(two: Job) -> None:
+    two.run()
+    said = two.run("--dry-run", "--fresh").err
+    assert said.startswith("2 rows, 2 requests to gpt-6-luna")
+    assert two.run("--dry-run").err.startswith("2 rows, 2 done already")
+
+
 def test_a_folder_can_hold_its_own_output(tmp_path: Path, server: Server) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()

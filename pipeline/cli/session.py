@@ -44,7 +44,7 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
         if store.aside:
             progress.note(f"the old journal is kept as {store.aside}")
     if options.dry_run:
-        store.open_readonly()
+        store.open_readonly(fresh=options.fresh)
     else:
         store.open(shown(command_line()))
     if is_address(target.name):

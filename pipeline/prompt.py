@@ -271,9 +271,9 @@ class Prompt:
         aliases = {alias(name): value for name, value in fields.items()}
         known = {name: value for name, value in metadata.items() if value not in ("", None)}
         images = {"image": IMAGE if document.images else ""} if self.image_column else {}
+        part = {"chunk": document.chunk, "chunks": document.chunks}
         return {
-            "chunk": document.chunk,
-            "chunks": document.chunks,
+            **part,
             **metadata,
             **self._defaults,
             **known,
@@ -281,6 +281,7 @@ class Prompt:
             **fields,
             **self.settings,
             **images,
+            **(part if self.merging else {}),  # it means these, whatever columns there are
             "row": fields,
             "text": document.text,
         }

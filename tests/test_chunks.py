@@ -11,7 +11,7 @@ from pipeline.chunks import Steps
 from pipeline.costs import counter
 from pipeline.prompt import Prompt, from_instruction, parse
 from pipeline.types import Document, Long, Request, Result
-from tests.running import PROMPT, Job, billed, job, pipeline, query
+from tests.running import PROMPT, Job, billed, job, pipeline, query, read_rows, write_rows
 from tests.server import Fault, Server
 
 WORDS = ("contract", "goods", "payment", "term", "party", "notice", "court", "days", "invoice")
@@ -153,3 +153,18 @@ def test_shipped_summaries_of_a_long_document_are_merged(tmp_path: Path) -> None
     )
     assert ended.code == 0
     assert "1 row: 1 ok" in ended.err
+
+
+def test_columns_called_as_the_parts_are_do_not_change_the_shipped_prompt(tmp_path: Path) -> None:
+    write_rows(tmp_path / "in.csv", [{"chunk": "7", "chunks": "12", "text": "A short text."}])
+    command = ("summarize", "in.csv", "-o", "out.csv", "--model", "echo", "--prefix", "ai_")
+    assert pipeline(*command, folder=tmp_path).code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert row["ai_output"].startswith("Sum up this document in two or three sentences.")
+    assert (row["chunk"], row["chunks"]) == ("7", "12")
+
+
+def test_a_prompt_that_merges_nothing_may_use_columns_called_as_the_parts_are() -> None:
+    prompt = parse("user:\n{{ chunk }} of {{ chunks }}")
+    document = Document(0, "d", {"chunk": "7", "chunks": "12"})
+    assert prompt.render(document).messages[0].text == "7 of 12"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,8 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
     """Write a header and the rows to `path`; return what the user should know of it, in lines.
 
     Of a row only the `columns` are written. `rows` may be read more than once, each time from its
-    start (a view, not a generator). An older file at `path` stays until the new one is on disk.
+    start (a view, not a generator). An older file at `path` stays until the new one is on disk,
+    which is then for the same people to read.
     """
     if isinstance(rows, Iterator):
         raise TypeError("rows must be iterable more than once, not an iterator")
@@ -74,6 +76,8 @@ def drafted(path: Path) -> Iterator[Path]:
         with _draft(target) as draft:
             yield draft
             _sync(draft)
+            with suppress(OSError):  # there is none yet, or a disk has no modes
+                shutil.copymode(target, draft)
             draft.replace(target)
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "mend that")

@@ -178,6 +178,16 @@ def test_the_file_has_the_mode_of_any_new_file(tmp_path: Path, suffix: str) -> N
     assert path.stat().st_mode == other.stat().st_mode
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_file_that_was_closed_to_others_stays_closed(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    write_table(path, [Column("a")], [{"a": "x"}])
+    path.chmod(0o600)
+    write_table(path, [Column("a")], [{"a": "y"}])
+    assert path.read_text() == "a\ny\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     target = tmp_path / "elsewhere" / "real.csv"

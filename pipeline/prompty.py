@@ -9,6 +9,8 @@ or close one.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -145,6 +147,36 @@ class FrontMatter(_Written):
             "properties": {item.name: item.json_schema() for item in properties},
             "required": [item.name for item in properties if item.required],
         }
+
+    @field_validator("outputs")
+    @classmethod
+    def _outputs_as_text(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        _check_words(value, "outputs")
+        return value
+
+
+def _check_words(part: object, where: str) -> None:
+    """Raise ValueError where YAML has made something else of a word: `yes` is true to it, and no
+    answer that is a text could ever be that.
+    """
+    if isinstance(part, Mapping):
+        texts = part.get("type") in ("string", ["string", "null"])
+        values = part.get("enum") if texts else None
+        listed = values if isinstance(values, list) else []
+        words = [*part, *(value for value in listed if value is not None)]
+        wrong = next((word for word in words if not isinstance(word, str)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"has {str(wrong).lower()} for a text in {where}: put it in quotes "
+                "(yes is true in YAML, no false)"
+            )
+        for name, inner in part.items():
+            _check_words(inner, f"{where}/{name}")
+    elif isinstance(part, list):
+        for inner in part:
+            _check_words(inner, where)
+    elif isinstance(part, date):
+        raise ValueError(f"has the date {part} in {where}: put it in quotes")
 
 
 def _named(value: object) -> object:

@@ -167,6 +167,25 @@ def test_options_get_the_names_of_the_api() -> None:
             "outputs: {type: array, properties: {a: {}}}",
             ": outputs: the schema must be `type: object` with `properties`",
         ),
+        (
+            "outputs: [{name: spam, enumValues: [yes, no]}]",
+            ": `outputs` has true for a text in outputs/properties/spam: "
+            "put it in quotes (yes is true in YAML, no false)",
+        ),
+        (
+            "outputs: {type: object, properties: {no: {type: integer}}}",
+            ": `outputs` has false for a text in outputs/properties: "
+            "put it in quotes (yes is true in YAML, no false)",
+        ),
+        (
+            "outputs: [{name: grade, enumValues: [1, 2]}]",
+            ": `outputs` has 1 for a text in outputs/properties/grade: "
+            "put it in quotes (yes is true in YAML, no false)",
+        ),
+        (
+            "outputs: {type: object, properties: {a: {enum: [2026-01-31]}}}",
+            ": `outputs` has the date 2026-01-31 in outputs/properties/a/enum: put it in quotes",
+        ),
         ("outputs: []", ": outputs: the schema must be `type: object` with `properties`"),
     ],
 )
@@ -227,6 +246,11 @@ def test_what_the_program_answers_for_cannot_be_set_behind_its_back(name: str) -
 )
 def test_what_is_wrong_with_the_messages_is_said_in_a_line(source: str, problem: str) -> None:
     assert refusal(source) == f"ask.prompty: {problem}"
+
+
+def test_values_of_an_enum_that_are_what_its_kind_says_are_taken() -> None:
+    front = "outputs: [{name: a, kind: integer, enumValues: [1, 2]}, {name: b, enumValues: ['no']}]"
+    assert parse(f"---\n{front}\n---\n{{{{ text }}}}").outputs is not None
 
 
 def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path: Path) -> None:

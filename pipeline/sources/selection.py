@@ -43,20 +43,23 @@ class Selection(Wrapper):
         super().__init__(source)
         self._limit = limit
         self._sample = sample
+        self._whole = sample or limit or 1  # it may turn out to be less
         self._yielded = 0
 
     def __iter__(self) -> Iterator[Document]:
         chosen: Iterator[Document] = islice(self._source, self._limit)
         if self._sample is not None:
             some = _reservoir(chosen, self._sample)
+            self._whole = len(some)
             chosen = iter(sorted(some, key=lambda document: document.position))
         for document in chosen:
             self._yielded += 1
             yield document
 
     def fraction(self) -> float:
-        whole = self._sample or self._limit or 1
-        return max(self._source.fraction(), min(self._yielded / whole, 1.0))
+        """Say how much of the part has been read; to take a sample, all is read before."""
+        part = self._yielded / self._whole if self._whole else 1.0
+        return part if self._sample is not None else max(self._source.fraction(), part)
 
 
 def _reservoir(items: Iterable[Item], size: int) -> list[Item]:

@@ -37,6 +37,19 @@ def test_some_documents_are_taken_in_their_order(
     assert chosen.fraction() == 1.0
 
 
+@pytest.mark.parametrize("kind", ["folder", "table"])
+@pytest.mark.parametrize(("limit", "sample"), [(None, 8), (8, 99)])
+def test_how_much_has_been_read_is_of_the_sample(
+    inputs: dict[str, str], kind: str, limit: int | None, sample: int
+) -> None:
+    """An estimate goes by it, where the input takes too long to be looked through."""
+    chosen = select(open_source(inputs[kind]), limit=limit, sample=sample)
+    documents = iter(chosen)
+    for _ in range(2):
+        next(documents)
+    assert chosen.fraction() == 0.25
+
+
 def test_a_folder_and_a_table_are_sampled_alike(inputs: dict[str, str]) -> None:
     samples = [
         [document.text for document in select(open_source(uri), sample=3)]

@@ -602,6 +602,14 @@ def test_a_dry_run_of_a_fresh_start_counts_every_row(two: Job) -> None:
     assert two.run("--dry-run").err.startswith("2 rows, 2 done already")
 
 
+def test_what_a_killed_run_had_written_of_its_output_is_removed(folder: Path) -> None:
+    for draft in (".pipeline-ours/out.csv", ".pipeline-theirs/other.csv"):
+        (folder / draft).parent.mkdir()
+        (folder / draft).write_text("text,outp", encoding="utf-8")
+    assert pipeline(*echoing(), folder=folder).code == 0
+    assert [path.name for path in folder.glob(".pipeline-*")] == [".pipeline-theirs"]
+
+
 def test_a_folder_can_hold_its_own_output(tmp_path: Path, server: Server) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()

@@ -20,7 +20,7 @@ from pipeline.cli.labelling import Stronger
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
-from pipeline.outputs.tables import check_columns
+from pipeline.outputs.tables import check_columns, clear_drafts
 from pipeline.outputs.targets import Target, open_target
 from pipeline.places import is_address, shown
 from pipeline.progress import Bar, JsonLines, Lines, Progress, Quiet
@@ -47,6 +47,7 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
         store.open_readonly(fresh=options.fresh)
     else:
         store.open(shown(command_line()))
+        clear_drafts(target.path)
     if is_address(target.name):
         progress.note(f"the journal of {target.name} is {store.path}")
     code = PipelineError.exit_code

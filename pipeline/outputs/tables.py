@@ -29,6 +29,7 @@ _WRITERS: dict[str, Writer] = {
     ".jsonl": jsonl.write,
 }
 _STREAMED = (".csv", ".tsv", ".jsonl")
+_DRAFT = ".pipeline-"
 _REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there",
@@ -46,6 +47,14 @@ def check_output(path: Path) -> None:
         raise UsageError(
             f"can't write the output {path}: {_reason(error)}; choose another name or folder for it"
         ) from error
+
+
+def clear_drafts(path: Path) -> None:
+    """Remove what runs that were killed have left of `path`; nobody may be writing it just now."""
+    target = _target(path)
+    for folder in target.parent.glob(f"{_DRAFT}*"):
+        if (folder / target.name).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_columns(path: Path, columns: Sequence[Column]) -> None:
@@ -135,9 +144,7 @@ def _draft(target: Path) -> Iterator[Path]:
     In a folder of their own a writer's further files go as well, and the file has the mode that any
     new file has (one from tempfile is private).
     """
-    with TemporaryDirectory(
-        prefix=".pipeline-", dir=target.parent, ignore_cleanup_errors=True
-    ) as folder:
+    with TemporaryDirectory(prefix=_DRAFT, dir=target.parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder, target.name)
 
 

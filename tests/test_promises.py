@@ -49,9 +49,11 @@ from tests.running import (
     pipeline,
     price,
     query,
+    read_rows,
     start,
     texts,
     until,
+    write_rows,
 )
 from tests.server import Fault, Kind, Latency, Server, answer_to, mixture
 from tests.server import Limits as ServerLimits
@@ -251,6 +253,24 @@ def test_after_an_interruption_nothing_is_sent_again(tmp_path: Path, server: Ser
     assert end(process).code == 130
     assert server.tally.received == 8
     assert counts(column(made.rows(), "status")) == {"ok": 5, "skipped": 15}
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_interrupted_while_it_writes_it_says_how_to_go_on(tmp_path: Path, name: str) -> None:
+    write_rows(tmp_path / "in.csv", [{"text": text} for text in texts(20_000)])
+    command = ("run", "in.csv", "--instruction", "Say it.", "-o", "out.csv", "--model", "echo")
+    process = start(*command, folder=tmp_path)
+    # What is written lies in a folder of its own until it is whole.
+    while not any(path.stat().st_size for path in tmp_path.glob(".pipeline-*/out.csv")):
+        assert process.poll() is None
+    process.send_signal(signal.Signals[name])
+    ended = end(process)
+    told = f"error: interrupted; to go on, run the same command:\n  pipeline {command[0]}"
+    assert (ended.code, told in ended.err) == (130, True), ended.err
+    assert not (tmp_path / "out.csv").exists()
+    again = pipeline(*command, folder=tmp_path)
+    assert (again.code, "nothing to ask" in again.err) == (0, True)
+    assert column(read_rows(tmp_path / "out.csv"), "text") == texts(20_000)
 
 
 def test_interrupted_before_it_asks_it_has_sent_nothing(tmp_path: Path, server: Server) -> None:

@@ -727,6 +727,7 @@ def test_an_instruction_is_a_prompt(folder: Path) -> None:
         {"role": "system", "content": "Translate {{ this }}"},
         {"role": "user", "content": "Hello"},
     ]
+    assert ended.lines[0].startswith("an instruction is sent as it is, its {{ }} too")
 
 
 def test_an_estimate_leaves_out_what_is_done(folder: Path) -> None:

@@ -258,6 +258,10 @@ def _with_options(prompt: Prompt, options: Options, notices: list[str]) -> Promp
             "(--max-tokens sets another bound)"
         )
     model = options.model or prompt.model or costs.DEFAULT_MODEL
+    if "{{" in str(prompt.settings.get("instruction", "")):
+        notices.append(
+            "an instruction is sent as it is, its {{ }} too: a prompt file has variables"
+        )
     if not prompt.variables - prompt.settings.keys():
         notices.append("the prompt uses nothing of the input: all rows get the same answer")
     return replace(prompt, model=model, options=chosen, bound=bound)

@@ -66,6 +66,22 @@ def test_a_workbook_with_several_sheets_says_which_is_read(tmp_path: Path) -> No
     assert row == values.split()
 
 
+def test_a_cell_that_lies_too_far_off_is_named(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "in.xlsx") as book:
+        sheet = book.add_worksheet("rows")
+        sheet.write_column(0, 0, ["text", "one", "two"])
+        sheet.write(1_048_575, 16_383, "lost")
+    command = ("run", "in.xlsx", "--instruction", "Sum up.", "-o", "out.csv", "--model", "echo")
+    ended = pipeline(*command, folder=tmp_path)
+    assert (ended.code, ended.errors) == (
+        2,
+        [
+            'error: sheet "rows" has a cell XFD1048576, far from its first one, and what lies '
+            "between them doesn't fit into memory: delete it, or save the table as .csv"
+        ],
+    )
+
+
 def test_leading_zeros_that_a_number_is_shown_with_stay(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     sheet = book.active

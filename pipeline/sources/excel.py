@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 from pipeline.errors import UsageError
 from pipeline.sources.inputs import FileInput
 from pipeline.sources.table import Dialect, Row, renamed, unique_names
-from pipeline.sources.workbook import find_oddities
+from pipeline.sources.workbook import check_extent, find_oddities
 from pipeline.types import Column
 
 # What our own look into the archive finds damaged or encrypted.
@@ -41,6 +41,7 @@ class ExcelTable:
 
             book = CalamineWorkbook.from_filelike(raw)
             name = _choose(book.sheets_metadata, file.name, dialect.sheet)
+            check_extent(raw, name)
             self._sheet = book.get_sheet_by_name(name)
             self._oddities = find_oddities(raw, name)
         self._header, header, self._width, self._end = _extent(self._cells())

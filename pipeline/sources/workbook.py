@@ -13,10 +13,16 @@ from xml.etree.ElementTree import fromstring
 from xml.parsers.expat import ParserCreate
 from zipfile import ZipFile, is_zipfile
 
+from pipeline.errors import UsageError
+
 _SIGN = re.compile(rb"""\bt=["']e["']|</f>\s*(?:<v\s*/>|<v>\s*</v>|</c>)""")
 _ZEROS = re.compile("00+")
 _MOST_DIGITS = 15  # that Excel keeps of a number
 _OVERLAP_BYTES, _CHUNK_BYTES = 64, 1 << 20
+_CELL = re.compile(rb"""<(?:\w+:)?c r=["']([A-Z]+)(\d+)""")
+_EXTENT = re.compile(rb"""<(?:\w+:)?dimension ref=["']([A-Z]+)(\d+):([A-Z]+)(\d+)""")
+_HEAD_BYTES = 4096  # of a sheet, in which it says how far it reaches
+_MOST_CELLS = 100_000_000  # calamine takes 32 bytes for each between the first and the last
 
 
 class Padded(int):
@@ -44,6 +50,48 @@ class Oddities:
     def __init__(self) -> None:
         self.cells: dict[int, dict[int, str | Padded]] = defaultdict(dict)
         self.formulas_without_value = 0
+
+
+def check_extent(file: BinaryIO, sheet: str) -> None:
+    """Raise UsageError if the cells of a sheet lie further apart than memory reaches."""
+    if not is_zipfile(file):
+        return
+    with ZipFile(file) as archive:
+        part = _part(archive, sheet)
+        if part is None or not _is_far(archive, part):
+            return
+        far = _far_cell(archive, part)
+    if far is not None:
+        raise UsageError(
+            f'sheet "{sheet}" has a cell {far}, far from its first one, and what lies between them '
+            "doesn't fit into memory: delete it, or save the table as .csv"
+        )
+
+
+def _is_far(archive: ZipFile, part: str) -> bool:
+    """Say whether a sheet claims to reach far; some claim more than they have."""
+    with archive.open(part) as xml:
+        found = _EXTENT.search(xml.read(_HEAD_BYTES))
+    if found is None:
+        return False
+    left, top, right, bottom = (corner.decode() for corner in found.groups())
+    return (_column(right) - _column(left) + 1) * (int(bottom) - int(top) + 1) > _MOST_CELLS
+
+
+def _far_cell(archive: ZipFile, part: str) -> str | None:
+    """Find the first cell that makes a sheet too large."""
+    width = height = 0
+    with archive.open(part) as xml:
+        before = b""
+        while chunk := xml.read(_CHUNK_BYTES):
+            for found in _CELL.finditer(before + chunk):
+                column, row = found[1].decode(), found[2].decode()
+                width = max(width, _column(column) + 1)
+                height = max(height, int(row))
+                if width * height > _MOST_CELLS:
+                    return f"{column}{row}"
+            before = chunk[-_OVERLAP_BYTES:]
+    return None
 
 
 def find_oddities(file: BinaryIO, sheet: str) -> Oddities:

@@ -20,6 +20,7 @@ from pipeline.types import Document
 
 OTHER = "other"
 _YAML = (".yaml", ".yml")
+_SOME = 3  # of the values that are no labels are told
 
 
 def read_labels(given: str, *, other: bool = False) -> list[Label]:
@@ -104,9 +105,11 @@ def read_examples(
     text_column: str | None,
     multi: bool,
     shots: int,
-) -> tuple[Example, ...]:
+) -> tuple[tuple[Example, ...], list[str]]:
     """Take labelled rows of a table, each label in turn, one more than `shots`: the one that is
     itself asked is left out. `name` is the output that they answer.
+
+    Besides, say which were left out. Raises UsageError where there are none to show.
     """
     source = open_source(uri)
     if text_column is not None and text_column in [column.name for column in source.columns]:
@@ -122,17 +125,47 @@ def read_examples(
         raise UsageError(
             f"--examples {uri}: no column holds the labels {', '.join(labels)}; name it `{name}`"
         )
+    given = [
+        (document, value)
+        for document in documents
+        if document.text.strip() and not _blank(value := document.fields.get(column))
+    ]
     found: dict[str, Example] = {}
-    for document in documents:
-        gold = _gold(document.fields.get(column), labels, multi)
-        if gold and document.text.strip():
+    others: list[str] = []
+    for document, value in given:
+        gold = _gold(value, labels, multi)
+        if gold:
             answer = json.dumps({name: gold if multi else gold[0]}, ensure_ascii=False)
             found.setdefault(alike(document.text), Example(document, answer))
+        else:
+            others.append(str(value))
+    if not found:
+        said = ", ".join(map(repr, list(dict.fromkeys(others))[:_SOME])) or "nothing"
+        raise UsageError(
+            f'--examples {uri}: no text has one of the labels {", ".join(labels)} in "{column}", '
+            f"which says {said}"
+        )
     by_answer: dict[str, list[Example]] = {}
     for example in found.values():
         by_answer.setdefault(example.answer, []).append(example)
     in_turn = chain.from_iterable(zip_longest(*by_answer.values()))
-    return tuple(example for example in in_turn if example is not None)[: shots + 1]
+    shown = tuple(example for example in in_turn if example is not None)[: shots + 1]
+    return shown, _left_out(others, len(given))
+
+
+def _left_out(others: Sequence[str], count: int) -> list[str]:
+    """Say how many of the examples have a label that is none, if any."""
+    if not others:
+        return []
+    have = "has" if len(others) == 1 else "have"
+    return [
+        f"{len(others):,} of {count:,} examples {have} a label that is none of the labels "
+        f"(the first: {others[0]!r}): left out"
+    ]
+
+
+def _blank(cell: object) -> bool:
+    return cell is None or not str(cell).strip()
 
 
 def _gold_column(
@@ -148,7 +181,7 @@ def _gold_column(
     made = []
     for name in names:
         values = [document.fields.get(name) for document in documents]
-        given = [value for value in values if value not in (None, "")]
+        given = [value for value in values if not _blank(value)]
         if given and all(_gold(value, labels, multi) for value in given):
             made.append(name)
     return made[0] if len(made) == 1 else None

@@ -44,7 +44,8 @@ class Prompt:
     then its share, or comes of the answer's log-probabilities. `server` is the name of who answers;
     it is part of a request's key. `bound`, which isn't, is the longest answer in tokens where the
     options leave it open. `image_column` is where the input's images come from, if it can have any,
-    and `sees` says whether who answers can look at them.
+    and `sees` says whether who answers can look at them. `notices` are what the user should know of
+    how it was made.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Prompt:
     image_column: str | None = None
     image_detail: Detail = Detail.AUTO
     sees: bool = True
+    notices: tuple[str, ...] = ()
 
     @cached_property
     def turns(self) -> tuple[int, ...]:

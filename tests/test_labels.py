@@ -148,7 +148,7 @@ ROWS = [("t1", "bug"), ("t2", "bug"), ("t3", "Billing"), ("t4", "billing"), ("t5
 @pytest.mark.parametrize("name", ["gold", "label"])
 def test_examples_are_taken_label_by_label(tmp_path: Path, name: str) -> None:
     labels = read_labels("billing,bug")
-    found = read_examples(
+    found, left_out = read_examples(
         gold(tmp_path / "g.csv", ROWS, name),
         labels,
         name="label",
@@ -156,6 +156,7 @@ def test_examples_are_taken_label_by_label(tmp_path: Path, name: str) -> None:
         multi=False,
         shots=3,
     )
+    assert left_out == []
     assert [(item.document.text, json.loads(item.answer)["label"]) for item in found] == [
         ("t1", "bug"),
         ("t3", "billing"),
@@ -177,6 +178,46 @@ def test_examples_without_labels_are_refused(tmp_path: Path) -> None:
         )
     assert str(caught.value) == (
         f"--examples {path}: no column holds the labels billing, bug; name it `label`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("t1", "spam"), ("t2", "ham"), ("t3", "spam")], "'spam', 'ham'"),
+        ([("t1", ""), ("", "bug")], "nothing"),
+    ],
+)
+def test_examples_of_which_none_can_be_shown_are_refused(
+    tmp_path: Path, rows: list[tuple[str, str]], said: str
+) -> None:
+    gold(tmp_path / "g.csv", rows, "label")
+    write_rows(tmp_path / "in.csv", [{"text": "t1"}])
+    ended = pipeline(
+        *("classify", "in.csv", "--labels", "billing,bug", "-o", "out.csv", "--model", "echo"),
+        *("--examples", "g.csv", "--text-column", "text"),
+        folder=tmp_path,
+    )
+    assert (ended.code, ended.errors) == (
+        2,
+        [
+            'error: --examples g.csv: no text has one of the labels billing, bug in "label", '
+            f"which says {said}"
+        ],
+    )
+
+
+def test_examples_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    rows = [*ROWS, ("t6", "nope"), ("t7", ""), ("t8", "none")]
+    gold(tmp_path / "g.csv", rows, "label")
+    write_rows(tmp_path / "in.csv", [{"text": "t1"}])
+    ended = pipeline(
+        *("classify", "in.csv", "--labels", "billing,bug", "-o", "out.csv", "--model", "echo"),
+        *("--examples", "g.csv"),
+        folder=tmp_path,
+    )
+    assert ended.lines[0] == (
+        "2 of 7 examples have a label that is none of the labels (the first: 'nope'): left out"
     )
 
 
@@ -206,7 +247,9 @@ def test_an_example_is_not_shown_for_a_part_of_itself(tmp_path: Path) -> None:
     long = " ".join(f"Sentence {number}." for number in range(100))
     path = gold(tmp_path / "g.csv", [(long, "bug"), ("short", "bug"), ("other", "billing")])
     labels = read_labels("billing,bug")
-    examples = read_examples(path, labels, name="label", text_column="text", multi=False, shots=2)
+    examples, _ = read_examples(
+        path, labels, name="label", text_column="text", multi=False, shots=2
+    )
     prompt = prompts.load("classify").limit("label", labels)
     prompt = replace(prompt, examples=examples, shots=2)
     for text, shown in ((long[500:1000], ["other", "short"]), ("Sentence 3.", [long, "other"])):

@@ -73,7 +73,7 @@ def build(
 
     What is read is kept in `folder`; a file from elsewhere lies in `fetch_to` while it is read.
     """
-    notices: list[str] = []
+    notices = [*prompt.notices]
     _collect_garbage()
     source = open_input(input, options, store, target, fetch_to)
     notices += source.notices
@@ -198,7 +198,7 @@ def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
     if labelling.examples is None:
         return prompt
     shots = labelling.shots or SHOTS
-    shown = read_examples(
+    shown, notices = read_examples(
         labelling.examples,
         known,
         name="labels" if multi else "label",
@@ -206,7 +206,7 @@ def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
         multi=multi,
         shots=shots,
     )
-    return replace(prompt, examples=shown, shots=shots)
+    return replace(prompt, examples=shown, shots=shots, notices=tuple(notices))
 
 
 def open_input(

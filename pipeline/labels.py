@@ -76,6 +76,11 @@ def _from_table(uri: str) -> list[Label]:
     source = open_source(uri)
     names = {column.name.strip().lower(): column.name for column in source.columns}
     first = next((names[name] for name in ("name", "label") if name in names), None)
+    if first is None and len(names) > 1:
+        raise UsageError(
+            f"--labels {uri}: a table of labels needs a column `name`, and may have `description` "
+            f"and `examples`; its columns are {', '.join(names.values())}"
+        )
     chosen = {"name": first or source.columns[0].name}
     chosen |= {key: names[key] for key in ("description", "examples") if key in names}
     return [

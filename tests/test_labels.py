@@ -100,6 +100,22 @@ def test_a_file_of_labels_that_is_none_is_one_line(tmp_path: Path, text: str, pr
     assert "\n" not in str(caught.value)
 
 
+def test_a_table_that_names_no_labels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tickets.csv"
+    path.write_text("id,text\n1,Where is my invoice?\n2,It crashes\n")
+    with pytest.raises(UsageError) as caught:
+        read_labels(str(path))
+    assert str(caught.value) == (
+        f"--labels {path}: a table of labels needs a column `name`, and may have `description` "
+        "and `examples`; its columns are id, text"
+    )
+
+
+def test_a_table_of_one_column_is_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("category\nbilling\nbug\n")
+    assert read_labels(str(tmp_path / "l.csv")) == ["billing", "bug"]
+
+
 def said(prompt: prompts.Prompt, text: str = "a text") -> tuple[Message, ...]:
     return prompt.render(Document(0, "row 1", {"text": text}, text)).messages
 

@@ -26,9 +26,11 @@ def table(folder: Path, texts: list[str]) -> None:
     )
 
 
-def classify(folder: Path, *options: object, output: str = "out.csv") -> Ended:
+def classify(
+    folder: Path, *options: object, output: str = "out.csv", labels: str = LABELS
+) -> Ended:
     """Classify with the model that says what it is told, if that is a label."""
-    command = ("classify", "in.csv", "--labels", LABELS, "--model", "echo", "-o", output)
+    command = ("classify", "in.csv", "--labels", labels, "--model", "echo", "-o", output)
     return pipeline(*command, *options, folder=folder)
 
 
@@ -47,13 +49,18 @@ def sheets(path: Path) -> Sheets:
     }
 
 
-def say(path: Path, said: Mapping[str, str] | Callable[[list[object]], str]) -> None:
-    """Fill in the first column by the texts, as a person does, and save it as Excel would."""
+def say(
+    path: Path, said: Mapping[str, object] | Callable[[list[object]], str], *, copied: str = ""
+) -> None:
+    """Fill in the first column by the texts, as a person does, and save it as Excel would. The row
+    of one text may be `copied` to the end.
+    """
     found = sheets(path)
     header, *rows = found["review"]
     text = header.index("text")
     for row in rows:
         row[0] = said(row) if callable(said) else said.get(str(row[text]), "")
+    found["review"] += [["Bye", *row[1:]] for row in rows if row[text] == copied]
     with xlsxwriter.Workbook(path) as book:
         for name, lines in found.items():
             sheet = book.add_worksheet(name)
@@ -75,10 +82,14 @@ def test_the_workbook_offers_the_labels(folder: Path) -> None:
     with ZipFile(folder / "look.xlsx") as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
         workbook = book.read("xl/workbook.xml").decode()
+        styles = book.read("xl/styles.xml").decode()
     assert re.search(r'<dataValidation type="list" [^>]*sqref="A2:A4">', sheet)
     assert "<formula1>labels!$A$2:$A$3</formula1>" in sheet
     assert workbook.count('state="hidden"') == 2
     assert '<col min="6" max="6" width="0" hidden="1"' in sheet
+    formats = re.findall(r'<xf numFmtId="(\d+)"', styles.partition("<cellXfs")[2])
+    cells = re.findall(r'<c r="A[234]" s="(\d+)"/>', sheet)
+    assert [formats[int(style)] for style in cells] == ["49"] * 3  # text
 
 
 def test_a_review_is_not_written_over_the_output(folder: Path) -> None:
@@ -280,12 +291,45 @@ def test_a_word_that_is_no_label_is_an_error(folder: Path) -> None:
     assert (folder / "out.csv").read_bytes() == before
 
 
+def test_what_excel_makes_of_a_label_is_the_label(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx", labels="TRUE,3,Hello,Bye")
+    said = {"Hello": True, "Bye": 3, "Hello again": "hello", "So long": 3.0}
+    say(folder / "look.xlsx", said)
+    assert pipeline("review", "look.xlsx", folder=folder).errors == []
+    rows = read_rows(folder / "out.csv")
+    assert column(rows, "reviewed_label") == ["TRUE", "3", "Hello", "3"]
+
+
+@pytest.mark.parametrize("label", ["Hello", "Bye"])
+def test_a_row_that_was_copied_counts_once_and_says_one_thing(folder: Path, label: str) -> None:
+    table(folder, ["So long"])
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"So long": label}, copied="So long")
+    ended = pipeline("review", "look.xlsx", folder=folder)
+    if label == "Bye":
+        assert ended.out.startswith("1 row reviewed, 1 of them wrong -> out.csv")
+        assert "\n1 row reviewed in all" in ended.out
+        return
+    assert (ended.code, ended.errors) == (
+        2,
+        [
+            "error: look.xlsx, row 2 says `Hello` and look.xlsx, row 3 says `Bye` of the same "
+            "input: leave one of them"
+        ],
+    )
+    assert not (folder / "out.reviewed.csv").exists()
+
+
 def test_corrections_of_another_input_change_nothing(folder: Path) -> None:
     reviewed(folder)
     table(folder, ["Hello"])
     classify(folder)
     (line,) = pipeline("review", "look.xlsx", folder=folder).errors
-    assert line.startswith("error: 1 of the 1 rows that were reviewed are not in out.csv")
+    assert re.match(
+        r"error: 1 of the 1 rows that were reviewed are not in out\.csv "
+        r"\(the first: look\.xlsx, row \d\): it has another input by now",
+        line,
+    )
     assert not (folder / "out.reviewed.csv").exists()
 
 

@@ -30,10 +30,14 @@ def review(
     corrections.keep(taken)
     corrections.apply(taken)
     typer.echo(
-        f"{looked:,} rows reviewed, {wrong:,} of them wrong -> {taken.output}: "
+        f"{_rows(looked)} reviewed, {wrong:,} of them wrong -> {taken.output}: "
         f"columns {taken.column}, {taken.final}"
     )
     typer.echo(
-        f"{len(taken.rows):,} rows reviewed in all -> {taken.path}: "
+        f"{_rows(len(taken.rows))} reviewed in all -> {taken.path}: "
         f"try the next prompt on them, with --expected {taken.column}"
     )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -18,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.outputs.cells import Rows
 from pipeline.outputs.graded import find_prefix, seen
 from pipeline.outputs.tables import write_table
+from pipeline.schema import spelled
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.types import Column
@@ -68,6 +69,15 @@ class Corrections:
         said = self.find(row)
         given = row.get(self.answer)
         return {**row, self.column: said, self.final: given if said is None else said}
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a person said in a row of a workbook, and what the answer was."""
+
+    name: str
+    label: str
+    answer: str
 
 
 class Corrected:
@@ -136,8 +146,9 @@ def read_back(workbook: Path, output: Path | None) -> tuple[Corrections, int, in
     table = open_source(str(output))
     inputs = _inputs([item.name for item in table.columns], answer, shown, names)
     before = start(output, inputs, answer)
-    looked, wrong = _looked(source, column, answer, labels)
+    looked = _looked(source, column, answer, labels)
     rows = {**before.rows, **_matched(table, looked, before, output)}
+    wrong = sum(said.label != said.answer for said in looked.values())
     return replace(before, rows=rows), len(looked), wrong
 
 
@@ -163,27 +174,31 @@ def check_workbook(workbook: Path) -> None:
         )
 
 
-def _looked(
-    source: Source, column: str, answer: str, labels: frozenset[str]
-) -> tuple[dict[str, str], int]:
+def _looked(source: Source, column: str, answer: str, labels: frozenset[str]) -> dict[str, _Said]:
     """Read what a person said, by the keys of the rows."""
-    looked: dict[str, str] = {}
-    wrong = 0
+    looked: dict[str, _Said] = {}
     for document in source:
-        said = seen(document.fields.get(column))
-        if not said:
+        label = seen(document.fields.get(column))
+        if not label:
             continue
-        if labels and said not in labels:
+        if labels:  # Excel makes a number of `3` and a truth value of `TRUE`
+            label = spelled(label, labels)
+        if labels and label not in labels:
             raise UsageError(
-                f"{document.name}: `{said}` is none of the labels {', '.join(sorted(labels))}"
+                f"{document.name}: `{label}` is none of the labels {', '.join(sorted(labels))}"
             )
-        looked[str(document.fields.get(KEY))] = said
-        wrong += said != seen(document.fields.get(answer))
-    return looked, wrong
+        said = _Said(document.name, label, seen(document.fields.get(answer)))
+        first = looked.setdefault(str(document.fields.get(KEY)), said)
+        if first.label != label:
+            raise UsageError(
+                f"{first.name} says `{first.label}` and {document.name} says `{label}` of the same "
+                "input: leave one of them"
+            )
+    return looked
 
 
 def _matched(
-    table: Source, looked: Mapping[str, str], before: Corrections, output: Path
+    table: Source, looked: Mapping[str, _Said], before: Corrections, output: Path
 ) -> dict[str, Mapping[str, object]]:
     """Find the rows of the output that were looked at."""
     found: dict[str, Mapping[str, object]] = {}
@@ -191,12 +206,12 @@ def _matched(
         key = key_of(document.fields, before.inputs)
         if key in looked:
             cells = {name: document.fields.get(name) for name in before.inputs}
-            found[key] = {**cells, before.column: looked[key]}
-    missing = len(looked.keys() - found.keys())
+            found[key] = {**cells, before.column: looked[key].label}
+    missing = [said.name for key, said in looked.items() if key not in found]
     if missing:
         raise UsageError(
-            f"{missing:,} of the {len(looked):,} rows that were reviewed are not in {output}: "
-            "it has another input by now; nothing was changed"
+            f"{len(missing):,} of the {len(looked):,} rows that were reviewed are not in {output} "
+            f"(the first: {missing[0]}): it has another input by now; nothing was changed"
         )
     return found
 

@@ -23,6 +23,7 @@ SEED = 0
 _PART = 5  # a fifth of the rows for each reason but doubt, which gets what is left
 _RARE = 0.02  # of all rows
 _MOST_CHARACTERS = 32_767
+_TEXT = 0x31  # the number of the format "@": `03` that is typed in stays `03`
 _HINT = "Choose what is right; leave it empty where you haven't looked."
 
 Row = Mapping[str, object]
@@ -130,7 +131,9 @@ def write(
         with drafted(path) as draft, xlsxwriter.Workbook(draft, options) as book:
             formats = Formats(book)
             raw = book.add_worksheet("review")
-            _fill(raw, formats, names, held)
+            _fill(
+                raw, formats, names, held, book.add_format({"valign": "top", "num_format": _TEXT})
+            )
             _mark(book, raw, len(held))
             _offer(book, raw, formats, labels, len(held))
             about = (
@@ -145,10 +148,17 @@ def write(
 
 
 def _fill(
-    raw: Any, formats: Formats, names: Sequence[str], rows: Sequence[Sequence[object]]
+    raw: Any,
+    formats: Formats,
+    names: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    first: Any = None,
 ) -> None:
+    """Fill a sheet; its `first` column may be empty cells of a format."""
     sheet = Sheet(raw, formats, names, widths(names, rows))
-    for row in rows:
+    for place, row in enumerate(rows, 1):
+        if first is not None:
+            raw.write_blank(place, 0, None, first)
         sheet.add(row)
     sheet.close()
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from zipfile import ZipFile
 
+import filelock
 import pytest
 import xlsxwriter
 from python_calamine import CalamineWorkbook
 
 from pipeline.outputs import reviewing
 from pipeline.outputs.corrections import Corrections, key_of
-from tests.running import Ended, column, pipeline, read_rows, write_rows
+from tests.running import Ended, column, pipeline, query, read_rows, write_rows
 
 LABELS = "Hello,Bye"
 Sheets = dict[str, list[list[object]]]
@@ -124,6 +128,54 @@ def test_what_a_person_says_comes_back_for_good(folder: Path) -> None:
     written = (folder / "out.csv").read_bytes()
     assert classify(folder).code == ended.code
     assert (folder / "out.csv").read_bytes() == written
+
+
+def past(journal: Path) -> None:
+    """Let all runs have ended long ago."""
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("UPDATE runs SET ended_at = '2020-01-01T00:00:00Z'")
+
+
+def test_a_review_is_no_change_by_hand(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    past(folder / "out.csv.journal")
+    os.utime(folder / "out.csv", (0, 0))
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    pipeline("review", "look.xlsx", folder=folder)
+    before = sorted(folder.iterdir())
+    assert "was changed" not in classify(folder).err
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_review_keeps_what_was_changed_by_hand_for_the_next_run(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    past(folder / "out.csv.journal")
+    (folder / "out.csv").write_text(changed := (folder / "out.csv").read_text() + "\n")
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    (line,) = pipeline("review", "look.xlsx", folder=folder).lines
+    assert line.startswith("out.csv was changed after the last run: that version is kept as out-")
+    assert (folder / line.rpartition(" ")[2]).read_text() == changed
+
+
+def test_a_review_leaves_the_journal_of_a_run_alone(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    journal = folder / "out.csv.journal"
+    with filelock.FileLock(f"{journal}.lock"):
+        ended = pipeline("review", "look.xlsx", folder=folder)
+    assert (ended.code, ended.errors) == (0, [])
+    assert query(journal, "SELECT count(*) FROM runs") == [(1,)]
+    assert column(read_rows(folder / "out.csv"), "reviewed_label")[3] == "Bye"
+
+
+def test_a_correction_is_withdrawn_by_deleting_its_row(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"Hello": "Bye", "So long": "Bye"})
+    pipeline("review", "look.xlsx", folder=folder)
+    kept = read_rows(folder / "out.reviewed.csv")
+    write_rows(folder / "out.reviewed.csv", [row for row in kept if row["text"] != "Hello"])
+    classify(folder)
+    assert column(read_rows(folder / "out.csv"), "reviewed_label") == ["", "", "", "Bye"]
 
 
 def test_a_correction_finds_its_row_wherever_it_is(folder: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.cli import app
+from pipeline.errors import JournalError, PipelineError
 
 
 @app.command()
@@ -27,8 +31,9 @@ def review(
     if not looked:
         typer.echo(f"nothing is said in the first column of {workbook}: nothing was changed")
         return
-    corrections.keep(taken)
-    corrections.apply(taken)
+    with _noted(taken.output):
+        corrections.keep(taken)
+        corrections.apply(taken)
     typer.echo(
         f"{_rows(looked)} reviewed, {wrong:,} of them wrong -> {taken.output}: "
         f"columns {taken.column}, {taken.final}"
@@ -37,6 +42,36 @@ def review(
         f"{_rows(len(taken.rows))} reviewed in all -> {taken.path}: "
         f"try the next prompt on them, with --expected {taken.column}"
     )
+
+
+@contextmanager
+def _noted(output: Path) -> Iterator[None]:
+    """Note in the journal that the output is written anew: the next run would take it for changed
+    by hand. Where there is no journal, or a run is at it, nothing is noted.
+    """
+    from pipeline.cli.build import command_line
+    from pipeline.cli.session import keep_changed
+    from pipeline.outputs.targets import open_target
+    from pipeline.places import shown
+    from pipeline.progress import Lines
+    from pipeline.store import Store
+
+    store = Store(output)
+    noted = store.path.exists()
+    if noted:
+        try:
+            store.open(shown(command_line()))
+        except JournalError:
+            noted = False
+    code = PipelineError.exit_code
+    try:
+        if noted:
+            keep_changed(open_target(str(output)), store, Lines())
+        yield
+        code = 0
+    finally:
+        if noted:
+            store.close(code)
 
 
 def _rows(count: int) -> str:

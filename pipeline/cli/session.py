@@ -97,7 +97,7 @@ def _check_ours(target: Target, store: Store) -> None:
         )
 
 
-def _keep_changed(target: Target, store: Store, progress: Progress) -> None:
+def keep_changed(target: Target, store: Store, progress: Progress) -> None:
     """Keep what somebody has made of the output since the last run: it will be written anew."""
     path = target.path
     if store.last_end is None or is_address(target.name) or not path.exists():
@@ -153,7 +153,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
         complain(str(fatal))
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
-    _keep_changed(target, built.run.engine.store, progress)
+    keep_changed(target, built.run.engine.store, progress)
     calibrated = built.run.calibrate()
     if not (interrupted or fatal):
         built.run.count()

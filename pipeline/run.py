@@ -121,9 +121,12 @@ class Run:
             calibrates=expected is not None and steps.prompt.confidence,
         )
         names = [column.name for column in self.rows.columns]
-        self.predicted = self.answer if expected in names else None  # else it is named with it
+        inputs = [column.name for column in spool.source.columns]
+        self.predicted = self.answer if expected in inputs else None  # else it is named with it
         self.pairs = (
-            find_pairs(names, [expected], self.predicted, spool.source.name) if expected else []
+            find_pairs(names, [expected], self.predicted, spool.source.name, inputs=inputs)
+            if expected
+            else []
         )
 
     @property

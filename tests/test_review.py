@@ -270,7 +270,6 @@ def say_all(path: Path, label: str) -> None:
     [
         (("--review", "look.csv"), "--review look.csv: name an .xlsx file"),
         (("--review", "no/look.xlsx"), "the folder of the output no/look.xlsx doesn't exist"),
-        (("--expected", "gold"), 'in.csv has no column "gold"'),
     ],
 )
 def test_what_cannot_be_done_afterwards_stops_it_before(
@@ -279,6 +278,14 @@ def test_what_cannot_be_done_afterwards_stops_it_before(
     ended = classify(folder, *options)
     (line,) = ended.errors
     assert line.startswith(f"error: {message}")
+    assert (ended.code, (folder / "out.csv").exists()) == (2, False)
+
+
+@pytest.mark.parametrize("expected", ["gold", "label", "label=gold"])
+def test_what_is_expected_is_a_column_of_the_input(folder: Path, expected: str) -> None:
+    ended = classify(folder, "--expected", expected)
+    name = expected.rpartition("=")[2]
+    assert ended.errors == [f'error: in.csv has no column "{name}"; its columns are: id, text']
     assert (ended.code, (folder / "out.csv").exists()) == (2, False)
 
 

@@ -181,11 +181,19 @@ def find_prefix(names: Sequence[str]) -> str | None:
 
 
 def find_pairs(
-    names: Sequence[str], expected: Sequence[str], predicted: str | None, table: str
+    names: Sequence[str],
+    expected: Sequence[str],
+    predicted: str | None,
+    table: str,
+    *,
+    inputs: Sequence[str] | None = None,
 ) -> list[Pair]:
-    """Find which column holds the answer to each column that was expected."""
-    wanted = [part for text in expected for part in _split(text, names)]
-    pairs = [_pair(part, names, predicted, table) for part in wanted]
+    """Find which column holds the answer to each column that was expected. That is one of the
+    `inputs`, where not all columns are.
+    """
+    inputs = names if inputs is None else inputs
+    wanted = [part for text in expected for part in _split(text, inputs)]
+    pairs = [_pair(part, names, inputs, predicted, table) for part in wanted]
     if predicted is not None and len(pairs) > 1:
         raise UsageError(
             "--predicted names one column: with several write --expected ANSWER=COLUMN"
@@ -201,18 +209,20 @@ def _split(text: str, names: Sequence[str]) -> list[str]:
     return [text] if text in names else [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _pair(wanted: str, names: Sequence[str], predicted: str | None, table: str) -> Pair:
+def _pair(
+    wanted: str, names: Sequence[str], inputs: Sequence[str], predicted: str | None, table: str
+) -> Pair:
     answer, equals, column = wanted.partition("=")
-    if wanted in names or not equals:
+    named = equals and wanted not in inputs
+    check_column(column if named else wanted, inputs, table)
+    if not named:
         answer, column = predicted or _answer(wanted, names, table), wanted
-    for name in (column, answer):
-        check_column(name, names, table)
+    check_column(answer, names, table)
     return Pair(answer, column)
 
 
 def _answer(expected: str, names: Sequence[str], table: str) -> str:
     prefix = find_prefix(names) or ""
-    check_column(expected, names, table)
     for name in _ANSWERS:
         if f"{prefix}{name}" in names and f"{prefix}{name}" != expected:
             return f"{prefix}{name}"

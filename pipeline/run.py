@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.chunks import Step, Steps
 from pipeline.engine import Engine
+from pipeline.errors import UsageError
 from pipeline.escalation import Escalation
 from pipeline.outputs.calibrated import Calibrated
 from pipeline.outputs.corrections import Corrected, Corrections, start
@@ -32,7 +33,8 @@ class Plan:
 
     `known` rows have an answer in the journal, good or not. `problem` is why the first of the
     `unreadable` rows can't be asked about. Besides the `requests` the stronger model is asked
-    `escalations` at the most, for `escalated_usd` at the most (None: unknown).
+    `escalations` at the most, for `escalated_usd` at the most (None: unknown). `expects` says that
+    the right answer to some row is known.
     """
 
     rows: int = 0
@@ -48,6 +50,7 @@ class Plan:
     escalations: int = 0
     escalated_usd: Decimal | None = Decimal(0)
     complete: bool = True
+    expects: bool = False
     first: Request | None = None
 
     def scale(self, factor: float) -> None:
@@ -134,8 +137,15 @@ class Run:
         return self.escalation or self.engine.store
 
     def plan(self, seconds: float = PLAN_SECONDS) -> Plan:
-        """Find out what there is to do, from as much of the input as can be read in this time."""
+        """Find out what there is to do, from as much of the input as can be read in this time.
+
+        Raises UsageError where right answers are to be known and none is.
+        """
         plan, escalation = self._plan(seconds), self.escalation
+        if self.pairs and plan.complete and plan.rows and not plan.expects:
+            wanted = " or ".join(f'"{pair.expected}"' for pair in self.pairs)
+            name = self.spool.source.name
+            raise UsageError(f"{name}: no row has anything in {wanted} to compare with")
         if escalation is None or plan.requests or not plan.complete:
             return plan
         if escalation.settled and not plan.escalations:
@@ -159,6 +169,7 @@ class Run:
 
     def _plan_document(self, plan: Plan, document: Document, seen: set[bytes]) -> None:
         plan.rows += 1
+        plan.expects = plan.expects or is_right(document.fields, self.pairs) is not None
         if document.error is None and self.steps.prompt.idle(document):
             plan.empty += 1
             return

@@ -289,11 +289,16 @@ def test_what_is_expected_is_a_column_of_the_input(folder: Path, expected: str) 
     assert (ended.code, (folder / "out.csv").exists()) == (2, False)
 
 
-def test_an_input_that_expects_nothing_has_its_output_all_the_same(folder: Path) -> None:
-    write_rows(folder / "in.csv", [{"text": "Hello", "gold": ""}])
-    ended = classify(folder, "--expected", "gold", "--text-column", "text")
-    assert ended.errors == ['error: out.csv: no row has anything in "gold" to compare with']
-    assert (ended.code, len(read_rows(folder / "out.csv"))) == (0, 1)
+@pytest.mark.parametrize(
+    ("expected", "wanted"), [("gold", '"gold"'), ("label=gold,label=more", '"gold" or "more"')]
+)
+def test_an_input_that_expects_nothing_is_not_asked_about(
+    folder: Path, expected: str, wanted: str
+) -> None:
+    write_rows(folder / "in.csv", [{"text": "Hello", "gold": " ", "more": ""}])
+    ended = classify(folder, "--expected", expected, "--text-column", "text")
+    assert ended.errors == [f"error: in.csv: no row has anything in {wanted} to compare with"]
+    assert (ended.code, sorted(path.name for path in folder.iterdir())) == (2, ["in.csv"])
 
 
 def test_a_run_says_how_right_it_is(folder: Path) -> None:

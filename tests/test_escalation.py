@@ -84,6 +84,30 @@ def test_unsure_rows_go_to_the_stronger_model_and_both_are_billed(
     ) in ended.lines
 
 
+def test_a_row_that_one_of_the_models_cannot_answer_fails_until_the_next_run(
+    folder: Path, server: Server
+) -> None:
+    none = {("small", "unclear"), ("big", "likely too")}
+    server.change(
+        answer=lambda body: (
+            '{"label":"spam"}'
+            if (body["model"], body["messages"][1]["content"]) in none
+            else answer({**body, "messages": body["messages"][:2]})
+        )
+    )
+    options = (*ESCALATE, "--below", 0.65)
+    assert classify(folder, server, *options).code == 1
+    rows = read_rows(folder / "out.csv")
+    assert column(rows, "status") == ["ok", "ok", "failed", "failed"]
+    assert ("big", "unclear") not in asked(server)
+    none.clear()
+    before = len(asked(server))
+    assert classify(folder, server, *options).code == 0
+    again = [("big", "likely too"), ("big", "unclear"), ("small", "unclear")]
+    assert sorted(asked(server)[before:]) == again
+    assert column(read_rows(folder / "out.csv"), "label") == ["bug", "bug", "praise", "praise"]
+
+
 def test_what_was_saved_is_of_all_rows_whichever_run_asked(folder: Path, server: Server) -> None:
     assert classify(folder, server, "--confidence").code == 0
     saved = (

@@ -16,7 +16,7 @@ if sys.platform != "win32":
     import resource
 
 LEAST = 4.0  # that refusals leave
-FIRST = 96  # once the first answer, which goes alone, has shown that there is nothing to obey
+FIRST = 64  # once the first answer, which goes alone, has shown that there is nothing to obey
 GROWTH = 1 / 32  # for each answer, at least
 LOSS = 0.5  # of a place for each refusal
 CEILING = 2000

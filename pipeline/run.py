@@ -169,7 +169,8 @@ class Run:
 
     def _plan_document(self, plan: Plan, document: Document, seen: set[bytes]) -> None:
         plan.rows += 1
-        plan.expects = plan.expects or is_right(document.fields, self.pairs) is not None
+        if self.pairs and not plan.expects:
+            plan.expects = is_right(document.fields, self.pairs) is not None
         if document.error is None and self.steps.prompt.idle(document):
             plan.empty += 1
             return
@@ -249,10 +250,12 @@ class Run:
 
     def count(self) -> None:
         """Add up what the first model has saved, over all rows and whichever run asked."""
+        if self.escalation is None:
+            return
         counted = Bits()
-        for document in self.spool if self.escalation else ():
+        for document in self.spool:
             for result in self.steps.follow(document, self.engine.store.get).results:
-                if self.escalation and counted.take(result.entry):
+                if counted.take(result.entry):
                     self.escalation.count(result)
 
     def _labelled(self) -> list[tuple[float | None, bool]]:

@@ -13,6 +13,7 @@ if str(ROOT) not in sys.path:
     # `pytest`, unlike `python -m pytest`, doesn't put the root there, where `tests.server` is.
     sys.path.insert(0, str(ROOT))
 
+from tests import running  # noqa: E402
 from tests.places import S3, serve_s3  # noqa: E402
 from tests.server import Server  # noqa: E402
 
@@ -20,14 +21,20 @@ from tests.server import Server  # noqa: E402
 @pytest.fixture
 def server() -> Iterator[Server]:
     """Run an OpenAI server on loopback that answers rightly until told otherwise."""
-    with Server() as running:
-        yield running
+    with Server() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    running.end_all()
 
 
 @pytest.fixture(scope="session")
 def _s3() -> Iterator[S3]:
-    with serve_s3() as running:
-        yield running
+    with serve_s3() as started:
+        yield started
 
 
 @pytest.fixture

@@ -26,9 +26,10 @@ from pipeline.errors import PipelineError
 from tests.server import Bill, Handle, Tally
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 # What --price is given, in USD per million tokens: unlike each other, and not round.
 PRICE = ("3", "17")
+_started: list[subprocess.Popen[str]] = []
 PROMPT = """---
 name: ask
 model:
@@ -69,7 +70,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 def start(*arguments: object, folder: Path, **env: str) -> subprocess.Popen[str]:
     """Start a command in a folder and go on."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", *map(str, arguments)],
         cwd=folder,
         env=environment(**env),
@@ -79,6 +80,15 @@ def start(*arguments: object, folder: Path, **env: str) -> subprocess.Popen[str]
         text=True,
         encoding="utf-8",
     )
+    _started.append(process)
+    return process
+
+
+def end_all() -> None:
+    """End what a failed test has left, so that no other test sees it."""
+    while _started:
+        with _started.pop() as process:  # it waits and closes
+            process.kill()
 
 
 def end(process: subprocess.Popen[str], stdin: str | None = None) -> Ended:

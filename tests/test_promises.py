@@ -255,13 +255,20 @@ def test_after_an_interruption_nothing_is_sent_again(tmp_path: Path, server: Ser
     assert counts(column(made.rows(), "status")) == {"ok": 5, "skipped": 15}
 
 
+def drafted(folder: Path) -> bool:
+    """Say whether an output is being written: in a folder of its own until it is whole."""
+    try:
+        return any(path.stat().st_size for path in folder.glob(".pipeline-*/out.csv"))
+    except FileNotFoundError:  # an empty one, to see whether there can be one
+        return False
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_interrupted_while_it_writes_it_says_how_to_go_on(tmp_path: Path, name: str) -> None:
     write_rows(tmp_path / "in.csv", [{"text": text} for text in texts(20_000)])
     command = ("run", "in.csv", "--instruction", "Say it.", "-o", "out.csv", "--model", "echo")
     process = start(*command, folder=tmp_path)
-    # What is written lies in a folder of its own until it is whole.
-    while not any(path.stat().st_size for path in tmp_path.glob(".pipeline-*/out.csv")):
+    while not drafted(tmp_path):
         assert process.poll() is None
     process.send_signal(signal.Signals[name])
     ended = end(process)

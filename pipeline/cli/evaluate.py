@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,7 +16,8 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from pipeline.cascade import Choice
     from pipeline.outputs.evaluation import Evaluation
-    from pipeline.outputs.graded import Answers
+
+Table = TypeVar("Table")
 
 
 @app.command()
@@ -99,15 +102,11 @@ def evaluate(
 def _evaluations(
     outputs: list[str], expected: list[str], predicted: str | None, on: str | None, worst: int
 ) -> list[Evaluation]:
-    from pipeline.cli.build import fetching
     from pipeline.outputs import evaluation, graded
     from pipeline.outputs.comparison import pair_up
 
-    def read(output: str) -> Answers:
-        with fetching(output) as folder:
-            return graded.read(output, expected, predicted=predicted, on=on, fetch_to=folder)
-
-    tables = [read(output) for output in outputs]
+    read = partial(graded.read, expected=expected, predicted=predicted, on=on)
+    tables = [_read(output, read) for output in outputs]
     if len(tables) == 2:
         before = [len(table.rows) for table in tables]
         tables = list(pair_up(tables[0], tables[1], on=on))
@@ -140,16 +139,12 @@ def _words(found: list[Evaluation]) -> str:
 
 
 def _scores(outputs: list[str], score: str, on: str | None, worst: int, as_json: bool) -> None:
-    from pipeline.cli.build import fetching
     from pipeline.outputs.evaluation_json import duel_json, judged_json
     from pipeline.outputs.evaluation_text import describe_duel, describe_scores
-    from pipeline.outputs.judged import Judged, compare_scores, read_scores
+    from pipeline.outputs.judged import compare_scores, read_scores
 
-    def read(output: str) -> Judged:
-        with fetching(output) as folder:
-            return read_scores(output, score, worst=worst, on=on, fetch_to=folder)
-
-    found = [read(output) for output in outputs]
+    read = partial(read_scores, column=score, worst=worst, on=on)
+    found = [_read(output, read) for output in outputs]
     duel = compare_scores(found[0], found[1], on=on) if len(found) == 2 else None
     if not as_json:
         typer.echo(describe_duel(duel, *found) if duel else describe_scores(found[0]))
@@ -158,6 +153,14 @@ def _scores(outputs: list[str], score: str, on: str | None, worst: int, as_json:
         _print({"outputs": every, "comparison": duel_json(duel)})
     else:
         _print(judged_json(found[0]))
+
+
+def _read(output: str, read: Callable[..., Table]) -> Table:
+    """Read a table, wherever it lies."""
+    from pipeline.cli.build import fetching
+
+    with fetching(output) as folder:
+        return read(output, fetch_to=folder)
 
 
 def _threshold(found: list[Evaluation], accuracy: float, level: float) -> Choice:

@@ -23,6 +23,7 @@ def review(
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
 ) -> None:
     """Take a corrected workbook back. Its labels go into the output and a table beside it."""
+    from pipeline.cli.words import many
     from pipeline.outputs import corrections
     from pipeline.places import path_here
 
@@ -35,11 +36,11 @@ def review(
         corrections.keep(taken)
         corrections.apply(taken)
     typer.echo(
-        f"{_rows(looked)} reviewed, {wrong:,} of them wrong -> {taken.output}: "
+        f"{many(looked, 'row')} reviewed, {wrong:,} of them wrong -> {taken.output}: "
         f"columns {taken.column}, {taken.final}"
     )
     typer.echo(
-        f"{_rows(len(taken.rows))} reviewed in all -> {taken.path}: "
+        f"{many(len(taken.rows), 'row')} reviewed in all -> {taken.path}: "
         f"try the next prompt on them, with --expected {taken.column}"
     )
 
@@ -72,7 +73,3 @@ def _noted(output: Path) -> Iterator[None]:
     finally:
         if noted:
             store.close(code)
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -20,7 +20,7 @@ REASONS = 5
 def describe_plan(plan: Plan, built: Built) -> str:
     """Say in a line what there is to do and what it may cost."""
     about = "" if plan.complete else "about "
-    parts = [f"{about}{_many(plan.rows, 'row')}"]
+    parts = [f"{about}{many(plan.rows, 'row')}"]
     if plan.done:
         parts.append(f"{plan.done:,} done already")
     if plan.unreadable:
@@ -33,7 +33,7 @@ def describe_plan(plan: Plan, built: Built) -> str:
     if plan.requests:
         sure = "" if built.backend.counter.exact else " (estimated)"
         parts.append(
-            f"{_many(plan.requests, 'request')} to {built.run.steps.prompt.model}, "
+            f"{many(plan.requests, 'request')} to {built.run.steps.prompt.model}, "
             f"about {plan.prompt_tokens:,} prompt tokens{sure}"
         )
         costs.append(_cost(plan, built))
@@ -45,13 +45,14 @@ def describe_plan(plan: Plan, built: Built) -> str:
 def _escalated(plan: Plan, escalation: Escalation) -> str:
     """Say what the stronger model may cost, if it has to be asked about all."""
     price, most = escalation.engine.backend.price, plan.escalated_usd
-    asked = f"up to {_many(plan.escalations, 'request')} to {escalation.model}"
+    asked = f"up to {many(plan.escalations, 'request')} to {escalation.model}"
     if price is None or most is None:
         return f"what {asked} cost"
     return f"at most {usd(most)} for {asked}, those asked for again aside ({price})"
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """Count things, in words that fit one of them, too."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
@@ -84,7 +85,7 @@ def describe_outcome(
         for part, status in zip(parts, ("ok", "failed", "skipped"), strict=True)
         if counts[status] or status == "ok"
     ]
-    lines = [f"{_many(rows, 'row')}: {', '.join(shown)} -> {target.name}"]
+    lines = [f"{many(rows, 'row')}: {', '.join(shown)} -> {target.name}"]
     for reasons in (outcome.errors, outcome.skips):
         lines += [f"  {count:,} x {reason}" for reason, count in _reasons(reasons)]
     lines += [f"  {note}" for note in outcome.notes]
@@ -134,7 +135,7 @@ def _spent(progress: Progress, built: Built) -> str:
         what = "answer of no use was" if one else "answers of no use were"
         parts.append(f"{spent.again:,} {what} asked for again")
     if built.backend.price and spent.unpriced:
-        parts.append(f"{_many(spent.unpriced, 'answer')} without a known cost")
+        parts.append(f"{many(spent.unpriced, 'answer')} without a known cost")
     if unsure:
         parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")
     return f"this run: {', '.join(part for part in parts if part)}"

@@ -128,9 +128,8 @@ class TableSource:
         if wanted is not None:
             return self._named(table, wanted)
         names = [column.name for column in table.columns if column.name not in others]
-        if not names or (
-            self.image_column and len(names) < 2
-        ):  # what is left is no text because it is alone
+        # Beside images, what is left is no text because it is alone.
+        if not names or (self.image_column and len(names) < 2):
             return next((name for name in names if name.strip().lower() in _TEXT_NAMES), None)
         return find_text_column(names, (row[1] for row in islice(table.rows(), _PEEK_ROWS)))
 

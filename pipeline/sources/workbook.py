@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from posixpath import join, normpath
 from typing import BinaryIO
 from xml.etree.ElementTree import fromstring
@@ -81,17 +81,23 @@ def _is_far(archive: ZipFile, part: str) -> bool:
 def _far_cell(archive: ZipFile, part: str) -> str | None:
     """Find the first cell that makes a sheet too large."""
     width = height = 0
+    for chunk in _chunks(archive, part):
+        for found in _CELL.finditer(chunk):
+            column, row = found[1].decode(), found[2].decode()
+            width = max(width, _column(column) + 1)
+            height = max(height, int(row))
+            if width * height > _MOST_CELLS:
+                return f"{column}{row}"
+    return None
+
+
+def _chunks(archive: ZipFile, part: str) -> Iterator[bytes]:
+    """Read a part piece by piece; each has the end of the one before at its beginning."""
     with archive.open(part) as xml:
         before = b""
         while chunk := xml.read(_CHUNK_BYTES):
-            for found in _CELL.finditer(before + chunk):
-                column, row = found[1].decode(), found[2].decode()
-                width = max(width, _column(column) + 1)
-                height = max(height, int(row))
-                if width * height > _MOST_CELLS:
-                    return f"{column}{row}"
+            yield before + chunk
             before = chunk[-_OVERLAP_BYTES:]
-    return None
 
 
 def find_oddities(file: BinaryIO, sheet: str) -> Oddities:
@@ -139,13 +145,7 @@ def _is_suspect(archive: ZipFile, part: str, styles: Iterable[str]) -> bool:
     """Say whether there may be something to find: most sheets have nothing, and need no parser."""
     signs = [_SIGN.pattern, *(rb"""\bs=["']%s["']""" % style.encode() for style in styles)]
     sign = re.compile(b"|".join(signs))
-    with archive.open(part) as xml:
-        before = b""
-        while chunk := xml.read(_CHUNK_BYTES):
-            if sign.search(before + chunk):
-                return True
-            before = chunk[-_OVERLAP_BYTES:]
-    return False
+    return any(sign.search(chunk) for chunk in _chunks(archive, part))
 
 
 class _Reader:

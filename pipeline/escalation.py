@@ -1,4 +1,5 @@
-"""A cheap model answers all, a strong one what the cheap one is unsure of. Both are billed.
+"""A cheap model answers all, a strong one what the cheap one is unsure of or can't answer. Both
+are billed.
 
 Each model's answers have keys of their own in the journal: another threshold asks for the
 difference only, and the strong model's answers serve a run of it alone, too.
@@ -39,7 +40,8 @@ class Promise:
 
 
 class Escalation:
-    """Asks `engine`, the strong model's, where the confidence is less than `below`, 0 to 1.
+    """Asks `engine`, the strong model's, where the confidence is less than `below`, 0 to 1, or the
+    cheap one has failed.
 
     `prompt` is the same prompt, as the strong model is asked it. With a `promise` it is `keep` that
     finds out what to be below of, once the cheap model has answered: until then no answer stands.
@@ -66,6 +68,8 @@ class Escalation:
         if first is None or not self._unsure(first):
             return first
         second = self.engine.store.get(self._prompt.adopt(request))
+        if second is None and first.status == "failed":
+            return first
         if second is None:
             sure = _percent(first)
             why = f"unsure ({sure})" if self.settled else f"{sure}: not known yet if that is enough"
@@ -123,10 +127,10 @@ class Escalation:
     def count(self, result: Result) -> None:
         """Take an answer of the cheap model into account, and the strong one's in its place."""
         price, savings = self.engine.backend.price, self.savings
-        if result.status != "ok":
+        both = self.get(result.request)
+        if result.status != "ok" and (both is None or both.status != "ok"):
             return
         savings.answers += 1
-        both = self.get(result.request)
         if both is None or both.cost_usd is None or savings.cost_usd is None:
             savings.cost_usd = None
         else:
@@ -167,10 +171,10 @@ class Escalation:
         return not unsure
 
     def _unsure(self, result: Result) -> bool:
-        return result.status == "ok" and self._is_low(result.confidence)
-
-    def _is_low(self, confidence: float | None) -> bool:
-        return self.below > 0 and (confidence is None or confidence < self.below)
+        if self.below <= 0 or result.status not in ("ok", "failed"):
+            return False
+        sure = result.confidence if result.status == "ok" else None
+        return sure is None or sure < self.below
 
 
 def _percent(result: Result) -> str:

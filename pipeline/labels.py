@@ -76,12 +76,14 @@ def _from_table(uri: str) -> list[Label]:
     source = open_source(uri)
     names = {column.name.strip().lower(): column.name for column in source.columns}
     first = next((names[name] for name in ("name", "label") if name in names), None)
-    if first is None and len(names) > 1:
+    if first is None:
+        heads = ", ".join(names.values())
+        only = "; is that a label? Put a line `name` above it" if len(names) == 1 else ""
         raise UsageError(
             f"--labels {uri}: a table of labels needs a column `name`, and may have `description` "
-            f"and `examples`; its columns are {', '.join(names.values())}"
+            f"and `examples`; its first line says: {heads}{only}"
         )
-    chosen = {"name": first or source.columns[0].name}
+    chosen = {"name": first}
     chosen |= {key: names[key] for key in ("description", "examples") if key in names}
     return [
         _label({key: document.fields.get(name) for key, name in chosen.items()}, document.name)

@@ -233,6 +233,8 @@ def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
             "is not a key of a prompt file" if known else first["msg"].removeprefix("Value error, ")
         )
         raise UsageError(f"{origin}: `{key}` {problem}") from error
+    except RecursionError as error:
+        raise UsageError(f"{origin}: a YAML alias (`*name`) stands in what it names") from error
 
 
 def _split(body: str) -> Templates:

@@ -107,13 +107,17 @@ def test_a_table_that_names_no_labels_is_refused(tmp_path: Path) -> None:
         read_labels(str(path))
     assert str(caught.value) == (
         f"--labels {path}: a table of labels needs a column `name`, and may have `description` "
-        "and `examples`; its columns are id, text"
+        "and `examples`; its first line says: id, text"
     )
 
 
-def test_a_table_of_one_column_is_of_labels(tmp_path: Path) -> None:
-    (tmp_path / "l.csv").write_text("category\nbilling\nbug\n")
-    assert read_labels(str(tmp_path / "l.csv")) == ["billing", "bug"]
+def test_a_first_line_that_may_be_a_label_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "l.csv"
+    path.write_text("billing\nbug\npraise\n")
+    with pytest.raises(UsageError, match="billing; is that a label\\? Put a line `name` above it"):
+        read_labels(str(path))
+    path.write_text("name\nbilling\nbug\npraise\n")
+    assert read_labels(str(path)) == ["billing", "bug", "praise"]
 
 
 def said(prompt: prompts.Prompt, text: str = "a text") -> tuple[Message, ...]:

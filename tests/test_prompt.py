@@ -159,6 +159,10 @@ def test_options_get_the_names_of_the_api() -> None:
         ("- name", ": the front matter is not YAML with `key: value` lines"),
         ("name", ": the front matter is not YAML with `key: value` lines"),
         (
+            "outputs: &a {type: object, properties: {x: *a}}",
+            ": a YAML alias (`*name`) stands in what it names",
+        ),
+        (
             "outputs: {type: object, properties: {a: {type: strin}}}",
             ': outputs: not a JSON Schema: "strin" is not valid under any of the schemas listed '
             "in the 'anyOf' keyword (at properties/a/type)",

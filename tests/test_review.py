@@ -18,7 +18,7 @@ from python_calamine import CalamineWorkbook
 
 from pipeline.outputs import reviewing
 from pipeline.outputs.corrections import Corrections, key_of
-from tests.running import Ended, column, pipeline, query, read_rows, write_rows
+from tests.running import Ended, column, pipeline, read_rows, write_rows
 
 LABELS = "Hello,Bye"
 Sheets = dict[str, list[list[object]]]
@@ -157,15 +157,16 @@ def test_a_review_keeps_what_was_changed_by_hand_for_the_next_run(folder: Path) 
     assert (folder / line.rpartition(" ")[2]).read_text() == changed
 
 
-def test_a_review_leaves_the_journal_of_a_run_alone(folder: Path) -> None:
+def test_a_review_waits_for_a_run_on_its_output(folder: Path) -> None:
     classify(folder, "--review", "look.xlsx")
     say(folder / "look.xlsx", {"So long": "Bye"})
-    journal = folder / "out.csv.journal"
+    journal, output = folder / "out.csv.journal", (folder / "out.csv").read_bytes()
     with filelock.FileLock(f"{journal}.lock"):
         ended = pipeline("review", "look.xlsx", folder=folder)
-    assert (ended.code, ended.errors) == (0, [])
-    assert query(journal, "SELECT count(*) FROM runs") == [(1,)]
-    assert column(read_rows(folder / "out.csv"), "reviewed_label")[3] == "Bye"
+    assert ended.code == 2
+    assert "is writing to this output: wait for it" in ended.errors[0]
+    assert (folder / "out.csv").read_bytes() == output
+    assert not (folder / "out.reviewed.csv").exists()
 
 
 def test_a_correction_is_withdrawn_by_deleting_its_row(folder: Path) -> None:

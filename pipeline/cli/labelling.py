@@ -103,7 +103,7 @@ class Escalating:
 
     escalate: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="A stronger model, for the rows that are unsure."),
+        typer.Option(metavar="MODEL", help="A stronger model, where the first is unsure or fails."),
     ] = None
     below: Annotated[
         float | None,

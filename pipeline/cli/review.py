@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import app
-from pipeline.errors import JournalError, PipelineError
+from pipeline.errors import PipelineError
 
 
 @app.command()
@@ -48,7 +48,7 @@ def review(
 @contextmanager
 def _noted(output: Path) -> Iterator[None]:
     """Note in the journal that the output is written anew: the next run would take it for changed
-    by hand. Where there is no journal, or a run is at it, nothing is noted.
+    by hand. Raises JournalError where a run is at it.
     """
     from pipeline.cli.build import command_line
     from pipeline.cli.session import keep_changed
@@ -58,18 +58,14 @@ def _noted(output: Path) -> Iterator[None]:
     from pipeline.store import Store
 
     store = Store(output)
-    noted = store.path.exists()
-    if noted:
-        try:
-            store.open(shown(command_line()))
-        except JournalError:
-            noted = False
+    if not store.path.exists():
+        yield
+        return
+    store.open(shown(command_line()))
     code = PipelineError.exit_code
     try:
-        if noted:
-            keep_changed(open_target(str(output)), store, Lines())
+        keep_changed(open_target(str(output)), store, Lines())
         yield
         code = 0
     finally:
-        if noted:
-            store.close(code)
+        store.close(code)

@@ -25,7 +25,7 @@ def server() -> Iterator[Server]:
         yield started
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _ended() -> Iterator[None]:
     yield
     running.end_all()

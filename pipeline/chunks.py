@@ -99,7 +99,10 @@ class Steps:
         return self.prompt.options.max_output_tokens or self.prompt.bound or ANSWER_TOKENS
 
     def follow(
-        self, document: Document, look: Callable[[Request], Result | None], most: int = 1_000_000
+        self,
+        document: Document,
+        look: Callable[[Request], Result | None],
+        most: int | None = None,
     ) -> Trail:
         """Go as far as the answers that are known lead, through at most so many levels."""
         trail = Trail(problem=document.error, remark=document.remark)
@@ -109,7 +112,8 @@ class Steps:
         try:
             level = next(course)
             while True:
-                known = [look(step.request) if trail.level < most else None for step in level]
+                seen = most is None or trail.level < most
+                known = [look(step.request) if seen else None for step in level]
                 self._note(trail, level, known)
                 if trail.missing:
                     break

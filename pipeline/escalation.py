@@ -1,6 +1,7 @@
 """A cheap model answers all, a strong one what the cheap one is unsure of or can't answer. Both
 are billed.
 
+It is the row that goes to the strong model, with all that is asked about it: its parts, its turns.
 Each model's answers have keys of their own in the journal: another threshold asks for the
 difference only, and the strong model's answers serve a run of it alone, too.
 """
@@ -8,14 +9,14 @@ difference only, and the strong model's answers serve a run of it alone, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline import cascade
+from pipeline.chunks import Steps, Trail
 from pipeline.engine import Engine
-from pipeline.prompt import Prompt
-from pipeline.types import Request, Result, Usage
+from pipeline.types import Document, Request, Result
 
 
 @dataclass(slots=True)
@@ -40,42 +41,59 @@ class Promise:
 
 
 class Escalation:
-    """Asks `engine`, the strong model's, where the confidence is less than `below`, 0 to 1, or the
-    cheap one has failed.
+    """Takes `engine`, the strong model's, for the rows whose confidence is less than `below`, 0 to
+    1, and for those that the cheap one failed at.
 
-    `prompt` is the same prompt, as the strong model is asked it. With a `promise` it is `keep` that
-    finds out what to be below of, once the cheap model has answered: until then no answer stands.
+    `steps` is what the strong model is asked about a row. With a `promise` it is `keep` that finds
+    out what to be below of, once the cheap model has answered: until then no answer stands.
     """
 
     def __init__(
-        self, engine: Engine, prompt: Prompt, below: float, promise: Promise | None = None
+        self, engine: Engine, steps: Steps, below: float, promise: Promise | None = None
     ) -> None:
         self.engine = engine
+        self.steps = steps
         self.below = below if promise is None else math.inf
         self.promise = promise
         self.settled = promise is None
+        self.off = False
         self.note: str | None = None
         self.savings = Savings()
-        self._prompt = prompt
 
     @property
     def model(self) -> str:
-        return self._prompt.model or ""
+        return self.steps.prompt.model or ""
 
-    def get(self, request: Request) -> Result | None:
-        """Look up what is known about a request: the strong model's answer where one is due."""
-        first = self.engine.store.get(request)
-        if first is None or not self._unsure(first):
+    def follow(self, document: Document, first: Trail) -> Trail:
+        """Give the answers about a row that stand, and what was spent on it by both models; `first`
+        is how far the cheap one has come.
+        """
+        if not self.unsure(first):
             return first
-        second = self.engine.store.get(self._prompt.adopt(request))
-        if second is None and first.status == "failed":
+        second = self.look(document)
+        if second.results or second.problem:
+            before = [replace(result, error=None) for result in first.results]
+            return replace(second, results=[*before, *second.results])
+        if not first.finished:
             return first
-        if second is None:
-            sure = _percent(first)
-            why = f"unsure ({sure})" if self.settled else f"{sure}: not known yet if that is enough"
-            error = f"{why}, and {self.model} was not asked"
-            return replace(first, status="again", error=error)
-        return _both(first, second)
+        confidence = _confidence(first)
+        sure = "no confidence" if confidence is None else f"confidence {confidence:g}"
+        why = f"unsure ({sure})" if self.settled else f"{sure}: not known yet if that is enough"
+        failure = f"{why}, and {self.model} was not asked"
+        return replace(second, results=first.results, begun=True, failure=failure)
+
+    def look(self, document: Document, most: int | None = None) -> Trail:
+        """Say how far the strong model has come with a row, through at most so many levels."""
+        return self.steps.follow(document, self.engine.store.get, most)
+
+    def unsure(self, first: Trail) -> bool:
+        """Say whether a row goes to the strong model."""
+        if self.off or first.problem or first.begun:
+            return False
+        if not first.finished:
+            return first.failure is not None
+        sure = _confidence(first)
+        return bool(first.results) and (sure is None or sure < self.below)
 
     def keep(self, labelled: Sequence[tuple[float | None, bool]]) -> None:
         """Find the threshold that keeps the promise from rows whose right label is known: how sure
@@ -88,7 +106,7 @@ class Escalation:
         chosen = cascade.choose(confidence, right, accuracy=accuracy, level=level)
         share = f"{100 * accuracy:g}% of all answers, with a probability of {100 * level:g}%"
         if not chosen.enough:
-            self.below = 0.0
+            self.off = True
             self.note = (
                 f"{chosen.rows:,} answers to rows with a known label are too few to promise "
                 f"{share}: it takes {chosen.rows_needed:,} at least. {self.model} was asked nothing"
@@ -99,49 +117,58 @@ class Escalation:
         else:
             self.below = chosen.threshold
             self.note = (
-                f"answers of a confidence of {chosen.threshold:g} or more stand: so {share}, "
-                f"agree with {self.model} or with what is known (from {chosen.rows:,} known rows)"
+                f"answers of a confidence of {chosen.threshold:g} or more stand: so {share}, agree "
+                f"with {self.model} or with what is known (from {chosen.rows:,} rows with a known "
+                "label, if they are a random sample)"
             )
 
-    def requests(self, requests: Iterable[Request]) -> Iterator[Request]:
-        """Give what the strong model is to be asked, of what the cheap one was."""
-        for request in requests:
-            first = self.engine.store.get(request)
-            if first is not None and self._unsure(first):
-                yield self._prompt.adopt(request)
-
-    def knows(self, request: Request) -> bool:
-        """Say whether the strong model has answered a request."""
-        known = self.engine.store.get(self._prompt.adopt(request))
-        return known is not None and known.status == "ok"
+    def can_tell(self, trails: Iterable[Trail]) -> bool:
+        """Say whether any answer came with a confidence; without one all would be escalated."""
+        answered = False
+        for first in trails:
+            if not (first.finished and first.results):
+                continue
+            if _confidence(first) is not None:
+                return True
+            answered = True
+        if answered:
+            self.off = self.settled = True
+            self.note = (
+                f"no answer came with a confidence, so {self.model} was asked nothing: the server "
+                "gives no log-probabilities; --votes 3 finds a confidence without them"
+            )
+        return not answered
 
     def ceiling_usd(self, request: Request) -> Decimal | None:
-        """Give the most that a request can cost if the strong model is asked it; None where its
-        price isn't known, or the answer has no bound.
+        """Give the most that a request to the strong model can cost; None where its price isn't
+        known, or the answer has no bound.
         """
-        backend, adopted = self.engine.backend, self._prompt.adopt(request)
-        if backend.price is None or adopted.max_tokens is None:
+        backend = self.engine.backend
+        if backend.price is None or request.max_tokens is None:
             return None
-        return backend.price.ceiling_usd(backend.most_tokens(adopted), adopted.max_tokens)
+        return backend.price.ceiling_usd(backend.most_tokens(request), request.max_tokens)
 
-    def count(self, result: Result) -> None:
-        """Take an answer of the cheap model into account, and the strong one's in its place."""
+    def count(self, document: Document, first: Trail) -> None:
+        """Take a row into account that the cheap model was asked about."""
         price, savings = self.engine.backend.price, self.savings
-        both = self.get(result.request)
-        if result.status != "ok" and (both is None or both.status != "ok"):
+        trail = self.follow(document, first)
+        if not (first.finished or trail.finished):
             return
         savings.answers += 1
-        if both is None or both.cost_usd is None or savings.cost_usd is None:
+        second = trail.results[len(first.results) :]
+        cost_usd, escalated_usd = _cost_usd(first.results), _cost_usd(second)
+        if cost_usd is None or escalated_usd is None or savings.cost_usd is None:
             savings.cost_usd = None
         else:
-            savings.cost_usd += both.cost_usd
-        if both is not None and both.status != "again" and self._unsure(result):
+            savings.cost_usd += cost_usd + escalated_usd
+        if second:
             savings.escalated += 1
-            savings.escalated_usd += (both.cost_usd or 0) - (result.cost_usd or 0)
-        if price is None or result.usage is None or savings.alone_usd is None:
-            savings.alone_usd = None
-        else:
-            savings.alone_usd += price.cost_usd(result.usage) / result.request.votes
+            savings.escalated_usd += escalated_usd or 0
+        for result in first.results:
+            if price is None or result.usage is None or savings.alone_usd is None:
+                savings.alone_usd = None
+            else:
+                savings.alone_usd += price.cost_usd(result.usage) / result.request.votes
 
     def alone_usd(self) -> Decimal | None:
         """Estimate what the answers would have cost of the strong model alone: by the mean of its
@@ -152,45 +179,13 @@ class Escalation:
             return savings.escalated_usd / savings.escalated * savings.answers
         return savings.alone_usd
 
-    def can_tell(self, requests: Iterable[Request]) -> bool:
-        """Say whether any answer came with a confidence; without one all would be escalated."""
-        unsure = False
-        for request in requests:
-            first = self.engine.store.get(request)
-            if first is None or first.status != "ok":
-                continue
-            if first.confidence is not None:
-                return True
-            unsure = True
-        if unsure:
-            self.below, self.settled = 0.0, True
-            self.note = (
-                f"no answer came with a confidence, so {self.model} was asked nothing: the server "
-                "gives no log-probabilities; --votes 3 finds a confidence without them"
-            )
-        return not unsure
 
-    def _unsure(self, result: Result) -> bool:
-        if self.below <= 0 or result.status not in ("ok", "failed"):
-            return False
-        sure = result.confidence if result.status == "ok" else None
-        return sure is None or sure < self.below
+def _confidence(trail: Trail) -> float | None:
+    """Give how sure the last answer is: the one that the row shows."""
+    return trail.results[-1].confidence if trail.results else None
 
 
-def _percent(result: Result) -> str:
-    return "no confidence" if result.confidence is None else f"confidence {result.confidence}"
-
-
-def _both(first: Result, second: Result) -> Result:
-    """Give the second answer with what both took."""
-    usages = [result.usage for result in (first, second) if result.usage is not None]
-    costs = [result.cost_usd for result in (first, second) if result.usage is not None]
-    return replace(
-        second,
-        request=first.request,
-        usage=sum(usages, Usage()) if usages else None,
-        cost_usd=None if None in costs else sum(filter(None, costs), Decimal(0)),
-        attempts=first.attempts + second.attempts,
-        latency_seconds=first.latency_seconds + second.latency_seconds,
-        entry=first.entry,
-    )
+def _cost_usd(results: Sequence[Result]) -> Decimal | None:
+    """Add up what answers cost; None where that of one isn't known."""
+    costs = [result.cost_usd for result in results if result.usage is not None]
+    return None if None in costs else sum(filter(None, costs), Decimal(0))

@@ -309,11 +309,6 @@ class Prompt:
             votes=self.votes,
         )
 
-    def adopt(self, request: Request) -> Request:
-        """Make this prompt's request of one that is the same but for the model."""
-        last = request.schema is not None or self.outputs is None
-        return self._request(request.document, request.turn, request.messages, last)
-
     @cached_property
     def _about(self) -> frozenset[str]:
         """Give the variables that are the document's own."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
-from pipeline.chunks import Step, Steps
+from pipeline.chunks import Step, Steps, Trail
 from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.escalation import Escalation
@@ -20,7 +21,6 @@ from pipeline.outputs.rows import Bits, Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
 from pipeline.sources.spool import Spool
-from pipeline.store import Journal
 from pipeline.types import Document, Request
 
 MOST_REASONS = 1000  # are told apart
@@ -112,14 +112,14 @@ class Run:
         self.spool = spool
         self.steps = steps
         self.engine = engine
-        self._level = self._deepest = 0
+        self._deepest = 0
         self.escalation = escalation
         self.prefix = prefix
         self.rows = Rows(
             spool,
             spool.source.columns,
             steps=steps,
-            store=self.journal,
+            follow=self.follow,
             prefix=prefix,
             calibrates=expected is not None and steps.prompt.confidence,
         )
@@ -132,9 +132,13 @@ class Run:
             else []
         )
 
-    @property
-    def journal(self) -> Journal:
-        return self.escalation or self.engine.store
+    def follow(self, document: Document) -> Trail:
+        """Give what is known about a document, whichever model's answers stand."""
+        first = self._first(document)
+        return first if self.escalation is None else self.escalation.follow(document, first)
+
+    def _first(self, document: Document, most: int | None = None) -> Trail:
+        return self.steps.follow(document, self.engine.store.get, most)
 
     def plan(self, seconds: float = PLAN_SECONDS) -> Plan:
         """Find out what there is to do, from as much of the input as can be read in this time.
@@ -150,7 +154,7 @@ class Run:
             return plan
         if escalation.settled and not plan.escalations:
             return plan
-        self._settle(escalation, level=0)  # the first model has been asked all
+        self._settle(escalation)  # the first model has been asked all
         return self._plan(seconds)
 
     def _plan(self, seconds: float) -> Plan:
@@ -174,7 +178,7 @@ class Run:
         if document.error is None and self.steps.prompt.idle(document):
             plan.empty += 1
             return
-        trail = self.steps.follow(document, self.journal.get)
+        trail = self.follow(document)
         plan.unreadable += trail.problem is not None
         plan.problem = plan.problem or trail.problem
         plan.done += trail.finished
@@ -182,20 +186,18 @@ class Run:
         if plan.first is None:
             asked = [step.request for step in trail.missing]
             plan.first = next(iter([*(result.request for result in trail.results), *asked]), None)
-        new = [step for step in trail.missing if step.request.key not in seen]
-        seen.update(step.request.key for step in new)
-        later = self.steps.forecast(document, trail) if new and self.steps.goes_on(trail) else []
-        for step in (*new, *later):
+        if trail.finished or trail.problem:
+            return
+        for step in _ahead(self.steps, document, self._first(document), seen):
             self._plan_step(plan, step)
+        if self.escalation is not None:
+            second = self.escalation.look(document)
+            for step in _ahead(self.escalation.steps, document, second, seen):
+                _plan_escalation(plan, step.request, self.escalation)
 
     def _plan_step(self, plan: Plan, step: Step) -> None:
         """Add a request; an answer in it that isn't there yet is as long as it may be."""
         backend, request = self.engine.backend, step.request
-        if self.escalation is not None:
-            self._plan_escalation(plan, request, self.escalation)
-            first = self.engine.store.get(request)
-            if first is not None and first.status == "ok":
-                return
         bound, unknown = request.max_tokens, step.answers.count("")
         tokens = backend.count_tokens(request)
         plan.requests += request.votes
@@ -210,43 +212,63 @@ class Run:
             most = backend.most_tokens(request, tokens) + unknown * bound
             plan.high_usd += backend.price.ceiling_usd(most, bound) * request.votes
 
-    def _plan_escalation(self, plan: Plan, request: Request, escalation: Escalation) -> None:
-        if escalation.knows(request):
-            return
-        plan.escalations += 1
-        ceiling_usd = escalation.ceiling_usd(request)
-        if ceiling_usd is None or plan.escalated_usd is None:
-            plan.escalated_usd = None
-        else:
-            plan.escalated_usd += ceiling_usd
-
     async def ask(self, progress: Progress) -> None:
-        """Ask for all that is missing, a level of each document's steps at a time."""
-        self._level, self._deepest = 0, 0
-        while self._level <= self._deepest and not self.engine.backend.stopped:
-            async for result in self.engine.run(self._requests(self._level)):
+        """Ask for all that is missing."""
+        await self._ask(self.engine, self._missing, progress)
+        escalation = self.escalation
+        if escalation is not None and not self.engine.backend.stopped and self._settle(escalation):
+            escalated = partial(self._escalated, escalation, progress)
+            await self._ask(escalation.engine, escalated, progress)
+
+    async def _ask(
+        self, engine: Engine, requests: Callable[[int], Iterable[Request]], progress: Progress
+    ) -> None:
+        """Ask a model, a level of each document's steps at a time."""
+        level = self._deepest = 0
+        while level <= self._deepest and not engine.backend.stopped:
+            async for result in engine.run(requests(level)):
                 progress.add(result)
-            if self.escalation is not None and not self.engine.backend.stopped:
-                await self._escalate(self.escalation, progress)
-            self._level += 1
+            level += 1
 
-    async def _escalate(self, escalation: Escalation, progress: Progress) -> None:
-        """Ask the stronger model what the first is unsure of."""
-        if not self._settle(escalation, self._level):
-            return
-        requests = progress.expect(escalation.requests(self._requests(self._level)))
-        async for result in escalation.engine.run(requests):
-            progress.add(result)
+    def _missing(self, level: int) -> Iterator[Request]:
+        """Go through the documents for what the first model is to be asked at this level. What
+        comes after it is found out on the way.
+        """
+        for document in self._askable():
+            # What it failed at before is not asked again where the stronger one has answered.
+            if self.escalation is None or not self.follow(document).finished:
+                yield from self._at(level, self.steps, self._first(document, level))
 
-    def _settle(self, escalation: Escalation, level: int) -> bool:
+    def _escalated(
+        self, escalation: Escalation, progress: Progress, level: int
+    ) -> Iterator[Request]:
+        """Go through the documents for what the stronger model is to be asked at this level."""
+        for document in self._askable():
+            if escalation.unsure(self._first(document)):
+                requests = self._at(level, escalation.steps, escalation.look(document, level))
+                yield from progress.expect(requests)
+
+    def _askable(self) -> Iterator[Document]:
+        for document in self.spool:
+            if not (document.error or self.steps.prompt.idle(document)):
+                yield document
+
+    def _at(self, level: int, steps: Steps, trail: Trail) -> Iterator[Request]:
+        """Give what is missing at this level; the engine leaves out what it knows."""
+        if trail.missing and trail.level == level:
+            if steps.goes_on(trail):
+                self._deepest = level + 1
+            yield from (step.request for step in trail.missing)
+
+    def _settle(self, escalation: Escalation) -> bool:
         """Find out what is unsure, once the first model has answered; say whether anything can
         be told.
         """
-        if not escalation.can_tell(self._requests(level)):
+        if not escalation.can_tell(map(self._first, self.spool)):
             return False
         if escalation.promise is not None:
             escalation.keep(self._labelled())
-        return True
+        return not escalation.off
 
     def count(self) -> None:
         """Add up what the first model has saved, over all rows and whichever run asked."""
@@ -254,9 +276,9 @@ class Run:
             return
         counted = Bits()
         for document in self.spool:
-            for result in self.steps.follow(document, self.engine.store.get).results:
-                if counted.take(result.entry):
-                    self.escalation.count(result)
+            first = self._first(document)
+            if first.results and counted.take(first.results[-1].entry):
+                self.escalation.count(document, first)
 
     def _labelled(self) -> list[tuple[float | None, bool]]:
         """Give how sure the first model was of each row that it has answered and whose right label
@@ -266,27 +288,14 @@ class Run:
         for document in self.spool:
             if is_right(document.fields, self.pairs) is None:
                 continue
-            trail = self.steps.follow(document, self.engine.store.get)
-            if not trail.finished or self.steps.prompt.idle(document):
+            trail = self._first(document)
+            if not trail.finished:
                 continue
             cells = self.steps.prompt.answers(trail.answers)
             row = {f"{self.prefix}{name}": cell for name, cell in cells.items()}
             right = bool(is_right({**document.fields, **row}, self.pairs))
             found.append((trail.results[-1].confidence, right))
         return found
-
-    def _requests(self, level: int) -> Iterator[Request]:
-        """Go through the documents for what is missing at this level; the engine leaves out what it
-        knows. What comes after it is found out on the way.
-        """
-        for document in self.spool:
-            if document.error or self.steps.prompt.idle(document):
-                continue
-            trail = self.steps.follow(document, self.journal.get, most=level)
-            if trail.missing and trail.level == level:
-                if self.steps.goes_on(trail):
-                    self._deepest = level + 1
-                yield from (step.request for step in trail.missing)
 
     def calibrate(self) -> list[str]:
         """Calibrate the confidence that is written, where right answers are known; say how."""
@@ -323,6 +332,24 @@ class Run:
         """Give what a person has said of an output's rows; None where there isn't one answer."""
         inputs = [column.name for column in self.spool.source.columns]
         return None if self.answer is None else start(path, inputs, self.answer)
+
+
+def _ahead(steps: Steps, document: Document, trail: Trail, seen: set[bytes]) -> Iterator[Step]:
+    """Give the steps that are still to be asked, but for those `seen` of another document."""
+    new = [step for step in trail.missing if step.request.key not in seen]
+    seen.update(step.request.key for step in new)
+    yield from new
+    if new and steps.goes_on(trail):
+        yield from steps.forecast(document, trail)
+
+
+def _plan_escalation(plan: Plan, request: Request, escalation: Escalation) -> None:
+    plan.escalations += 1
+    ceiling_usd = escalation.ceiling_usd(request)
+    if ceiling_usd is None or plan.escalated_usd is None:
+        plan.escalated_usd = None
+    else:
+        plan.escalated_usd += ceiling_usd
 
 
 class _Counted:

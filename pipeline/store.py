@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import filelock
 
@@ -26,13 +26,6 @@ from pipeline.types import Request, Result
 State = Literal["new", "begun", "done"]
 
 SYNC_SECONDS = 1.0  # a power cut costs the answers of this long at most
-
-
-class Journal(Protocol):
-    """Where answers are looked up."""
-
-    def get(self, request: Request) -> Result | None:
-        """Look an answer up, with all that was spent on it; None if it was never asked."""
 
 
 class Store:

@@ -399,3 +399,60 @@ def test_the_price_that_a_budget_needs_is_named(folder: Path, server: Server) ->
     ended = classify(folder, server, "--escalate", "big", "--max-cost", 1)
     assert (ended.code, asked(server)) == (2, [])
     assert "give it with --escalate-price" in ended.err
+
+
+def long(text: str) -> str:
+    return " ".join(f"{text} {number}." for number in range(60))
+
+
+def answer_parts(body: dict[str, Any]) -> str:
+    """Be sure of the parts of a `plain` text and of what they come to; of an `unclear` one only of
+    its parts.
+    """
+    text = next((text for text in SURE if text in body["messages"][-1]["content"]), None)
+    if text is None:  # a merge of answers to parts: those to the plain ones are followed by more
+        text = "plain" if " " * 93 in body["messages"][-1]["content"] else "unclear"
+        return answer({**body, "messages": [{"content": text}]})
+    if body["model"] == "small" and text == "unclear" and "unclear 1" in str(body["messages"]):
+        return f'{{"label":"bug"}}{" " * 90}'
+    return answer({**body, "messages": [{"content": text}]})
+
+
+def test_a_long_row_goes_to_the_stronger_model_as_a_whole(folder: Path, server: Server) -> None:
+    server.change(answer=answer_parts)
+    write_rows(folder / "in.csv", [{"text": long("plain")}, {"text": long("unclear")}])
+    ended = classify(folder, server, *ESCALATE, "--below", 0.65, "--chunk-tokens", 150)
+    assert (ended.code, ended.errors) == (0, [])
+    rows = read_rows(folder / "out.csv")
+    models = [model for model, _ in asked(server)]
+    assert column(rows, "model") == ["small", "big"]
+    assert column(rows, "label") == ["bug", "praise"]
+    # All its parts and their merge, and nothing of the other text.
+    assert models.count("big") == int(rows[1]["chunks"]) + 1
+    assert int(rows[1]["attempts"]) == 2 * models.count("big")
+    assert_the_bill_adds_up(rows, server)
+
+
+def assert_the_bill_adds_up(rows: list[dict[str, str]], server: Server) -> None:
+    billed = server.tally.billed
+    assert sum(int(row["attempts"]) for row in rows) == server.tally.received
+    assert sum(int(row["total_tokens"]) for row in rows) == (
+        billed.prompt_tokens + billed.completion_tokens
+    )
+
+
+def test_a_promise_holds_for_long_rows_too(labelled: Path, server: Server) -> None:
+    server.change(answer=answer_parts)
+    rows = read_rows(labelled / "in.csv")
+    more = [{"text": long(text), "gold": ""} for text in ("plain", "unclear")]
+    write_rows(labelled / "in.csv", [*rows, *more])
+    promised = (*ESCALATE, "--accuracy", 0.95, "--expected", "gold", "--chunk-tokens", 150)
+    assert classify(labelled, server, *promised).code == 0
+    rows = read_rows(labelled / "out.csv")
+    assert set(column(rows, "status")) == {"ok"}
+    assert column(rows, "model")[-2:] == ["small", "big"]
+    assert {row["model"] for row in rows if "unclear" in row["text"]} == {"big"}
+    assert_the_bill_adds_up([row for row in rows if row["attempts"]], server)
+    before = server.tally.received
+    assert "nothing to ask" in classify(labelled, server, *promised).err
+    assert server.tally.received == before

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,8 @@ def answered(way: str, folder: Path) -> dict[str, Row]:
             asyncio.run(run())
             for name, prompt in asked.items():
                 steps = Steps(prompt, backend.counter)
-                rows = Rows([documents[name]], [], steps=steps, store=store)
+                follow = partial(steps.follow, look=store.get)
+                rows = Rows([documents[name]], [], steps=steps, follow=follow)
                 write_table(store.output, rows.columns, rows)
                 (found[name],) = pq.read_table(store.output).to_pylist()
         finally:

@@ -98,13 +98,7 @@ def build(
             "cost_usd stays empty; --price INPUT,OUTPUT sets it"
         )
     spool = Spool(source, folder)
-    steps = Steps(
-        prompt,
-        backend.counter,
-        long=options.long,
-        chunk_tokens=options.chunk_tokens,
-        window_tokens=backend.window_tokens,
-    )
+    steps = _steps(prompt, backend, options)
     escalation = None
     if stronger is not None:
         escalation = _escalation(stronger, prompt, options, backend, store, notices)
@@ -162,7 +156,18 @@ def _escalation(
                 "--accuracy needs rows whose label is known: --expected names their column"
             )
         promise = Promise(stronger.accuracy, stronger.level)
-    return Escalation(Engine(strong, store), asked, stronger.below, promise)
+    steps = _steps(asked, strong, options)
+    return Escalation(Engine(strong, store), steps, stronger.below, promise)
+
+
+def _steps(prompt: Prompt, backend: Backend, options: Options) -> Steps:
+    return Steps(
+        prompt,
+        backend.counter,
+        long=options.long,
+        chunk_tokens=options.chunk_tokens,
+        window_tokens=backend.window_tokens,
+    )
 
 
 def choose(name: str | None, instruction: str | None, fields: str | None = None) -> Prompt:

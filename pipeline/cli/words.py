@@ -92,7 +92,7 @@ def describe_outcome(
     if progress.spent.answered:
         lines.append(_spent(progress, built))
     if (escalation := built.run.escalation) is not None:
-        spared = escalation.savings.answers and escalation.below > 0
+        spared = escalation.savings.answers and not escalation.off
         lines += [_saved(escalation)] if spared else []
         lines += [escalation.note] if escalation.note else []
     if code in (1, 3, 4, 130):

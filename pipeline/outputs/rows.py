@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from pipeline.chunks import Steps, Trail
 from pipeline.errors import UsageError
 from pipeline.outputs.calibrated import Calibrated, Known
 from pipeline.outputs.graded import Pair, is_right
-from pipeline.store import Journal
 from pipeline.types import Column, Document, Result, Status, Usage
 
 EMPTY = "the text is empty: there is nothing to ask"
@@ -35,7 +34,7 @@ CHUNKS = (Column("chunks", "integer"),)  # where a document may be asked about i
 
 
 class Rows:
-    """The rows of an output; each walk looks the answers up again.
+    """The rows of an output; each walk looks the answers up again, by `follow`.
 
     With `calibrates` the confidence is `calibrated`'s, once there is one, beside what the model
     showed.
@@ -47,7 +46,7 @@ class Rows:
         columns: Sequence[Column],
         *,
         steps: Steps,
-        store: Journal,
+        follow: Callable[[Document], Trail],
         prefix: str = "",
         calibrates: bool = False,
     ) -> None:
@@ -56,7 +55,7 @@ class Rows:
         self.calibrates = calibrates
         self._documents = documents
         self._steps = steps
-        self._store = store
+        self._follow = follow
         self._prefix = prefix
         raw = RAW if calibrates else ()
         added = [*steps.prompt.columns, *raw, *ACCOUNT, *(CHUNKS if steps.splits else ())]
@@ -85,7 +84,7 @@ class Rows:
                 yield Known(document.position, str(model or ""), sure, right)
 
     def _added(self, document: Document, billed: Bits) -> dict[str, object]:
-        prompt, trail = self._steps.prompt, self._steps.follow(document, self._store.get)
+        prompt, trail = self._steps.prompt, self._follow(document)
         status, error = self._state(document, trail)
         cells: dict[str, object] = {column.name: None for column in prompt.columns}
         cells |= prompt.answers(trail.answers)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +55,12 @@ def steps(prompt: Prompt) -> Steps:
     return Steps(prompt, counter("gpt-4o"))
 
 
+def made_of(prompt: Prompt, store: Store) -> dict[str, Any]:
+    """Give what rows of a prompt are made of."""
+    of = steps(prompt)
+    return {"steps": of, "follow": partial(of.follow, look=store.get)}
+
+
 def documents(*texts: str) -> list[Document]:
     return [
         Document(position, f"row {position}", {"id": f"{position:03}", "text": text}, text)
@@ -89,7 +97,7 @@ def answer(
 def rows(
     store: Store, of: Sequence[Document], prompt: Prompt = PLAIN, prefix: str = ""
 ) -> list[dict[str, object]]:
-    made = Rows(of, INPUT, steps=steps(prompt), store=store, prefix=prefix)
+    made = Rows(of, INPUT, **made_of(prompt, store), prefix=prefix)
     names = [column.name for column in made.columns]
     found = [dict(row) for row in made]
     assert all(row.keys() <= set(names) for row in found)
@@ -143,7 +151,7 @@ UNKNOWN = dict.fromkeys(
 def test_the_inputs_columns_come_first_then_the_answers_then_the_account(
     store: Store, prompt: Prompt, answers: list[Column]
 ) -> None:
-    assert Rows([], INPUT, steps=steps(prompt), store=store).columns == [*INPUT, *answers, *ACCOUNT]
+    assert Rows([], INPUT, **made_of(prompt, store)).columns == [*INPUT, *answers, *ACCOUNT]
 
 
 def test_a_prefix_is_put_before_each_new_column_and_no_other(store: Store) -> None:
@@ -171,20 +179,17 @@ def test_a_name_that_the_input_has_already_is_refused(
 ) -> None:
     columns = [Column(name) for name in names]
     with pytest.raises(UsageError) as caught:
-        Rows([], columns, steps=steps(PLAIN), store=store)
+        Rows([], columns, **made_of(PLAIN, store))
     assert str(caught.value) == (
         f"the input already has {said}: name the new columns apart with --prefix, "
         "such as --prefix ai_"
     )
-    assert (
-        len(Rows([], columns, steps=steps(PLAIN), store=store, prefix="ai_").columns)
-        == len(names) + 13
-    )
+    assert len(Rows([], columns, **made_of(PLAIN, store), prefix="ai_").columns) == len(names) + 13
 
 
 def test_a_prefix_that_collides_is_refused_too(store: Store) -> None:
     with pytest.raises(UsageError, match="already has a column ai_status"):
-        Rows([], [Column("ai_status")], steps=steps(PLAIN), store=store, prefix="ai_")
+        Rows([], [Column("ai_status")], **made_of(PLAIN, store), prefix="ai_")
 
 
 @pytest.mark.parametrize(
@@ -196,14 +201,14 @@ def test_a_property_with_the_name_of_another_new_column_is_refused(
     messages = "user:\n{{ text }}\n" * turns
     prompt = parse(f"---\noutputs: [{{name: {name}}}]\n---\n{messages}")
     with pytest.raises(UsageError, match=name):
-        Rows([], INPUT, steps=steps(prompt), store=store)
+        Rows([], INPUT, **made_of(prompt, store))
 
 
 def test_the_inputs_cells_are_the_very_objects(store: Store) -> None:
     fields = {"id": "007", "text": "NA", "empty": "", "none": None, "number": 1.50, "list": [1]}
     document = Document(0, "row", fields, "NA")
     answer(store, document)
-    (row,) = Rows([document], [Column(name) for name in fields], steps=steps(PLAIN), store=store)
+    (row,) = Rows([document], [Column(name) for name in fields], **made_of(PLAIN, store))
     assert all(row[name] is value for name, value in fields.items())
     assert [*row][: len(fields)] == [*fields]
 
@@ -221,7 +226,7 @@ def test_a_row_without_an_answer_has_all_columns_too(store: Store) -> None:
     """A line of JSON has the keys that its row has."""
     asked, not_asked = documents("a", "b")
     answer(store, asked, None, error="HTTP 400: no", usage=None, cost=None)
-    made = Rows([asked, not_asked], INPUT, steps=steps(LABEL), store=store)
+    made = Rows([asked, not_asked], INPUT, **made_of(LABEL, store))
     names = [column.name for column in made.columns]
     assert [[*row] for row in made] == [names, names]
 
@@ -239,7 +244,7 @@ def test_rows_of_one_request_have_one_answer_and_one_bill(store: Store) -> None:
 def test_each_walk_gives_the_same_rows(store: Store) -> None:
     same = documents("a", "a")
     answer(store, same[0])
-    made = Rows(same, INPUT, steps=steps(PLAIN), store=store)
+    made = Rows(same, INPUT, **made_of(PLAIN, store))
     assert [dict(row) for row in made] == [dict(row) for row in made]
 
 

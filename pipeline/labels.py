@@ -95,7 +95,7 @@ def _label(entry: Mapping[str, object], where: str) -> Label:
     unknown = sorted(set(entry) - {"name", "description", "examples"})
     name = str(entry.get("name") or "").strip()
     if unknown or not name:
-        problem = f"`{unknown[0]}` is nothing of a label" if unknown else "a label has no name"
+        problem = f"`{unknown[0]}` is not known" if unknown else "a label has no name"
         raise UsageError(f"{where}: {problem}; it has a name, a description and examples")
     examples = entry.get("examples") or ()
     if isinstance(examples, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,12 @@ from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.escalation import Escalation
 from pipeline.outputs.calibrated import Calibrated
-from pipeline.outputs.corrections import Corrected, Corrections, start
-from pipeline.outputs.graded import find_pairs, is_right
+from pipeline.outputs.corrections import REVIEWED, Corrected, Corrections, start
+from pipeline.outputs.graded import Pair, Spelling, find_pairs, is_known, is_right
 from pipeline.outputs.rows import Bits, Rows
 from pipeline.outputs.tables import write_table
 from pipeline.progress import Progress
+from pipeline.schema import allowed
 from pipeline.sources.spool import Spool
 from pipeline.types import Document, Request
 
@@ -34,7 +35,8 @@ class Plan:
     `known` rows have an answer in the journal, good or not. `problem` is why the first of the
     `unreadable` rows can't be asked about. Besides the `requests` the stronger model is asked
     `escalations` at the most, for `escalated_usd` at the most (None: unknown). `expects` says that
-    the right answer to some row is known.
+    the right answer to some row is known, `fits` that one of those is an answer that can be given;
+    `strange` is the first that can't.
     """
 
     rows: int = 0
@@ -51,6 +53,8 @@ class Plan:
     escalated_usd: Decimal | None = Decimal(0)
     complete: bool = True
     expects: bool = False
+    fits: bool = False
+    strange: str | None = None
     first: Request | None = None
 
     def scale(self, factor: float) -> None:
@@ -126,11 +130,23 @@ class Run:
         names = [column.name for column in self.rows.columns]
         inputs = [column.name for column in spool.source.columns]
         self.predicted = self.answer if expected in inputs else None  # else it is named with it
-        self.pairs = (
-            find_pairs(names, [expected], self.predicted, spool.source.name, inputs=inputs)
-            if expected
-            else []
-        )
+        self.pairs = self._pairs(names, inputs, expected) if expected else []
+        unsure = [pair.expected for pair in self.pairs if pair.expected.startswith(REVIEWED)]
+        if unsure and escalation is not None and escalation.promise is not None:
+            raise UsageError(
+                f"--accuracy needs known labels of rows chosen at random: those in {unsure[0]} "
+                "were chosen for review, most of them because they were unsure"
+            )
+
+    def _pairs(self, names: list[str], inputs: list[str], expected: str) -> list[Pair]:
+        """Find what is compared with what, and the labels that there are."""
+        found = find_pairs(names, [expected], self.predicted, self.spool.source.name, inputs=inputs)
+        outputs = self.steps.prompt.outputs or {}
+        labels = [allowed(outputs, pair.predicted.removeprefix(self.prefix)) for pair in found]
+        return [
+            replace(pair, spelling=Spelling(texts)) if texts else pair
+            for pair, texts in zip(found, labels, strict=True)
+        ]
 
     def follow(self, document: Document) -> Trail:
         """Give what is known about a document, whichever model's answers stand."""
@@ -150,6 +166,12 @@ class Run:
             wanted = " or ".join(f'"{pair.expected}"' for pair in self.pairs)
             name = self.spool.source.name
             raise UsageError(f"{name}: no row has anything in {wanted} to compare with")
+        if plan.strange is not None and not plan.fits and plan.complete:
+            labels = ", ".join(self.pairs[0].spelling or ())
+            raise UsageError(
+                f'{self.spool.source.name}: what "{self.pairs[0].expected}" holds are none of the '
+                f"labels {labels}: the first is `{plan.strange}`"
+            )
         if escalation is None or plan.requests or not plan.complete:
             return plan
         if escalation.settled and not plan.escalations:
@@ -173,8 +195,8 @@ class Run:
 
     def _plan_document(self, plan: Plan, document: Document, seen: set[bytes]) -> None:
         plan.rows += 1
-        if self.pairs and not plan.expects:
-            plan.expects = is_right(document.fields, self.pairs) is not None
+        if self.pairs and not plan.fits:
+            self._plan_expected(plan, document.fields)
         if document.error is None and self.steps.prompt.idle(document):
             plan.empty += 1
             return
@@ -194,6 +216,14 @@ class Run:
             second = self.escalation.look(document)
             for step in _ahead(self.escalation.steps, document, second, seen):
                 _plan_escalation(plan, step.request, self.escalation)
+
+    def _plan_expected(self, plan: Plan, fields: Mapping[str, object]) -> None:
+        if is_right(fields, self.pairs) is None:
+            return
+        plan.expects = True
+        plan.fits = len(self.pairs) > 1 or is_known(fields, self.pairs[0])
+        if not plan.fits and plan.strange is None:
+            plan.strange = str(fields.get(self.pairs[0].expected))
 
     def _plan_step(self, plan: Plan, step: Step) -> None:
         """Add a request; an answer in it that isn't there yet is as long as it may be."""

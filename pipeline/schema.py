@@ -169,6 +169,13 @@ def plain(schema: Schema, root: Schema) -> Schema:
     return schema
 
 
+def allowed(schema: Schema, name: str) -> list[str]:
+    """List the texts that a property, or each item of it, may be; none where it may be any."""
+    found = plain(schema.get("properties", {}).get(name, {}), schema)
+    values = found.get("enum") or plain(found.get("items", {}), schema).get("enum", ())
+    return [value for value in values if isinstance(value, str)]
+
+
 def resolve(root: Schema, reference: str) -> Schema:
     """Find what a reference into the same schema names; nothing where that isn't there."""
     found: Any = root

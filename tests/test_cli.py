@@ -413,7 +413,7 @@ def test_a_run_with_failures_says_why_and_how_to_go_on(tmp_path: Path, server: S
         "  1 x the answer was cut off at 20 tokens (asked twice); raise --max-tokens",
         "  1 x the model refused: I can't help with that.",
         "this run: 33 tokens (3 in, 30 out), 0.00052 USD, N s, N requests a second, "
-        "1 answer of no use was asked for again",
+        "1 unusable answer was asked for again",
         "for the failed rows again, run the same command:",
         f"  pipeline {' '.join(made.arguments('--max-tokens', '5'))}",
     ]

@@ -88,7 +88,7 @@ def test_what_is_no_choice_is_refused(
     [
         ("a: [", "are not YAML"),
         ("7", "are no list of labels"),
-        ("- {name: a, meaning: b}", "`meaning` is nothing of a label"),
+        ("- {name: a, meaning: b}", "`meaning` is not known"),
         ("- {description: a}", "a label has no name"),
     ],
 )

@@ -17,7 +17,7 @@ from pipeline.errors import UsageError
 SHOTS = 8
 BELOW = 0.85
 _CONFIDENCE = "--confidence"
-_NUMBER = re.compile(r"[-+]?[\d.,]+%?")
+_NUMBER = re.compile(r"[-+]?(\d{1,3}([.,]\d*)?|[.,]\d+)%?")  # 2024 is a file's name
 
 
 class LabelCommand(TyperCommand):
@@ -71,8 +71,8 @@ class Labelling:
         typer.Option(
             _CONFIDENCE,
             metavar="[P]",
-            help="Add a column: how sure the label is, 0 to 1. A number after it is how probable "
-            f"--accuracy has to be, else {LEVEL}.",
+            help="Add a column: how sure the label is, 0 to 1. A number after it is the confidence "
+            f"level of --accuracy, else {LEVEL}.",
         ),
     ] = None
     votes: Annotated[
@@ -118,7 +118,7 @@ class Escalating:
         float | None,
         typer.Option(
             metavar="P",
-            help="Find --below from the rows of --expected, so that this share of all rows agrees.",
+            help="Choose --below by the rows of --expected, to reach this share of right answers.",
         ),
     ] = None
     escalate_price: Annotated[
@@ -184,7 +184,7 @@ def read_level(labelling: Labelling, escalating: Escalating) -> float:
     check(LEVEL if escalating.accuracy is None else escalating.accuracy, level)
     if said and escalating.accuracy is None:
         raise UsageError(
-            f"--confidence {said} says how probable --accuracy has to be: add --accuracy 0.95, "
-            "or leave the number out"
+            f"--confidence {said} is the confidence level of --accuracy: add --accuracy 0.95, or "
+            "leave the number out"
         )
     return level

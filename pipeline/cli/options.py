@@ -103,7 +103,7 @@ class Options:
     answers: Annotated[
         str | None,
         typer.Option(
-            metavar="OUTPUT", help="What a former run answered, for a prompt that judges it."
+            metavar="OUTPUT", help="Output of an earlier run, for a prompt that judges it."
         ),
     ] = None
     limit: Annotated[

@@ -47,7 +47,7 @@ def _escalated(plan: Plan, escalation: Escalation) -> str:
     price, most = escalation.engine.backend.price, plan.escalated_usd
     asked = f"up to {many(plan.escalations, 'request')} to {escalation.model}"
     if price is None or most is None:
-        return f"what {asked} cost"
+        return f"{asked}, whose price is not known"
     return f"at most {usd(most)} for {asked}, those asked for again aside ({price})"
 
 
@@ -132,7 +132,7 @@ def _spent(progress: Progress, built: Built) -> str:
     ]
     if spent.again:
         one = spent.again == 1
-        what = "answer of no use was" if one else "answers of no use were"
+        what = "unusable answer was" if one else "unusable answers were"
         parts.append(f"{spent.again:,} {what} asked for again")
     if built.backend.price and spent.unpriced:
         parts.append(f"{many(spent.unpriced, 'answer')} without a known cost")

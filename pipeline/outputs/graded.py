@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
+from pipeline.choices import alike
 from pipeline.errors import UsageError
 from pipeline.outputs.cells import to_text
 from pipeline.places import shown
@@ -30,20 +31,43 @@ _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)\.\d+")
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\u00ad\ufeff"))
 
 
+class Spelling:
+    """How answers write their labels. What a person wrote is the same but for case and space."""
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        self._labels = dict.fromkeys(labels)
+        known: dict[str, list[str]] = {}
+        for label in self._labels:
+            known.setdefault(alike(label), []).append(label)
+        self._known = {name: found[0] for name, found in known.items() if len(found) == 1}
+
+    def __contains__(self, text: str) -> bool:
+        return self(text) in self._labels
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __call__(self, text: str) -> str:
+        return text if text in self._labels else self._known.get(alike(text), text)
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The column of an answer and the column that says what it should have been."""
+    """The column of an answer and the column that says what it should have been; `spelling` is that
+    of the labels, where these are known.
+    """
 
     predicted: str
     expected: str
+    spelling: Spelling | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Graded:
     """A row with what was expected of it. An answer that isn't there is the empty text.
 
-    `spelled` says that the two were the same only to the eye: other spaces, another coding of the
-    same letters. `key` is what another table's row is found by.
+    `spelled` says that the two were the same only to the eye: another case, other spaces, another
+    coding of the same letters. `key` is what another table's row is found by.
     """
 
     name: str
@@ -115,10 +139,9 @@ def read(
         else:
             blank += 1
     several = len(pairs) == 1 and _are_sets(rows)
-    if several:
-        rows = [
-            replace(row, expected=_set(row.expected), predicted=_set(row.predicted)) for row in rows
-        ]
+    if len(pairs) == 1:
+        spelling = Spelling({label for row in rows for label in _labels(row.predicted[0], several)})
+        rows = [_respelled(row, spelling, several) for row in rows]
     return Answers(
         name or shown(output), tuple(pairs), tuple(rows), blank, unreadable, several, confidence
     )
@@ -131,9 +154,17 @@ def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
     predicted = tuple(write(row.get(pair.predicted)) for pair in pairs)
     if not any(expected):
         return None
-    if len(pairs) == 1 and isinstance(_parse(predicted[0]), list):
-        return _set(expected) == _set(predicted)
-    return expected == predicted
+    if len(pairs) > 1:
+        return expected == predicted
+    several = isinstance(_parse(predicted[0]), list)
+    spelling = pairs[0].spelling or Spelling(_labels(predicted[0], several))
+    return _normal(expected[0], spelling, several) == _normal(predicted[0], spelling, several)
+
+
+def is_known(row: Mapping[str, object], pair: Pair) -> bool:
+    """Say whether what is expected of a row is among the labels, as far as these are known."""
+    text = seen(row.get(pair.expected))
+    return pair.spelling is None or all(label in pair.spelling for label in _labels(text, True))
 
 
 def _are_sets(rows: Sequence[Graded]) -> bool:
@@ -142,15 +173,30 @@ def _are_sets(rows: Sequence[Graded]) -> bool:
     return bool(given) and all(isinstance(_parse(text), list) for text in given)
 
 
-def _set(cells: tuple[str, ...]) -> tuple[str, ...]:
-    """Write a set of labels one way: an array, or what stands between commas, ; or |."""
-    (text,) = cells
-    if not text:
-        return cells
+def _respelled(row: Graded, spelling: Spelling, several: bool) -> Graded:
+    """Write what was expected as the answers are written."""
+    expected = _normal(row.expected[0], spelling, several)
+    predicted = _normal(row.predicted[0], spelling, several)
+    if (expected, predicted) == (row.expected[0], row.predicted[0]):
+        return row
+    spelled = row.spelled or (not several and expected == predicted and not row.right)
+    return replace(row, expected=(expected,), predicted=(predicted,), spelled=spelled)
+
+
+def _normal(text: str, spelling: Spelling, several: bool) -> str:
+    """Write a label, or a set of them (as an array, in the order of the alphabet), one way."""
+    if not several or not text:
+        return spelling(text)
+    return json.dumps(sorted(set(map(spelling, _labels(text, several)))), ensure_ascii=False)
+
+
+def _labels(text: str, several: bool) -> list[str]:
+    """List the labels of a cell: of an array, or what stands between commas, ; or |."""
+    if not several:
+        return [text] if text else []
     found = _parse(text)
     labels = found if isinstance(found, list) else re.split(r"[,;|]", text)
-    names = sorted({seen(label) for label in labels} - {""})
-    return (json.dumps(names, ensure_ascii=False),)
+    return [label for label in map(seen, labels) if label]
 
 
 def _parse(text: str) -> object:

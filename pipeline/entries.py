@@ -17,7 +17,7 @@ from pathlib import Path
 from pipeline.errors import JournalError
 from pipeline.types import Request, Result, Usage
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Each step takes a journal from the version of its place to the next; steps are only appended.
 _MIGRATIONS = (
     """
@@ -54,6 +54,8 @@ _MIGRATIONS = (
     CREATE INDEX results_by_key ON results (key);
     """,
     "ALTER TABLE results ADD COLUMN confidence REAL;",
+    # When the output was last changed, in nanoseconds since 1970, as the run has left it.
+    "ALTER TABLE runs ADD COLUMN output_mtime_ns INTEGER;",
 )
 INSERT = """
     INSERT INTO results (key, run_id, finished_at, document, turn, status, error, content, model,
@@ -67,7 +69,9 @@ SELECT = """
         confidence
     FROM results WHERE key = ? ORDER BY id
 """
-LAST_END = "SELECT CAST(strftime('%s', max(ended_at)) AS INTEGER) FROM runs"
+WRITTEN = """
+    SELECT output_mtime_ns FROM runs WHERE output_mtime_ns IS NOT NULL ORDER BY id DESC LIMIT 1
+"""
 EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM results)"
 NEWEST = "SELECT status, run_id FROM results WHERE key = ? ORDER BY id DESC LIMIT 1"
 

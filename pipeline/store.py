@@ -43,7 +43,6 @@ class Store:
         self._synced = 0.0
         self._writing: sqlite3.Connection | None = None
         self._run_id = 0
-        self.last_end: int | None = None  # of the runs before, in seconds since 1970
         self._is_empty = False
         self.had_answers = False  # before this run
         self.aside: Path | None = None  # where the journal is that this one takes the place of
@@ -71,7 +70,6 @@ class Store:
                 self._writing = self._connect()
                 entries.migrate(self._writing, self.path)
                 self._reading = self._connect()
-                (self.last_end,) = self._writing.execute(entries.LAST_END).fetchone()
                 self._run_id = entries.begin(self._writing, command)
                 (empty,) = self._writing.execute(entries.EMPTY).fetchone()
                 self._is_empty, self.had_answers = bool(empty), not empty
@@ -154,6 +152,23 @@ class Store:
             self.aside.replace(self.path)
         elif not self._exists():
             self.path.unlink(missing_ok=True)
+
+    def changed(self) -> bool:
+        """Say whether somebody has changed the output since a run wrote it."""
+        if not self.output.exists():
+            return False
+        with self._failing():
+            written = self._reading.execute(entries.WRITTEN).fetchone()
+        return written is not None and written[0] != self.output.stat().st_mtime_ns
+
+    def wrote(self) -> None:
+        """Note that the output is as it was just written."""
+        assert self._writing is not None, "the journal was opened to look at"
+        with self._failing():
+            self._writing.execute(
+                "UPDATE runs SET output_mtime_ns = ? WHERE id = ?",
+                (self.output.stat().st_mtime_ns, self._run_id),
+            )
 
     def state(self, key: bytes) -> State:
         """Say what is left to do for a request: it is `done` when it was answered, or has failed in

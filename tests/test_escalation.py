@@ -130,6 +130,19 @@ def test_a_row_that_both_models_cannot_answer_fails_until_the_next_run(
     assert column(read_rows(folder / "out.csv"), "status") == ["ok"] * 4
 
 
+def test_what_the_stronger_model_answered_is_not_asked_again_beside_what_failed(
+    folder: Path, server: Server
+) -> None:
+    refuse(server, {("small", "plain"), ("small", "unclear"), ("big", "unclear")})
+    options = (*ESCALATE, "--below", 0.65)
+    for _ in range(3):
+        before = len(asked(server))
+        ended = classify(folder, server, *options)
+        assert ended.code == 1
+    assert {text for _, text in asked(server)[before:] if text in SURE} == {"unclear"}
+    assert "3 done already, 1 request to small" in ended.err
+
+
 def test_what_was_saved_is_of_all_rows_whichever_run_asked(folder: Path, server: Server) -> None:
     assert classify(folder, server, "--confidence").code == 0
     saved = (

@@ -66,6 +66,7 @@ def _noted(output: Path) -> Iterator[None]:
     try:
         keep_changed(open_target(str(output)), store, Lines())
         yield
+        store.wrote()
         code = 0
     finally:
         store.close(code)

@@ -100,12 +100,9 @@ def _check_ours(target: Target, store: Store) -> None:
 def keep_changed(target: Target, store: Store, progress: Progress) -> None:
     """Keep what somebody has made of the output since the last run: it will be written anew."""
     path = target.path
-    if store.last_end is None or is_address(target.name) or not path.exists():
+    if is_address(target.name) or not store.changed():
         return
-    changed = path.stat().st_mtime
-    if changed < store.last_end + 1:  # that was noted in whole seconds
-        return
-    moment = datetime.fromtimestamp(changed)
+    moment = datetime.fromtimestamp(path.stat().st_mtime)
     aside = free_name(path, moment, suffix="".join(path.suffixes))
     shutil.copy2(path, aside)
     progress.note(f"{path} was changed after the last run: that version is kept as {aside}")
@@ -158,6 +155,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     if not (interrupted or fatal):
         built.run.count()
     outcome = built.run.write(target.path, reason)
+    built.run.engine.store.wrote()
     found = None if interrupted or fatal else evaluated(built, options, target)
     target.deliver()
     code = _exit_code(built, outcome, interrupted, fatal, progress)

@@ -27,6 +27,7 @@ _ANSWERS = ("label", "output")
 _SHOWN_CHARACTERS = 200
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)\.\d+")
+_THOUSANDS = re.compile(r"(-?[1-9]\d{0,2}(?:,\d{3})+)((?:\.\d+)?)")
 # They take no room on a screen: zero-width spaces, word joiners, soft hyphens, byte-order marks.
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\u00ad\ufeff"))
 
@@ -85,13 +86,33 @@ class Graded:
         return self.expected == self.predicted
 
 
+@dataclass(slots=True)
+class Order:
+    """Tells whether the same texts stand in another order, without keeping them."""
+
+    column: str | None
+    in_order: int = 0
+    in_any: int = 0
+
+    def add(self, text: str) -> None:
+        """Take the next row's text."""
+        found = hash(text)
+        self.in_order = hash((self.in_order, found))
+        self.in_any += found
+
+    def differs(self, other: Order) -> bool:
+        """Say whether it is only the order in which two tables differ."""
+        same = (self.column, self.in_any) == (other.column, other.in_any)
+        return same and self.column is not None and self.in_order != other.in_order
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """The rows of a table that say what was expected, and how many don't.
 
     `several` says that an answer is a set of labels: JSON arrays, in the order of the alphabet.
     `confidence` is the column that the rows' confidence is of: what the model showed, not what a
-    run that knew some of the right answers has made of it.
+    run that knew some of the right answers has made of it. `order` is that of the rows' texts.
     """
 
     name: str
@@ -101,6 +122,7 @@ class Answers:
     unreadable: int = 0
     several: bool = False
     confidence: str = "confidence"
+    order: Order | None = None
 
 
 def read(
@@ -125,6 +147,7 @@ def read(
         check_column(on, names, source.name)
     memo: dict[str, str] = {}  # a million rows of ten labels hold ten strings
     rows: list[Graded] = []
+    order = Order(source.text_column)
     blank = unreadable = 0
     prefix = find_prefix(names)
     raw = f"{prefix or ''}raw_confidence"
@@ -136,6 +159,7 @@ def read(
         row = _grade(document, source, pairs, prefix, confidence, on, memo)
         if any(row.expected):
             rows.append(row)
+            order.add(seen(document.text))
         else:
             blank += 1
     several = len(pairs) == 1 and _are_sets(rows)
@@ -143,7 +167,14 @@ def read(
         spelling = Spelling({label for row in rows for label in _labels(row.predicted[0], several)})
         rows = [_respelled(row, spelling, several) for row in rows]
     return Answers(
-        name or shown(output), tuple(pairs), tuple(rows), blank, unreadable, several, confidence
+        name or shown(output),
+        tuple(pairs),
+        tuple(rows),
+        blank,
+        unreadable,
+        several,
+        confidence,
+        order,
     )
 
 
@@ -155,7 +186,7 @@ def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
     if not any(expected):
         return None
     if len(pairs) > 1:
-        return expected == predicted
+        return all(map(_same, expected, predicted))
     several = isinstance(_parse(predicted[0]), list)
     spelling = pairs[0].spelling or Spelling(_labels(predicted[0], several))
     return _normal(expected[0], spelling, several) == _normal(predicted[0], spelling, several)
@@ -222,7 +253,7 @@ def find_prefix(names: Sequence[str]) -> str | None:
     """Find what a run put before the names of its columns; None where no run wrote them."""
     ends = [name.removesuffix("status") for name in names if name.endswith("status")]
     known = set(names)
-    written = [start for start in ends if {f"{start}error", f"{start}cost_usd"} <= known]
+    written = [start for start in ends if f"{start}cost_usd" in known]
     return written[-1] if written else None
 
 
@@ -303,6 +334,11 @@ def _grade(
     write = partial(_label, memo=memo) if len(pairs) == 1 else _value
     expected = tuple(write(fields.get(pair.expected)) for pair in pairs)
     predicted = tuple(write(fields.get(pair.predicted)) for pair in pairs)
+    if len(pairs) > 1:
+        expected = tuple(
+            answer if _same(wanted, answer) else wanted
+            for wanted, answer in zip(expected, predicted, strict=True)
+        )
     same = expected == predicted
     text = "" if same or source.text_column is None else document.text[: 2 * _SHOWN_CHARACTERS]
     return Graded(
@@ -311,7 +347,7 @@ def _grade(
         predicted=predicted,
         spelled=same and any(_differ(fields, pair) for pair in pairs),
         status=seen(fields.get(f"{prefix}status")) if prefix is not None else "",
-        cost_usd=decimal(fields.get(f"{prefix}cost_usd")) if prefix is not None else None,
+        cost_usd=decimal(fields.get(f"{prefix or ''}cost_usd")),
         confidence=fraction(fields.get(confidence)),
         text=" ".join(text.split())[:_SHOWN_CHARACTERS],
         key=seen(fields.get(on)) if on is not None else "",
@@ -326,7 +362,19 @@ def _label(cell: object, memo: dict[str, str]) -> str:
 def _value(cell: object) -> str:
     """Write a field's value: unlike labels (versions, say), 1.50 is 1.5; but 007 is a name."""
     text = seen(cell)
-    return text.rstrip("0") if _NUMBER.fullmatch(text) else text
+    return text.rstrip("0").rstrip(".") if _NUMBER.fullmatch(text) else text
+
+
+def _same(expected: str, predicted: str) -> bool:
+    """Say whether two values of a field differ in how they are written only."""
+    return expected == predicted or _bare(expected) == _bare(predicted)
+
+
+def _bare(text: str) -> str:
+    """Take a value's case away, and a number's currency and the commas between its thousands."""
+    bare = "".join(c for c in alike(text) if unicodedata.category(c) != "Sc").strip()
+    number = _THOUSANDS.fullmatch(bare)
+    return _value(number[1].replace(",", "") + number[2]) if number else _value(bare)
 
 
 def _differ(fields: Mapping[str, object], pair: Pair) -> bool:

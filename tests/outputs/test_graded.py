@@ -126,6 +126,33 @@ def test_a_line_that_cannot_be_read_is_left_out_and_counted(tmp_path: Path) -> N
     assert (len(found.rows), found.unreadable) == (1, 1)
 
 
+def test_fields_may_be_written_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text(
+        "gold_a,gold_b,a,b\n"
+        '"1,000.00",€12.50,1000,12.5\n'
+        "ACME Ltd,Invoice,Acme  ltd,invoice\n"
+        '"1,00",12.5 $,100,12.5\n'
+        "31/01/2026,n/a,2026-01-31,\n"
+    )
+    found = read(str(path), ["a=gold_a", "b=gold_b"])
+    assert [
+        tuple(wanted == given for wanted, given in zip(row.expected, row.predicted, strict=True))
+        for row in found.rows
+    ] == [(True, True), (True, True), (False, True), (False, False)]
+
+
+def test_a_label_may_be_written_in_another_case(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("gold,label\nBug,bug\nBUG,bug\nbug,bug\nUS,US\nUs,us\nuS,praise\n")
+    found = read(str(path), ["gold"])
+    assert [row.right for row in found.rows] == [True, True, True, True, False, False]
+    assert [row.spelled for row in found.rows] == [True, True, False, False, False, False]
+    path.write_text('gold,label\n"Bug, Praise","[""bug"", ""praise""]"\n')
+    (row,) = read(str(path), ["gold"]).rows
+    assert row.right
+
+
 def test_values_of_fields_are_the_same_where_their_numbers_are(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("gold_a,gold_b,a,b\n1.50,007,1.5,007\n1.5,007,1.5,7\n1.5,,1.50,\n,,,\n")

@@ -373,7 +373,7 @@ def test_a_run_says_its_plan_and_its_sum(two: Job, server: Server) -> None:
     assert (ended.code, ended.out) == (0, "")
     assert said(ended) == [
         "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
-        "0.000076 to 0.00072 USD with answers of up to 20 tokens "
+        "0.000076 to 0.00072 USD with answers of up to 20 tokens, if none is asked for again "
         "(3/17 USD per million tokens, --price)",
         "2 rows: 2 ok -> out.csv",
         "this run: 220 tokens (200 in, 20 out), 0.00094 USD, N s, N requests a second",
@@ -515,7 +515,7 @@ def test_a_dry_run_shows_the_request_and_sends_nothing(two: Job, server: Server)
     }
     assert ended.lines == [
         "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
-        "0.000076 to 0.00072 USD with answers of up to 20 tokens "
+        "0.000076 to 0.00072 USD with answers of up to 20 tokens, if none is asked for again "
         "(3/17 USD per million tokens, --price)"
     ]
     assert sorted(two.folder.iterdir()) == before

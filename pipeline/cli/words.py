@@ -66,7 +66,8 @@ def _cost(plan: Plan, built: Built) -> str:
     where = f"{price}, {price.source}"
     if plan.high_usd is None:
         return f"at least {usd(plan.low_usd)}, answers have no bound ({where})"
-    return f"{_range(plan.low_usd, plan.high_usd)} with answers of up to {bound:,} tokens ({where})"
+    asked = f"{_range(plan.low_usd, plan.high_usd)} with answers of up to {bound:,} tokens"
+    return f"{asked}, if none is asked for again ({where})"
 
 
 def _range(low: Decimal, high: Decimal) -> str:

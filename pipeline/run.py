@@ -361,7 +361,8 @@ class Run:
     def corrections(self, path: Path) -> Corrections | None:
         """Give what a person has said of an output's rows; None where there isn't one answer."""
         inputs = [column.name for column in self.spool.source.columns]
-        return None if self.answer is None else start(path, inputs, self.answer)
+        taken = [column.name for column in self.rows.columns]
+        return None if self.answer is None else start(path, inputs, self.answer, taken)
 
 
 def _ahead(steps: Steps, document: Document, trail: Trail, seen: set[bytes]) -> Iterator[Step]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -15,6 +17,11 @@ from python_calamine import CalamineWorkbook
 
 from pipeline.outputs import reviewing
 from pipeline.outputs.corrections import Corrections, key_of
+from pipeline.outputs.tables import write_table
+from pipeline.sources.jsonl import Number
+from pipeline.sources.opening import open_source
+from pipeline.sources.workbook import Padded
+from pipeline.types import Column
 from tests.running import Ended, column, pipeline, read_rows, write_rows
 
 LABELS = "Hello,Bye"
@@ -79,7 +86,13 @@ def test_the_workbook_offers_the_labels(folder: Path) -> None:
     assert found["review"][0] == ["reviewed_label", "label", "why", "text", "id", "row key"]
     assert len(found["review"]) == 1 + 3
     assert found["labels"] == [["labels"], ["Hello"], ["Bye"]]
-    assert found["about"] == [["name", "value"], ["output", "out.csv"], ["answer", "label"]]
+    assert found["about"] == [
+        ["name", "value"],
+        ["output", "out.csv"],
+        ["answer", "label"],
+        ["input", "id"],
+        ["input", "text"],
+    ]
     with ZipFile(folder / "look.xlsx") as book:
         sheet = book.read("xl/worksheets/sheet1.xml").decode()
         workbook = book.read("xl/workbook.xml").decode()
@@ -110,8 +123,8 @@ def test_what_a_person_says_comes_back_for_good(folder: Path) -> None:
     assert (ended.code, ended.out.splitlines()) == (
         0,
         [
-            "2 rows reviewed, 1 of them wrong -> out.csv: columns reviewed_label, final_label",
-            "2 rows reviewed in all -> out.reviewed.csv: try the next prompt on them, "
+            "2 rows reviewed, 1 answer corrected -> out.csv: columns reviewed_label, final_label",
+            "2 rows reviewed in total -> out.reviewed.csv: test your next prompt on them, "
             "with --expected reviewed_label",
         ],
     )
@@ -188,7 +201,7 @@ def test_a_second_review_shows_other_rows_and_adds_to_the_first(folder: Path) ->
     assert sorted(str(row[header.index("text")]) for row in rows) == ["Bye", "Hello again"]
     say(folder / "more.xlsx", {"Hello again": "Hello"})
     ended = pipeline("review", "more.xlsx", folder=folder)
-    assert ended.out.splitlines()[1].startswith("3 rows reviewed in all")
+    assert ended.out.splitlines()[1].startswith("3 rows reviewed in total")
     assert column(read_rows(folder / "out.csv"), "reviewed_label") == ["Hello", "", "Hello", "Bye"]
 
 
@@ -241,6 +254,89 @@ def test_a_folder_can_be_reviewed(tmp_path: Path) -> None:
     say_all(tmp_path / "look.xlsx", "Hello")
     pipeline("review", "look.xlsx", folder=tmp_path)
     assert column(read_rows(tmp_path / "out.csv"), "final_label") == ["Hello", "Hello"]
+
+
+@pytest.mark.parametrize(
+    "taken", ["why", "row key", "ocr_confidence", "final_label", "reviewed_label", "a  b", "about"]
+)
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_the_input_may_have_any_columns(tmp_path: Path, taken: str, suffix: str) -> None:
+    rows = [{taken: "mine", "text": "Hello"}, {taken: "yours", "text": "Bye"}]
+    write_rows(tmp_path / "in.csv", rows)
+    classify(tmp_path, "--review", "look.xlsx", "--text-column", "text", output=f"out.{suffix}")
+    say(tmp_path / "look.xlsx", {"Hello": "Bye"})
+    ended = pipeline("review", "look.xlsx", folder=tmp_path)
+    assert (ended.code, ended.errors) == (0, [])
+    number = "_2" if taken.endswith("_label") else ""
+    assert ended.out.splitlines()[0].endswith(
+        f": columns reviewed_label{number}, final_label{number}"
+    )
+    pipeline("run", f"out.{suffix}", *TO_CSV, folder=tmp_path)
+    found = read_rows(tmp_path / "copy.csv")
+    assert column(found, taken) == ["mine", "yours"]
+    assert column(found, f"final_label{number}") == ["Bye", "Bye"]
+    assert column(found, f"reviewed_label{number}") == ["Bye", ""]
+
+
+TO_CSV = (
+    *("-o", "copy.csv", "--instruction", "?", "--model", "echo"),
+    *("--prefix", "z_", "--text-column", "text"),
+)
+
+
+def test_an_output_of_the_prompt_may_have_the_name_of_ours(folder: Path) -> None:
+    (folder / "p.prompty").write_text(
+        "---\noutputs: [{name: label}, {name: final_label}, {name: why}]\n---\nuser:\n"
+        '{"label": "{{ text }}", "final_label": "x", "why": "y"}\n'
+    )
+    command = ("run", "in.csv", "-p", "p.prompty", "--model", "echo", "-o", "out.csv")
+    assert pipeline(*command, "--review", "look.xlsx", folder=folder).code == 0
+    given = column(read_rows(folder / "out.csv"), "final_label")
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    for again in (("review", "look.xlsx"), command, ("review", "look.xlsx")):
+        assert pipeline(*again, folder=folder).code == 0
+        rows = read_rows(folder / "out.csv")
+        assert column(rows, "final_label") == given
+        assert column(rows, "final_label_2") == [*column(rows, "label")[:3], "Bye"]
+
+
+def test_a_column_that_the_input_has_by_now_is_not_written_over(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"So long": "Bye"})
+    write_rows(folder / "in.csv", [{"id": "004", "text": "So long", "final_label": "mine"}])
+    classify(folder)
+    before = (folder / "out.csv").read_bytes()
+    (line,) = pipeline("review", "look.xlsx", folder=folder).errors
+    assert line == (
+        "error: out.csv has a column final_label of its input by now: it is of another input"
+    )
+    assert (folder / "out.csv").read_bytes() == before
+
+
+def test_an_output_that_was_sorted_and_has_more_rows_takes_corrections(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say(folder / "look.xlsx", {"So long": "Bye", "Hello": "Bye"})
+    rows = read_rows(folder / "out.csv")
+    write_rows(folder / "out.csv", [{**rows[0], "id": "new"}, *reversed(rows)])
+    pipeline("review", "look.xlsx", folder=folder)
+    assert column(read_rows(folder / "out.csv"), "reviewed_label") == ["", "Bye", "", "", "Bye"]
+
+
+def test_a_text_that_excel_cannot_hold_is_found_again(folder: Path) -> None:
+    long = "So long " * 5_000
+    table(folder, ["Hello", long + "1", long + "2"])
+    classify(folder, "--review", "look.xlsx", output="out.xlsx")
+    say(folder / "look.xlsx", lambda row: "Bye" if row[4] == "002" else "")
+    ended = pipeline("review", "look.xlsx", folder=folder)
+    assert (ended.code, ended.out.splitlines()[0]) == (
+        0,
+        "1 row reviewed, 1 answer corrected; out.xlsx has several "
+        "sheets, which only a run can write: run the command that wrote it again to add the "
+        "columns reviewed_label, final_label; nothing is asked again",
+    )
+    classify(folder, output="out.xlsx")
+    header, *rows = sheets(folder / "out.xlsx")["rows"]
+    assert [row[header.index("reviewed_label")] for row in rows] == ["", "Bye", ""]
 
 
 def say_all(path: Path, label: str) -> None:
@@ -340,7 +436,9 @@ def test_a_word_that_is_no_label_is_an_error(folder: Path) -> None:
     say(folder / "look.xlsx", {"So long": "Bey"})
     before = (folder / "out.csv").read_bytes()
     (line,) = pipeline("review", "look.xlsx", folder=folder).errors
-    assert re.fullmatch(r"error: look\.xlsx, row \d: `Bey` is none of the labels Bye, Hello", line)
+    assert re.fullmatch(
+        r"error: look\.xlsx, row \d: `Bey` is not one of the labels Bye, Hello", line
+    )
     assert (folder / "out.csv").read_bytes() == before
 
 
@@ -360,14 +458,14 @@ def test_a_row_that_was_copied_counts_once_and_says_one_thing(folder: Path, labe
     say(folder / "look.xlsx", {"So long": label}, copied="So long")
     ended = pipeline("review", "look.xlsx", folder=folder)
     if label == "Bye":
-        assert ended.out.startswith("1 row reviewed, 1 of them wrong -> out.csv")
-        assert "\n1 row reviewed in all" in ended.out
+        assert ended.out.startswith("1 row reviewed, 1 answer corrected -> out.csv")
+        assert "\n1 row reviewed in total" in ended.out
         return
     assert (ended.code, ended.errors) == (
         2,
         [
-            "error: look.xlsx, row 2 says `Hello` and look.xlsx, row 3 says `Bye` of the same "
-            "input: leave one of them"
+            "error: look.xlsx, row 2 says `Hello` and look.xlsx, row 3 says `Bye` for the same "
+            "input: keep one of them"
         ],
     )
     assert not (folder / "out.reviewed.csv").exists()
@@ -379,8 +477,8 @@ def test_corrections_of_another_input_change_nothing(folder: Path) -> None:
     classify(folder)
     (line,) = pipeline("review", "look.xlsx", folder=folder).errors
     assert re.match(
-        r"error: 1 of the 1 rows that were reviewed are not in out\.csv "
-        r"\(the first: look\.xlsx, row \d\): it has another input by now",
+        r"error: 1 of the 1 reviewed rows are not in out\.csv "
+        r"\(the first: look\.xlsx, row \d\): its input has changed since; nothing was changed",
         line,
     )
     assert not (folder / "out.reviewed.csv").exists()
@@ -388,13 +486,15 @@ def test_corrections_of_another_input_change_nothing(folder: Path) -> None:
 
 def test_what_is_not_a_workbook_to_review_is_an_error(folder: Path) -> None:
     (line,) = pipeline("review", "in.csv", folder=folder).errors
-    assert line == "error: in.csv was not written by --review: it lacks its columns"
+    assert (
+        line == "error: in.csv was not written by --review: it doesn't have the columns of a review"
+    )
 
 
 def test_nothing_said_changes_nothing(folder: Path) -> None:
     classify(folder, "--review", "look.xlsx")
     ended = pipeline("review", "look.xlsx", folder=folder)
-    assert ended.out == ("nothing is said in the first column of look.xlsx: nothing was changed\n")
+    assert ended.out == ("the first column of look.xlsx is empty; nothing was changed\n")
     assert not (folder / "out.reviewed.csv").exists()
 
 
@@ -406,7 +506,7 @@ def test_a_workbook_saved_as_csv_needs_the_name_of_its_output(folder: Path) -> N
         [dict(zip(map(str, header), map(str, row), strict=True)) for row in rows],
     )
     (line,) = pipeline("review", "look.csv", folder=folder).errors
-    assert line == "error: which output are the corrections of look.csv for? name it with -o"
+    assert line == "error: which output does look.csv correct? name it with -o"
     assert pipeline("review", "look.csv", "-o", "out.csv", folder=folder).code == 0
     assert column(read_rows(folder / "out.csv"), "reviewed_label")[3] == "Bye"
 
@@ -460,6 +560,49 @@ def test_what_was_reviewed_is_not_shown_again() -> None:
 def test_texts_are_not_rare_for_being_different() -> None:
     found = picked([row(str(i), f"summary {i}") for i in range(20)], 10)
     assert {why for _, why in found} == {"picked at random"}
+
+
+NASTY = [
+    *(
+        Number(text)
+        for text in ("1.50", "2e-7", "1E5", "-0", "NaN", "1e400", "0.12345678901234567")
+    ),
+    *(3, 3.0, -0.0, 0.1, 1e16, 2**53 + 1, 12345678901234567890, float("nan"), float("inf"), True),
+    *(
+        None,
+        "",
+        "007",
+        "1.10",
+        "NA",
+        "  two  spaces ",
+        "e\u0301",
+        "a\x07b",
+        "\udcffx",
+        "a\nb",
+        "=1+1",
+    ),
+    *("x" * 40_000, "\U0001f600" * 20_000, date(2024, 1, 2), date(1850, 1, 1), time(3, 4, 5)),
+    *(datetime(2024, 1, 2), datetime(2024, 1, 2, 3, 4, 59, 999_600), timedelta(hours=30)),
+    *(datetime(2024, 1, 2, 3, 4, tzinfo=UTC), Decimal("12.340"), Decimal("1E-7")),
+    *([1, 2.5, "a"], {"a": Number("1.50")}, [], b"ab", Padded(7, 3)),
+]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "xlsx", "parquet"])
+@pytest.mark.parametrize("among", [[], [3], ["text"]], ids=["alone", "numbers", "texts"])
+def test_a_key_is_the_same_of_the_row_its_output_and_its_correction(
+    tmp_path: Path, suffix: str, among: list[object]
+) -> None:
+    corrections = Corrections(tmp_path / f"out.{suffix}", ("id", "cell"), "label", "reviewed_label")
+    columns = [Column("id"), Column("cell")]
+    for cell in NASTY:
+        rows = [{"id": "x", "cell": cell}, *({"id": "y", "cell": other} for other in among)]
+        keys = []
+        for path in (corrections.output, corrections.path):
+            keys.append(corrections.key(rows[0]))
+            write_table(path, columns, rows)
+            rows = [dict(document.fields) for document in open_source(str(path))]
+        assert [corrections.key(rows[0])] * 2 == keys, repr(cell)[:50]
 
 
 def test_a_key_is_the_same_whatever_format_the_row_came_from() -> None:

@@ -9,7 +9,8 @@ from pipeline.cli import complain
 from pipeline.cli.build import Built
 from pipeline.cli.options import RunOptions
 from pipeline.errors import PipelineError, UsageError
-from pipeline.outputs.corrections import check_workbook
+from pipeline.outputs.corrections import Corrections
+from pipeline.outputs.reviewed import check_workbook
 from pipeline.outputs.tables import check_output
 from pipeline.outputs.targets import Target
 from pipeline.places import is_address, path_here
@@ -21,29 +22,29 @@ if TYPE_CHECKING:
 
 def check_afterwards(built: Built, options: RunOptions, target: Target) -> None:
     """Raise UsageError, before anything is paid, if what is wanted afterwards can't be done."""
-    built.run.corrections(target.path)
+    corrections = built.run.corrections(target.path)
     if options.expected is not None:
         from pipeline.calibration import require
 
         require()
     if options.review is not None:
-        _check_review(path_here(options.review), target)
-        if built.run.answer is None:
+        if corrections is None:
             names = [column.name for column in built.run.steps.prompt.columns]
             raise UsageError(
                 f"--review takes one answer, or one called `label`: this prompt has "
                 f"{', '.join(names)}"
             )
+        _check_review(path_here(options.review), target, corrections)
 
 
-def _check_review(path: Path, target: Target) -> None:
+def _check_review(path: Path, target: Target, corrections: Corrections) -> None:
     if is_address(target.name):
         raise UsageError("--review needs an output on this machine, which takes the corrections")
     if path.suffix.lower() != ".xlsx":
         raise UsageError(f"--review {path}: name an .xlsx file, for its drop-down lists")
     if path.resolve() == target.path.resolve():
         raise UsageError(f"--review {path}: that is the output; name another file for the review")
-    check_workbook(path)
+    check_workbook(path, corrections)
     check_output(path)
 
 

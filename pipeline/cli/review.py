@@ -24,24 +24,31 @@ def review(
 ) -> None:
     """Take a corrected workbook back. Its labels go into the output and a table beside it."""
     from pipeline.cli.words import many
-    from pipeline.outputs import corrections
+    from pipeline.outputs import corrections, reviewed
     from pipeline.places import path_here
 
     to = None if output is None else path_here(output)
-    taken, looked, wrong = corrections.read_back(path_here(workbook), to)
+    found = reviewed.read_back(path_here(workbook), to)
+    taken, looked, wrong = found.corrections, found.looked, found.wrong
     if not looked:
-        typer.echo(f"nothing is said in the first column of {workbook}: nothing was changed")
+        typer.echo(f"the first column of {workbook} is empty; nothing was changed")
         return
     with _noted(taken.output):
         corrections.keep(taken)
-        corrections.apply(taken)
+        written = corrections.apply(taken)
+    alike = f" ({many(found.found, 'row')} with the same input)" if found.found > looked else ""
+    told = f"{many(looked, 'row')} reviewed{alike}, {many(wrong, 'answer')} corrected"
+    names = f"columns {taken.column}, {taken.final}"
+    if written:
+        typer.echo(f"{told} -> {taken.output}: {names}")
+    else:
+        typer.echo(
+            f"{told}; {taken.output} has several sheets, which only a run can write: run the "
+            f"command that wrote it again to add the {names}; nothing is asked again"
+        )
     typer.echo(
-        f"{many(looked, 'row')} reviewed, {wrong:,} of them wrong -> {taken.output}: "
-        f"columns {taken.column}, {taken.final}"
-    )
-    typer.echo(
-        f"{many(len(taken.rows), 'row')} reviewed in all -> {taken.path}: "
-        f"try the next prompt on them, with --expected {taken.column}"
+        f"{many(len(taken.rows), 'row')} reviewed in total -> {taken.path}: "
+        f"test your next prompt on them, with --expected {taken.column}"
     )
 
 

@@ -24,6 +24,7 @@ from pipeline.outputs.packing import Disk
 from pipeline.outputs.sheets import Formats, Sheet, hold, widths
 from pipeline.types import Column
 
+MAX_CHARACTERS = 32_767  # of a cell, in units of UTF-16
 _MAX_COLUMNS = 16_384
 _SAMPLE_ROWS = 100
 _LONG = "long cells"
@@ -36,7 +37,7 @@ def write(
     rows: Rows,
     *,
     max_rows: int = 1_048_575,
-    max_characters: int = 32_767,
+    max_characters: int = MAX_CHARACTERS,
 ) -> list[str]:
     """Write sheets of `max_rows` rows; a cell has at most `max_characters` units of UTF-16.
 
@@ -82,6 +83,15 @@ def check_columns(columns: Sized) -> None:
         )
 
 
+def cut(text: str, max_characters: int = MAX_CHARACTERS) -> str:
+    """Give a text as a cell holds it: what is too long is its start and a note."""
+    # A letter has at most two units of UTF-16: most texts need no count of them.
+    if len(text) * 2 <= max_characters or _units(text) <= max_characters:
+        return text
+    note = f"… [cut at {max_characters:,} characters: the whole is on sheet “{_LONG}”]"
+    return _head(text, max_characters - _units(note)) + note
+
+
 class _Table:
     """Spreads rows over the sheets of a workbook."""
 
@@ -91,7 +101,6 @@ class _Table:
         self._names = [clean(name) for name in names]
         self._max_rows = max_rows
         self._max_characters = max_characters
-        self._note = f"… [cut at {max_characters:,} characters: the whole is on sheet “{_LONG}”]"
         self._sheets: list[Sheet] = []
         self._long: Sheet | None = None
         self._long_cells = 0
@@ -133,15 +142,14 @@ class _Table:
     def _shorten(self, cell: object, sheet: Sheet, index: int) -> object:
         """Return the cell, or its start and the note once its whole is on the sheet for that."""
         limit = self._max_characters
-        # A letter has at most two units of UTF-16: most texts need no count of them.
-        if not isinstance(cell, str) or len(cell) * 2 <= limit or _units(cell) <= limit:
+        if not isinstance(cell, str) or (short := cut(cell, limit)) == cell:
             return cell
         self._long_cells += 1
         self._long = self._long or self._start_long()
         for part, text in enumerate(_parts(cell, limit), start=1):
             # The row is the one that Excel shows: the header is row 1.
             self._long.add([sheet.name, sheet.rows + 2, self._names[index], part, text])
-        return _head(cell, limit - _units(self._note)) + self._note
+        return short
 
     def _start_long(self) -> Sheet:
         sheet = self._book.add_worksheet(_LONG)

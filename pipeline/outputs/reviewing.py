@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.outputs.cells import to_text
-from pipeline.outputs.corrections import ABOUT, KEY, LABELS, Corrections, key_of
+from pipeline.outputs.corrections import Corrections, numbered
 from pipeline.outputs.graded import fraction, seen
+from pipeline.outputs.reviewed import ABOUT, ANSWER, INPUT, KEY, LABELS, OUTPUT, WHY
 from pipeline.outputs.sheets import Formats, Sheet, hold, widths
 from pipeline.outputs.tables import drafted
 from pipeline.sources.table import find_text_column
@@ -114,14 +115,16 @@ def write(
     sure = f"{prefix}confidence"
     shown = [name for name in (corrections.answer, sure) if any(name in p.row for p in picked)]
     others = [text, *(name for name in inputs if name != text)] if text else list(inputs)
-    names = [corrections.column, *shown, "why", *others, KEY]
+    taken = {*inputs, *shown}
+    why, key = (next(name for name in numbered(own) if name not in taken) for own in (WHY, KEY))
+    names = [corrections.column, *shown, why, *others, key]
     cells = [
         [
             None,
             *(item.row.get(name) for name in shown),
             item.why,
             *(item.row.get(name) for name in others),
-            key_of(item.row, inputs),
+            corrections.key(item.row),
         ]
         for item in picked
     ]
@@ -136,10 +139,11 @@ def write(
             )
             _mark(book, raw, len(held))
             _offer(book, raw, formats, labels, len(held))
-            about = (
-                ["output", _from(path.parent, corrections.output)],
-                ["answer", corrections.answer],
-            )
+            about = [
+                [OUTPUT, _from(path.parent, corrections.output)],
+                [ANSWER, corrections.answer],
+                *([INPUT, name] for name in inputs),
+            ]
             _fill(book.add_worksheet(ABOUT), formats, ["name", "value"], about)
             for sheet in book.worksheets()[1:]:
                 sheet.hide()

@@ -23,6 +23,7 @@ from pipeline.sources.opening import open_source
 from pipeline.sources.workbook import Padded
 from pipeline.types import Column
 from tests.running import Ended, column, pipeline, read_rows, write_rows
+from tests.server import Server
 
 LABELS = "Hello,Bye"
 Sheets = dict[str, list[list[object]]]
@@ -138,6 +139,27 @@ def test_what_a_person_says_comes_back_for_good(folder: Path) -> None:
     written = (folder / "out.csv").read_bytes()
     assert classify(folder).code == ended.code
     assert (folder / "out.csv").read_bytes() == written
+
+
+def test_a_workbook_that_was_taken_back_is_written_anew(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx", "--rows", 2)
+    say_all(folder / "look.xlsx", "bye")
+    before = (folder / "look.xlsx").read_bytes()
+    refused = classify(folder, "--review", "look.xlsx")
+    assert (refused.code, refused.errors) == (
+        2,
+        [
+            "error: look.xlsx has corrections that haven't been read back: run `pipeline review "
+            "look.xlsx` first, or choose another name for --review"
+        ],
+    )
+    assert (folder / "look.xlsx").read_bytes() == before
+    first = {str(row[3]) for row in sheets(folder / "look.xlsx")["review"]}
+    pipeline("review", "look.xlsx", folder=folder)
+    assert classify(folder, "--review", "look.xlsx").errors == []
+    second = {str(row[3]) for row in sheets(folder / "look.xlsx")["review"]}
+    assert first & second == {"text"}
+    assert len(second) == 1 + 2
 
 
 def test_a_review_is_no_change_by_hand(folder: Path) -> None:
@@ -337,6 +359,61 @@ def test_a_text_that_excel_cannot_hold_is_found_again(folder: Path) -> None:
     classify(folder, output="out.xlsx")
     header, *rows = sheets(folder / "out.xlsx")["rows"]
     assert [row[header.index("reviewed_label")] for row in rows] == ["", "Bye", ""]
+
+
+@pytest.mark.parametrize(
+    ("said", "labels"),
+    [
+        ("Bye", ["Bye"]),
+        ('["Bye", "Hello"]', ["Bye", "Hello"]),
+        (" hello ;bye", ["Hello", "Bye"]),
+        ("Well, well, Bye", None),
+        ("Well, well | Bye", ["Well, well", "Bye"]),
+        ("well,  well", ["Well, well"]),
+        ("Byee, Hello", None),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_several_labels_are_read_and_written_as_the_answers_are(
+    folder: Path, said: str, labels: list[str] | None, suffix: str
+) -> None:
+    (folder / "labels.csv").write_text('name\nHello\nBye\n"Well, well"\n')
+    table(folder, ["Hello", "So long"])
+    with Server() as server:
+        server.change(answer=lambda body: '{"labels":["Bye"]}')
+        ended = pipeline(
+            *("classify", "in.csv", "--labels", "labels.csv", "--multi", "--model", "m"),
+            *("--base-url", server.base_url, "-o", f"out.{suffix}", "--review", "look.xlsx"),
+            folder=folder,
+        )
+    assert ended.code == 0
+    say(folder / "look.xlsx", {"So long": said})
+    ended = pipeline("review", "look.xlsx", folder=folder)
+    if labels is None:
+        (line,) = ended.errors
+        assert re.match(r"error: look\.xlsx, row \d: `(Well|Byee)` is not one of the labels", line)
+        return
+    corrected = "0 answers" if labels == ["Bye"] else "1 answer"
+    assert ended.out.startswith(f"1 row reviewed, {corrected} corrected -> ")
+    pairs = (
+        [(row["labels"], row["final_labels"]) for row in read_rows(folder / "out.csv")]
+        if suffix == "csv"
+        else [
+            (json.dumps(row["labels"]), json.dumps(row["final_labels"]))
+            for row in map(json.loads, (folder / "out.jsonl").read_text().splitlines())
+        ]
+    )
+    assert pairs[0] == ('["Bye"]', '["Bye"]')
+    assert (pairs[1][0], json.loads(pairs[1][1])) == ('["Bye"]', labels)
+
+
+def test_a_choice_among_the_fields_is_a_list_to_choose_from(folder: Path) -> None:
+    command = ("extract", "in.csv", "--fields", "kind: invoice|receipt", "--model", "echo")
+    pipeline(*command, "-o", "out.csv", "--review", "look.xlsx", folder=folder)
+    found = sheets(folder / "look.xlsx")
+    assert found["labels"] == [["labels"], ["invoice"], ["receipt"]]
+    with ZipFile(folder / "look.xlsx") as book:
+        assert '<dataValidation type="list"' in book.read("xl/worksheets/sheet1.xml").decode()
 
 
 def say_all(path: Path, label: str) -> None:

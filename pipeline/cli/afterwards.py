@@ -18,6 +18,7 @@ from pipeline.progress import Progress, event
 
 if TYPE_CHECKING:
     from pipeline.outputs.evaluation import Evaluation
+    from pipeline.prompt import Prompt
 
 
 def check_afterwards(built: Built, options: RunOptions, target: Target) -> None:
@@ -101,7 +102,18 @@ def _lay_out(path: Path, built: Built, options: RunOptions, target: Target) -> i
     picked = reviewing.pick(
         run.rows, corrections, prefix=run.prefix, count=options.rows or reviewing.ROWS
     )
-    properties = (run.steps.prompt.outputs or {}).get("properties", {})
-    labels = properties.get(corrections.answer.removeprefix(run.prefix), {}).get("enum", ())
-    reviewing.write(path, picked, corrections, prefix=run.prefix, labels=list(map(str, labels)))
+    labels, several = _labels(run.steps.prompt, corrections.answer.removeprefix(run.prefix))
+    reviewing.write(path, picked, corrections, prefix=run.prefix, labels=labels, several=several)
     return len(picked)
+
+
+def _labels(prompt: Prompt, name: str) -> tuple[list[str], bool]:
+    """Give the values that an answer may have, if it is one of some, and whether it is a list."""
+    from pipeline.schema import plain
+
+    root = prompt.outputs or {}
+    schema = plain(root.get("properties", {}).get(name, {}), root)
+    several = "array" in schema.get("type", ())
+    if several:
+        schema = plain(schema.get("items", {}), root)
+    return [str(value) for value in schema.get("enum", ()) if value is not None], several

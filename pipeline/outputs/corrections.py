@@ -8,6 +8,7 @@ often it is written. A row is known by its input, so that it may move.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -61,12 +62,16 @@ class Corrections:
         suffix = self.output.suffix.lower()
         return key_of(row, self.inputs if names is None else names, suffix)
 
-    def find(self, row: Mapping[str, object]) -> str | None:
-        """Give what is right for a row, if a person said it."""
+    def find(self, row: Mapping[str, object]) -> object:
+        """Give what is right for a row, if a person said it: a text, or a list of labels."""
         if not self.rows:
             return None
         known = self.rows.get(self.key(row))
-        return None if known is None else seen(known[self.column])
+        if known is None:
+            return None
+        said = seen(known[self.column])
+        labels = array(said)
+        return said if labels is None else labels
 
     def columns(self, columns: Sequence[Column]) -> list[Column]:
         """Add the two columns: what a person said, and the last word on each row."""
@@ -127,6 +132,17 @@ def _rounded(cell: object) -> object:
     if isinstance(cell, datetime):
         return cell + timedelta(microseconds=round(cell.microsecond, -3) - cell.microsecond)
     return cell
+
+
+def array(text: str) -> list[object] | None:
+    """Read a JSON array; None where a text is none."""
+    if not text.startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
 
 
 def start(

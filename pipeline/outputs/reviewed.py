@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.outputs.cells import to_json
-from pipeline.outputs.corrections import REVIEWED, Corrections, load
+from pipeline.outputs.corrections import REVIEWED, Corrections, array, load
 from pipeline.outputs.graded import find_prefix, seen
 from pipeline.schema import spelled
 from pipeline.sources.base import Source
@@ -133,10 +132,10 @@ class _Workbook:
         return looked
 
     def _said(self, name: str, text: str, answer: str) -> Said:
-        if not self._several and _array(answer) is None:
+        if not self._several and array(answer) is None:
             label = self._spelled(name, text)
             return Said(name, label, label != answer)
-        given = _array(text)
+        given = array(text)
         if given is None:
             whole = spelled(text, self._labels) in self._labels
             given = (
@@ -144,7 +143,7 @@ class _Workbook:
             )
         parts = filter(None, map(seen, given))
         labels = list(dict.fromkeys(self._spelled(name, part) for part in parts))
-        wrong = sorted(labels) != sorted(map(seen, _array(answer) or []))
+        wrong = sorted(labels) != sorted(map(seen, array(answer) or []))
         return Said(name, to_json(labels).decode(), wrong)
 
     def _spelled(self, name: str, text: str) -> str:
@@ -160,16 +159,6 @@ class _Workbook:
 def _is(name: str, own: str) -> bool:
     """Say whether a column is one of ours, numbered where the input has such a name."""
     return re.fullmatch(rf"{own}(_\d+)?", name) is not None
-
-
-def _array(text: str) -> list[object] | None:
-    if not text.startswith("["):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, list) else None
 
 
 def _check_columns(names: Sequence[str], before: Corrections) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.outputs.cells import to_text
 from pipeline.outputs.corrections import Corrections, numbered
 from pipeline.outputs.graded import fraction, seen
-from pipeline.outputs.reviewed import ABOUT, ANSWER, INPUT, KEY, LABELS, OUTPUT, WHY
+from pipeline.outputs.reviewed import ABOUT, ANSWER, INPUT, KEY, LABELS, OUTPUT, SEVERAL, WHY
 from pipeline.outputs.sheets import Formats, Sheet, hold, widths
 from pipeline.outputs.tables import drafted
 from pipeline.sources.table import find_text_column
@@ -25,7 +25,9 @@ _PART = 5  # a fifth of the rows for each reason but doubt, which gets what is l
 _RARE = 0.02  # of all rows
 _MOST_CHARACTERS = 32_767
 _TEXT = 0x31  # the number of the format "@": `03` that is typed in stays `03`
-_HINT = "Choose what is right; leave it empty where you haven't looked."
+_HINT = "Choose the correct answer. Leave it empty if you haven't checked this row."
+_HINT_OF_SEVERAL = "Enter all correct labels, with commas between. Labels: "
+_MOST_OF_MESSAGE = 255  # characters
 
 Row = Mapping[str, object]
 
@@ -105,8 +107,12 @@ def write(
     *,
     prefix: str,
     labels: Sequence[str] = (),
+    several: bool = False,
 ) -> None:
-    """Write a workbook to correct: the rows; on hidden sheets the labels and what they are of."""
+    """Write a workbook to correct: the rows; on hidden sheets the labels and what they are of.
+
+    With `several` an answer is a list of labels.
+    """
     import xlsxwriter
     from xlsxwriter.exceptions import FileCreateError
 
@@ -138,10 +144,11 @@ def write(
                 raw, formats, names, held, book.add_format({"valign": "top", "num_format": _TEXT})
             )
             _mark(book, raw, len(held))
-            _offer(book, raw, formats, labels, len(held))
+            _offer(book, raw, formats, labels, len(held), several)
             about = [
                 [OUTPUT, _from(path.parent, corrections.output)],
                 [ANSWER, corrections.answer],
+                *([SEVERAL, "yes"] for _ in range(several)),
                 *([INPUT, name] for name in inputs),
             ]
             _fill(book.add_worksheet(ABOUT), formats, ["name", "value"], about)
@@ -175,17 +182,25 @@ def _mark(book: Any, raw: Any, rows: int) -> None:
     raw.set_column(last, last, None, None, {"hidden": True})
 
 
-def _offer(book: Any, raw: Any, formats: Formats, labels: Sequence[str], rows: int) -> None:
+def _offer(
+    book: Any, raw: Any, formats: Formats, labels: Sequence[str], rows: int, several: bool
+) -> None:
     """Make the first column a list to choose from: on a sheet, so that a label may have commas."""
     if not labels:
         return
     _fill(book.add_worksheet(LABELS), formats, [LABELS], [[label] for label in labels])
-    choice = {
+    named = ", ".join(labels)
+    choice: dict[str, object] = {
         "validate": "list",
         "source": f"={LABELS}!$A$2:$A${len(labels) + 1}",
         "input_message": _HINT,
-        "error_message": f"Choose one of: {', '.join(labels)}"[:255],
+        "error_message": f"Choose one of: {named}"[:_MOST_OF_MESSAGE],
     }
+    if several:  # a list gives one of them only
+        choice = {
+            "validate": "any",
+            "input_message": f"{_HINT_OF_SEVERAL}{named}"[:_MOST_OF_MESSAGE],
+        }
     raw.data_validation(1, 0, max(1, rows), 0, choice)
 
 

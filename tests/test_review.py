@@ -80,8 +80,8 @@ def say(
 def test_the_workbook_offers_the_labels(folder: Path) -> None:
     ended = classify(folder, "--review", "look.xlsx", "--rows", 3)
     assert ended.lines[-1] == (
-        "3 rows to look at -> look.xlsx: say in its first column what is right, save it, then: "
-        "pipeline review look.xlsx"
+        "3 rows to review -> look.xlsx: enter the correct answers in the first column, save, "
+        "then run: pipeline review look.xlsx"
     )
     found = sheets(folder / "look.xlsx")
     assert found["review"][0] == ["reviewed_label", "label", "why", "text", "id", "row key"]
@@ -105,6 +105,33 @@ def test_the_workbook_offers_the_labels(folder: Path) -> None:
     formats = re.findall(r'<xf numFmtId="(\d+)"', styles.partition("<cellXfs")[2])
     cells = re.findall(r'<c r="A[234]" s="(\d+)"/>', sheet)
     assert [formats[int(style)] for style in cells] == ["49"] * 3  # text
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count"),
+    [("{{ text }}", 2), ("{{ id }} {{ text }}", 6), ("{{ row.id }}", 6), ("{{ Its_Kind }}", 3)],
+)
+def test_one_row_of_those_that_look_the_same_to_the_model(
+    tmp_path: Path, prompt: str, count: int
+) -> None:
+    (tmp_path / "p.prompty").write_text(f"---\nname: p\n---\nuser:\n{prompt}\n")
+    rows = [
+        {"id": str(i), "Its Kind": "abc"[i % 3], "text": ("Hello", "Bye")[i % 2]} for i in range(6)
+    ]
+    write_rows(tmp_path / "in.csv", rows)
+    command = ("run", "in.csv", "-p", "p.prompty", "--model", "echo", "-o", "out.csv")
+    pipeline(*command, "--text-column", "text", "--review", "look.xlsx", folder=tmp_path)
+    assert len(sheets(tmp_path / "look.xlsx")["review"]) == 1 + count
+
+
+def test_nothing_is_written_where_all_was_reviewed(folder: Path) -> None:
+    classify(folder, "--review", "look.xlsx")
+    say_all(folder / "look.xlsx", "Bye")
+    pipeline("review", "look.xlsx", folder=folder)
+    before = (folder / "look.xlsx").read_bytes()
+    ended = classify(folder, "--review", "look.xlsx")
+    assert ended.lines[-1] == "no row is left to review: look.xlsx was not written"
+    assert (folder / "look.xlsx").read_bytes() == before
 
 
 def test_a_review_is_not_written_over_the_output(folder: Path) -> None:
@@ -346,7 +373,7 @@ def test_an_output_that_was_sorted_and_has_more_rows_takes_corrections(folder: P
 
 def test_a_text_that_excel_cannot_hold_is_found_again(folder: Path) -> None:
     long = "So long " * 5_000
-    table(folder, ["Hello", long + "1", long + "2"])
+    table(folder, ["Hello", "1 " + long, "2 " + long])
     classify(folder, "--review", "look.xlsx", output="out.xlsx")
     say(folder / "look.xlsx", lambda row: "Bye" if row[4] == "002" else "")
     ended = pipeline("review", "look.xlsx", folder=folder)
@@ -594,7 +621,8 @@ def test_a_workbook_saved_as_csv_needs_the_name_of_its_output(folder: Path) -> N
 def picked(rows: list[dict[str, object]], count: int, **said: str) -> list[tuple[object, str]]:
     corrections = Corrections(Path("out.csv"), ("id",), "label", "reviewed_label")
     if said:
-        known = {key_of({"id": name}, ["id"]): {"reviewed_label": it} for name, it in said.items()}
+        rows_of = [{"id": name, "reviewed_label": it} for name, it in said.items()]
+        known = {key_of(row, ["id"]): row for row in rows_of}
         corrections = Corrections(Path("out.csv"), ("id",), "label", "reviewed_label", known)
     found = reviewing.pick(rows, corrections, prefix="", count=count)
     return [(item.row["id"], item.why) for item in found]
@@ -612,10 +640,19 @@ def test_the_least_sure_come_first_and_each_reason_has_its_part() -> None:
     found = picked(rows, 10)
     reasons = [why for _, why in found]
     assert found[0] == ("failed", "no answer: the model refused")
-    assert found[1] == ("rare", "rare: 1 of this label")
+    assert found[1] == ("rare", "rare label: 1 row")
     assert reasons.count("picked at random") == 2
     assert [name for name, why in found if why.startswith("confidence")][:3] == ["r0", "r1", "r2"]
     assert (len(found), len(set(found))) == (10, 10)
+
+
+def test_each_row_is_of_another_input() -> None:
+    rows = [row(f"r{i}", "a", 0.1) for i in range(3)]
+    rows += [row("r1", "a", 0.1), row("r1", "b", 0.05), row("r7", None), row("r7", None)]
+    found = picked(rows * 20, 4)
+    assert sorted(name for name, _ in found) == ["r0", "r1", "r2", "r7"]
+    rows = [row(f"r{i}", "a", 0.5) for i in range(100)] * 2 + [row("r50", "a", 0.05)]
+    assert ("r50", "confidence 0.05") in picked(rows, 10)
 
 
 def test_rows_without_a_confidence_are_picked_at_random() -> None:

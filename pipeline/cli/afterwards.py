@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli import complain
 from pipeline.cli.build import Built
 from pipeline.cli.options import RunOptions
+from pipeline.cli.words import many
 from pipeline.errors import PipelineError, UsageError
 from pipeline.outputs.corrections import Corrections
 from pipeline.outputs.reviewed import check_workbook
@@ -15,6 +17,7 @@ from pipeline.outputs.tables import check_output
 from pipeline.outputs.targets import Target
 from pipeline.places import is_address, path_here
 from pipeline.progress import Progress, event
+from pipeline.templates import alias
 
 if TYPE_CHECKING:
     from pipeline.outputs.evaluation import Evaluation
@@ -87,9 +90,12 @@ def hand_over(built: Built, options: RunOptions, target: Target, progress: Progr
     except PipelineError as error:
         complain(str(error))
         return
+    if not count:
+        progress.note(f"no row is left to review: {options.review} was not written")
+        return
     progress.note(
-        f"{count:,} rows to look at -> {options.review}: say in its first column what is right, "
-        f"save it, then: pipeline review {options.review}"
+        f"{many(count, 'row')} to review -> {options.review}: enter the correct answers in the "
+        f"first column, save, then run: pipeline review {shlex.quote(options.review)}"
     )
 
 
@@ -100,11 +106,31 @@ def _lay_out(path: Path, built: Built, options: RunOptions, target: Target) -> i
     corrections = run.corrections(target.path)
     assert corrections is not None
     picked = reviewing.pick(
-        run.rows, corrections, prefix=run.prefix, count=options.rows or reviewing.ROWS
+        run.rows,
+        corrections,
+        prefix=run.prefix,
+        count=options.rows or reviewing.ROWS,
+        shown=_shown(built),
     )
+    if not picked:
+        return 0
+    check_workbook(path, corrections)  # somebody may have been at it while the run went on
     labels, several = _labels(run.steps.prompt, corrections.answer.removeprefix(run.prefix))
     reviewing.write(path, picked, corrections, prefix=run.prefix, labels=labels, several=several)
     return len(picked)
+
+
+def _shown(built: Built) -> list[str] | None:
+    """Give the input's columns that the prompt shows to the model; None if that may be any."""
+    source, prompt = built.run.spool.source, built.run.steps.prompt
+    if "row" in prompt.variables:
+        return None
+    shown = {source.text_column} if prompt.uses_text else set()
+    if prompt.uses_images:
+        shown.add(source.image_column)
+    used = prompt.variables
+    names = [column.name for column in source.columns]
+    return [n for n in names if n in shown or n in used or alias(n) in used] or None
 
 
 def _labels(prompt: Prompt, name: str) -> tuple[list[str], bool]:

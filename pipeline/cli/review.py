@@ -1,4 +1,4 @@
-"""`pipeline review`: takes back a workbook that a person has corrected."""
+"""`pipeline review`: reads back a workbook that a person has reviewed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from pipeline.errors import PipelineError
 
 @app.command()
 def review(
-    workbook: Annotated[str, typer.Argument(help="What --review wrote, corrected and saved.")],
+    workbook: Annotated[str, typer.Argument(help="The workbook of --review, filled in and saved.")],
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", help="The output it is of. [default: as it says itself]"),
+        typer.Option(
+            "--output", "-o", help="The output to correct. [default: the one it was made from]"
+        ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
 ) -> None:
-    """Take a corrected workbook back. Its labels go into the output and a table beside it."""
+    """Read a reviewed workbook back. Its answers go into the output and a table beside it."""
     from pipeline.cli.words import many
     from pipeline.outputs import corrections, reviewed
     from pipeline.places import path_here

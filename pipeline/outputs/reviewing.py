@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 import random
 from collections import Counter
@@ -40,34 +39,49 @@ class Picked:
     why: str
 
 
-def pick(rows: Iterable[Row], corrections: Corrections, *, prefix: str, count: int) -> list[Picked]:
-    """Pick the rows most worth a look; those that were looked at before are left out.
+def pick(
+    rows: Iterable[Row],
+    corrections: Corrections,
+    *,
+    prefix: str,
+    count: int,
+    shown: Sequence[str] | None = None,
+) -> list[Picked]:
+    """Pick the rows most worth a look, each of another input; inputs that were looked at before are
+    left out.
 
     A fifth each at most: without an answer, of rare labels, at random (for what no reason finds);
-    the rest are those of the lowest confidence. `rows` are walked twice.
+    the rest are those of the lowest confidence. `shown` are the input's columns that the model was
+    shown: by default all. `rows` are walked twice.
     """
     answer = corrections.answer
     counts = Counter(hash(seen(row.get(answer))) for row in rows)
     rare = max(1.0, _RARE * counts.total())
     if len(counts) > counts.total() / 2:
         rare = 0  # these are texts, not labels
+    known = {corrections.key(row, shown) for row in corrections.rows.values()}
     chance = random.Random(SEED)
     none, unsure, few, anyone = (_Best(count) for _ in range(4))
     for place, row in enumerate(rows):
-        if row.get(f"{prefix}status") == "skipped" or corrections.find(row) is not None:
+        if row.get(f"{prefix}status") == "skipped":
+            continue
+        key = corrections.key(row, shown)
+        if key in known:
             continue
         label = seen(row.get(answer))
         sure = fraction(row.get(f"{prefix}confidence"))
-        anyone.add(chance.random(), place, Picked(row, "picked at random"))
+        anyone.add(key, chance.random(), place, Picked(row, "picked at random"))
         if not label:
-            none.add(place, place, Picked(row, f"no answer: {seen(row.get(f'{prefix}error'))}"))
+            error = seen(row.get(f"{prefix}error"))
+            none.add(key, place, place, Picked(row, f"no answer: {error}"))
         elif sure is not None:
-            unsure.add(sure, place, Picked(row, f"confidence {sure:.2f}"))
+            unsure.add(key, sure, place, Picked(row, f"confidence {sure:.2f}"))
         alike = counts[hash(label)]
         if label and alike <= rare:
-            few.add(alike, place, Picked(row, f"rare: {alike:,} of this label"))
+            why = f"rare label: {alike:,} row{'' if alike == 1 else 's'}"
+            few.add(key, alike, place, Picked(row, why))
     part = max(1, count // _PART)
-    chosen: dict[int, Picked] = {}
+    chosen: dict[str, Picked] = {}
     for best, most in ((none, part), (few, part), (anyone, part)):
         _take(chosen, best, min(len(chosen) + most, count))
     for best in (unsure, anyone, none):
@@ -76,28 +90,31 @@ def pick(rows: Iterable[Row], corrections: Corrections, *, prefix: str, count: i
 
 
 class _Best:
-    """The few of the lowest rank."""
+    """The few of the lowest rank, one of each key."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._heap: list[tuple[float, int, Picked]] = []
+        self._best: dict[str, tuple[float, int, Picked]] = {}
 
-    def add(self, rank: float, place: int, picked: Picked) -> None:
-        item = (-rank, -place, picked)
-        if len(self._heap) < self._count:
-            heapq.heappush(self._heap, item)
-        elif item > self._heap[0]:
-            heapq.heapreplace(self._heap, item)
+    def add(self, key: str, rank: float, place: int, picked: Picked) -> None:
+        held = self._best.get(key)
+        if held is None or (rank, place) < held[:2]:
+            self._best[key] = rank, place, picked
+        if len(self._best) > 2 * self._count:
+            self._best = dict(self._sorted())
 
-    def ranked(self) -> list[tuple[int, Picked]]:
-        return [(-place, picked) for _, place, picked in sorted(self._heap, reverse=True)]
+    def ranked(self) -> list[tuple[str, Picked]]:
+        return [(key, picked) for key, (_, _, picked) in self._sorted()]
+
+    def _sorted(self) -> list[tuple[str, tuple[float, int, Picked]]]:
+        return sorted(self._best.items(), key=lambda item: item[1][:2])[: self._count]
 
 
-def _take(chosen: dict[int, Picked], best: _Best, until: int) -> None:
-    for place, picked in best.ranked():
+def _take(chosen: dict[str, Picked], best: _Best, until: int) -> None:
+    for key, picked in best.ranked():
         if len(chosen) >= until:
             return
-        chosen.setdefault(place, picked)
+        chosen.setdefault(key, picked)
 
 
 def write(

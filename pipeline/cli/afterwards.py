@@ -17,6 +17,7 @@ from pipeline.outputs.tables import check_output
 from pipeline.outputs.targets import Target
 from pipeline.places import is_address, path_here
 from pipeline.progress import Progress, event
+from pipeline.schema import allowed, plain
 from pipeline.templates import alias
 
 if TYPE_CHECKING:
@@ -115,8 +116,15 @@ def _lay_out(path: Path, built: Built, options: RunOptions, target: Target) -> i
     if not picked:
         return 0
     check_workbook(path, corrections)  # somebody may have been at it while the run went on
-    labels, several = _labels(run.steps.prompt, corrections.answer.removeprefix(run.prefix))
-    reviewing.write(path, picked, corrections, prefix=run.prefix, labels=labels, several=several)
+    prompt, name = run.steps.prompt, corrections.answer.removeprefix(run.prefix)
+    reviewing.write(
+        path,
+        picked,
+        corrections,
+        prefix=run.prefix,
+        labels=allowed(prompt.outputs or {}, name),
+        several=_is_list(prompt, name),
+    )
     return len(picked)
 
 
@@ -133,13 +141,7 @@ def _shown(built: Built) -> list[str] | None:
     return [n for n in names if n in shown or n in used or alias(n) in used] or None
 
 
-def _labels(prompt: Prompt, name: str) -> tuple[list[str], bool]:
-    """Give the values that an answer may have, if it is one of some, and whether it is a list."""
-    from pipeline.schema import plain
-
+def _is_list(prompt: Prompt, name: str) -> bool:
+    """Say whether an answer is a list."""
     root = prompt.outputs or {}
-    schema = plain(root.get("properties", {}).get(name, {}), root)
-    several = "array" in schema.get("type", ())
-    if several:
-        schema = plain(schema.get("items", {}), root)
-    return [str(value) for value in schema.get("enum", ()) if value is not None], several
+    return "array" in plain(root.get("properties", {}).get(name, {}), root).get("type", ())

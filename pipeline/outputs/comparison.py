@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -106,8 +106,9 @@ def _by_key(first: Answers, second: Answers, on: str) -> tuple[Answers, Answers]
                 f'of "{on}" {key}, {first.name} expects "{", ".join(ours[key].expected)}" and '
                 f'{second.name} "{", ".join(theirs[key].expected)}": compare by one column'
             )
-    return _only(first, (ours[key] for key in shared)), _only(
-        second, (theirs[key] for key in shared)
+    return (
+        replace(first, rows=tuple(ours[key] for key in shared)),
+        replace(second, rows=tuple(theirs[key] for key in shared)),
     )
 
 
@@ -116,10 +117,6 @@ def _keyed(answers: Answers, on: str) -> dict[str, Graded]:
     if len(rows) < len(answers.rows):
         raise UsageError(f'{answers.name} has several rows of the same "{on}": they must be unique')
     return rows
-
-
-def _only(answers: Answers, rows: Iterator[Graded]) -> Answers:
-    return Answers(answers.name, answers.pairs, tuple(rows), answers.blank, answers.unreadable)
 
 
 def _judge(found: Comparison, first: str, second: str) -> Comparison:

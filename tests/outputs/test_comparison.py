@@ -122,6 +122,13 @@ def test_rows_are_paired_by_a_column() -> None:
     assert [row.key for row in ours.rows] == [row.key for row in theirs.rows] == ["1", "2"]
 
 
+def test_what_is_known_of_a_table_stays_when_its_rows_are_paired() -> None:
+    first = Answers(
+        "A.csv", PAIRS, rows(("1", '["a"]', '["a"]')), several=True, confidence="raw_confidence"
+    )
+    assert pair_up(first, first, on="id") == (first, first)
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [

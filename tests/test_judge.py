@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -112,6 +113,28 @@ def test_scores_have_a_mean_and_the_lowest_are_listed(tmp_path: Path) -> None:
         ("judged.csv, line 6", 2, "the date 4"),
     ]
     assert 1 <= found.mean_interval.low < 3 < found.mean_interval.high <= 5
+
+
+@pytest.mark.parametrize(
+    ("worst", "lines"), [(0, []), (1, [3]), (3, [3, 5, 6]), (9, [3, 5, 6, 4, 2])]
+)
+def test_of_equal_scores_the_first_rows_are_listed(
+    tmp_path: Path, worst: int, lines: list[int]
+) -> None:
+    path = scores(tmp_path / "judged.csv", ["5", "1", "4", "2", "2"])
+    found = read_scores(str(path), "judge_score", worst=worst)
+    assert [low.name for low in found.worst] == [f"judged.csv, line {line}" for line in lines]
+
+
+def test_the_interval_of_many_different_scores_takes_little_memory() -> None:
+    different = Counter({Decimal(score): 1 for score in range(4000)})
+    tracemalloc.start()
+    try:
+        mean_interval(different)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6  # all resamples at once are 320 MB
 
 
 def test_the_interval_of_a_mean_is_that_of_many_rows() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -178,8 +178,10 @@ def _sets(rows: Sequence[Graded]) -> dict[str, Any]:
     from sklearn.metrics import precision_recall_fscore_support
     from sklearn.preprocessing import MultiLabelBinarizer
 
-    wanted = [json.loads(row.expected[0]) for row in rows]
-    given = [json.loads(row.predicted[0] or "[]") for row in rows]
+    pairs = Counter((row.expected[0], row.predicted[0]) for row in rows)
+    counts = np.array(list(pairs.values()))
+    wanted = [json.loads(expected) for expected, _ in pairs]
+    given = [json.loads(predicted or "[]") for _, predicted in pairs]
     names = sorted({label for labels in (*wanted, *given) for label in labels})
     if not names:
         return {}
@@ -187,16 +189,21 @@ def _sets(rows: Sequence[Graded]) -> dict[str, Any]:
     coder = MultiLabelBinarizer(classes=[*names, ""], sparse_output=True)
     expected, predicted = coder.fit_transform(wanted), coder.transform(given)
     scores = precision_recall_fscore_support(
-        expected, predicted, labels=np.arange(len(names)), average=None, zero_division=0
+        expected,
+        predicted,
+        labels=np.arange(len(names)),
+        average=None,
+        zero_division=0,
+        sample_weight=counts,
     )
-    none = np.array([not row.predicted[0] for row in rows])
-    unanswered = np.asarray(expected[none].sum(axis=0)).ravel()[: len(names)]
-    count = np.asarray(predicted.sum(axis=0)).ravel()[: len(names)]
+    none = np.array([not predicted for _, predicted in pairs])
+    unanswered = ((counts * none) @ expected)[: len(names)]
+    count = (counts @ predicted)[: len(names)]
     hits, total = expected.multiply(predicted).tocsr(), (expected + predicted).tocsr()
     return {
         "labels": _scores(names, scores, count, unanswered),
         "macro_f1": float(scores[2].mean()),
-        "macro_f1_interval": _bootstrap(np.ones(len(rows), dtype=int), hits, total),
+        "macro_f1_interval": _bootstrap(counts, hits, total),
     }
 
 
@@ -226,7 +233,7 @@ def macro_f1_interval(
 
     given = pairs[1] != _NONE
     hits = sums(pairs[0], pairs[0] == pairs[1])
-    return _bootstrap(counts, hits, sums(pairs[0], given | ~given) + sums(pairs[1], given))
+    return _bootstrap(counts, hits, sums(pairs[0], np.ones_like(given)) + sums(pairs[1], given))
 
 
 def _bootstrap(counts: NDArray[np.int_], hits: Any, total: Any) -> Interval:
@@ -239,16 +246,33 @@ def _bootstrap(counts: NDArray[np.int_], hits: Any, total: Any) -> Interval:
     """
     import numpy as np
 
-    random = np.random.default_rng(SEED)
-    rows = int(counts.sum())
     means = []
-    size = max(1, 10_000_000 // (len(counts) + hits.shape[1]))
-    for start in range(0, RESAMPLES, size):
-        drawn = random.multinomial(rows, counts / rows, min(size, RESAMPLES - start))
+    for drawn in resamples(counts, hits.shape[1]):
         found, whole = np.asarray(drawn @ hits, dtype=float), np.asarray(drawn @ total, dtype=float)
         f1 = np.divide(2 * found, whole, out=np.zeros_like(found), where=whole > 0)
         means.append(f1.sum(axis=1) / np.maximum((whole > 0).sum(axis=1), 1))
-    low, high = np.quantile(np.concatenate(means), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return percentiles(np.concatenate(means))
+
+
+def resamples(counts: NDArray[np.int_], width: int) -> Iterator[NDArray[np.int_]]:
+    """Draw rows again, as many as there are: of each sort how often, a resample a line.
+
+    They come in slices that hold about 80 MB, each line with `width` further numbers beside it.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(SEED)
+    rows = int(counts.sum())
+    size = max(1, 10_000_000 // (len(counts) + width))
+    for start in range(0, RESAMPLES, size):
+        yield random.multinomial(rows, counts / rows, min(size, RESAMPLES - start))
+
+
+def percentiles(drawn: NDArray[np.float64]) -> Interval:
+    """Give the interval between the percentiles of what resamples have given."""
+    import numpy as np
+
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
 
 

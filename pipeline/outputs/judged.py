@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from heapq import heappush, heappushpop
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.outputs.evaluation import LEVEL, MOST_CHANCE, RESAMPLES, SEED, Interval
+from pipeline.outputs.evaluation import MOST_CHANCE, Interval, percentiles, resamples
 from pipeline.outputs.graded import check_column, decimal, find_prefix, seen
 from pipeline.places import shown
 from pipeline.sources.opening import open_source
@@ -84,7 +85,7 @@ def read_scores(
         if name.startswith(prefix) and name != column
     ]
     scores: Counter[Decimal] = Counter()
-    lows: list[Low] = []
+    lows: list[tuple[Decimal, int, Low]] = []  # a heap: the first is the best of the worst
     costs: list[Decimal] = []
     by_row: dict[str, Decimal] = {}
     unscored = 0
@@ -103,7 +104,11 @@ def read_scores(
             raise UsageError(f'{called} has several rows of the same "{on}": they must be unique')
         by_row[key] = score
         said = "; ".join(text for name in remarks if (text := seen(fields.get(name))))
-        lows = sorted([*lows, Low(document.name, score, said[:200])], key=_score)[:worst]
+        low = -score, -document.position, Low(document.name, score, said[:200])
+        if len(lows) < worst:
+            heappush(lows, low)
+        elif worst:
+            heappushpop(lows, low)
     if not scores:
         raise UsageError(f'{called}: no row has a number in "{column}"')
     total = scores.total()
@@ -116,7 +121,7 @@ def read_scores(
         mean_interval=mean_interval(scores),
         scores=scores,
         cost_usd=sum(costs, Decimal(0)) if costs else None,
-        worst=tuple(lows),
+        worst=tuple(low for *_, low in sorted(lows, reverse=True)),
         by_row=by_row,
     )
 
@@ -156,11 +161,5 @@ def mean_interval(scores: Counter[Decimal]) -> Interval:
 
     counts = np.array(list(scores.values()))
     values = np.array([float(score) for score in scores])
-    random = np.random.default_rng(SEED)
-    drawn = random.multinomial(counts.sum(), counts / counts.sum(), RESAMPLES)
-    low, high = np.quantile(drawn @ values / counts.sum(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high))
-
-
-def _score(low: Low) -> Decimal:
-    return low.score
+    sums = [drawn @ values for drawn in resamples(counts, 1)]
+    return percentiles(np.concatenate(sums) / counts.sum())

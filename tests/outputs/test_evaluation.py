@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -237,3 +238,12 @@ def test_sets_of_labels_have_scikit_learns_figures(
         f1_score(expected, predicted, labels=kept, average="macro", zero_division=0)
     )
     assert found.confusion_matrix == ()
+
+
+def test_sets_of_one_label_have_the_interval_of_labels() -> None:
+    """Equal rows are drawn together: a table of sets takes no longer for being long."""
+    pairs = [("a", "a"), ("a", "b"), ("b", "b"), ("c", "a"), ("c", "c")]
+    many = [pair for pair in pairs for _ in range(40)]
+    table = answers([(json.dumps([a]), json.dumps([b])) for a, b in many])
+    found = evaluate(replace(table, several=True))
+    assert found.macro_f1_interval == evaluate(answers(many)).macro_f1_interval

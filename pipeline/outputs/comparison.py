@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline.errors import UsageError
-from pipeline.outputs.evaluation import LEVEL, MOST_CHANCE, Evaluation, Interval
+from pipeline.outputs.evaluation import INTERVAL_LEVEL, MOST_CHANCE, Evaluation, Interval
 from pipeline.outputs.graded import Answers, Graded
 from pipeline.progress import usd
+
+MARGIN = 0.02  # in accuracy: who is cheaper is taken only if it is shown to be no worse than so
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,8 @@ class Comparison:
     `only_first` and `only_second` are the rows that one of them alone has right. `p_value` is that
     of McNemar's exact test: how often chance alone makes two equally good ones differ so much.
     `difference` is in accuracy, second minus first; `row_cost_difference_usd` likewise. `take` is
-    the name of the table to prefer, None where neither is shown to be.
+    the name of the table to prefer: the one that is shown to be more often right, or else the
+    cheaper, if it is shown to be no more than MARGIN worse; None where neither is.
     """
 
     rows: int
@@ -91,8 +94,25 @@ def difference_interval(only_first: int, only_second: int, rows: int) -> Interva
 
     one, two = (only_first + 1) / (rows + 2), (only_second + 1) / (rows + 2)
     middle = two - one
-    half = float(norm.ppf((1 + LEVEL) / 2)) * math.sqrt((one + two - middle**2) / (rows + 2))
+    half = float(norm.ppf((1 + INTERVAL_LEVEL) / 2)) * math.sqrt(
+        (one + two - middle**2) / (rows + 2)
+    )
     return Interval(max(-1.0, middle - half), min(1.0, middle + half))
+
+
+def rows_needed(only_first: int, only_second: int, rows: int) -> int:
+    """Give about how many rows show, 4 times in 5, that of two equally right tables the cheaper is
+    no more than MARGIN worse.
+
+    (z_0.975 + z_0.8) ** 2 * (p1 + p2) / MARGIN ** 2, of the shares above, by the normal
+    approximation (Nam 1997, "Establishing equivalence of two treatments and sample size
+    requirements in matched-pairs design", Biometrics 53).
+    """
+    from scipy.stats import norm
+
+    apart = (only_first + only_second + 2) / (rows + 2)
+    deviations = float(norm.ppf((1 + INTERVAL_LEVEL) / 2) + norm.ppf(0.8))
+    return int(float(f"{deviations**2 * apart / MARGIN**2:.2g}"))
 
 
 def _by_key(first: Answers, second: Answers, on: str) -> tuple[Answers, Answers]:
@@ -129,25 +149,45 @@ def _take(found: Comparison, names: Sequence[str]) -> tuple[str | None, str]:
     p_value = f"= {found.p_value:.2g}" if found.p_value >= 1e-4 else "< 0.0001"
     test = f"McNemar's test, p {p_value}"
     dearer = found.row_cost_difference_usd
-    low, high = found.difference_interval.low, found.difference_interval.high
     if found.p_value < MOST_CHANCE:
-        better = found.difference > 0
-        points = abs(found.difference) * 100
-        ends = sorted((abs(low) * 100, abs(high) * 100))
-        more = f"right in {points:.1f} % more of the rows ({ends[0]:.1f} to {ends[1]:.1f}; {test})"
-        extra = None if dearer is None else dearer if better else -dearer
-        return names[better], f"Take {names[better]}: it is {more}{_price(extra, found)}."
-    shown = f"no difference in accuracy is shown ({test}; {low * 100:+.1f} to {high * 100:+.1f} %)"
-    if dearer:
-        cheaper = dearer < 0
-        return names[cheaper], (
-            f"Take {names[cheaper]}: {shown}, and it costs {usd(abs(dearer * 1000))} "
-            "less per 1,000 rows."
+        second = found.difference > 0
+        low, high = _points(found, second)
+        more = f"{abs(found.difference) * 100:.1f} percentage points more accurate"
+        extra = None if dearer is None else dearer if second else -dearer
+        return names[second], (
+            f"Take {names[second]}: it is {more} ({low:.1f} to {high:.1f}; {test})"
+            f"{_price(extra, found)}."
         )
+    second = dearer is None or dearer <= 0
+    low, high = _points(found, second)
+    shown = f"({low:+.1f} to {high:+.1f}; {test})"
+    most = f"{MARGIN * 100:g} percentage points"
+    if not dearer:
+        if max(-low, high) < MARGIN * 100:
+            return None, f"Take either: their accuracy is within {most} {shown}."
+        return None, (
+            f"Too few rows to tell which is more accurate {shown}: only one of them is right in "
+            f"{found.only_first + found.only_second:,} rows."
+        )
+    less = f"costs {usd(abs(dearer * 1000))} less per 1,000 rows"
+    if low > -MARGIN * 100:
+        return names[second], (
+            f"Take {names[second]}: it is at most {most} less accurate {shown}, and {less}."
+        )
+    needed = rows_needed(found.only_first, found.only_second, found.rows)
+    hint = f" If both are equally accurate, about {needed:,} rows would show it."
     return None, (
-        f"Take either: {shown}; only one of them is right in "
-        f"{found.only_first + found.only_second:,} rows, so more expected answers may tell."
+        f"Too few rows to tell: {names[second]} {less}, but may be more than {most} less accurate "
+        f"{shown}.{hint if needed > found.rows else ''}"
     )
+
+
+def _points(found: Comparison, second: bool) -> tuple[float, float]:
+    """Give how much more accurate the second is than the first, or the first than the second: the
+    ends of the interval, in percentage points.
+    """
+    low, high = found.difference_interval.low * 100, found.difference_interval.high * 100
+    return (low, high) if second else (-high, -low)
 
 
 def _price(extra: Decimal | None, found: Comparison) -> str:
@@ -160,4 +200,4 @@ def _price(extra: Decimal | None, found: Comparison) -> str:
     if extra < 0:
         return f", and costs {thousand} less per 1,000 rows"
     gained = extra / Decimal(abs(found.difference))
-    return f"; it costs {thousand} more per 1,000 rows, {usd(gained)} for each further right row"
+    return f"; it costs {thousand} more per 1,000 rows, {usd(gained)} per additional correct row"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LEVEL = 0.95
+INTERVAL_LEVEL = 0.95
 MOST_CHANCE = 0.05
 RESAMPLES = 9_999
 SEED = 0
@@ -66,7 +66,11 @@ class FieldScores:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the rows cost. Both rates are None where nothing says what a row costs."""
+    """What the rows cost. A row that was not asked, or answered as another one, costs nothing.
+
+    Both rates are None where an answer has no price, or nothing says what a row costs: what is
+    left out would make a table look cheap.
+    """
 
     cost_usd: Decimal | None = None
     unpriced: int = 0
@@ -139,7 +143,7 @@ def wilson(right: int, rows: int) -> Interval:
     """Give the 95 % interval of a share (Wilson 1927, the score interval)."""
     from scipy.stats import binomtest
 
-    found = binomtest(right, rows).proportion_ci(LEVEL, method="wilson")
+    found = binomtest(right, rows).proportion_ci(INTERVAL_LEVEL, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 
@@ -272,7 +276,7 @@ def percentiles(drawn: NDArray[np.float64]) -> Interval:
     """Give the interval between the percentiles of what resamples have given."""
     import numpy as np
 
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(drawn, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])
     return Interval(float(low), float(high))
 
 
@@ -309,9 +313,9 @@ def _field(name: str, cells: Sequence[tuple[str, str]]) -> FieldScores:
 def _cost(rows: Sequence[Graded], right: int) -> Cost:
     known = [row.cost_usd for row in rows if row.cost_usd is not None]
     unpriced = sum(row.cost_usd is None and row.status == "ok" for row in rows)
-    if not known:
-        return Cost(unpriced=unpriced)
-    total = sum(known, Decimal(0))
+    total = sum(known, Decimal(0)) if known else None
+    if total is None or unpriced:
+        return Cost(total, unpriced)
     return Cost(
         cost_usd=total,
         unpriced=unpriced,

@@ -163,13 +163,18 @@ def _summary(found: Evaluation) -> Iterator[str]:
 
 def _cost(found: Evaluation) -> Iterator[str]:
     cost = found.cost
-    if cost.cost_usd is None or cost.per_row_usd is None:
+    if cost.cost_usd is None:
         yield "cost        unknown: no row has a `cost_usd`"
+        return
+    if cost.per_row_usd is None:
+        yield (
+            f"cost        {usd(cost.cost_usd)} at least: {_many(cost.unpriced)} without a price, "
+            "so what a row costs is unknown"
+        )
         return
     per_right = cost.per_right_row_usd
     right = f"{usd(per_right)} a right row" if per_right is not None else "no row is right"
-    least = f"; {cost.unpriced:,} rows have no price and are not in it" if cost.unpriced else ""
-    yield f"cost        {usd(cost.cost_usd)}: {usd(cost.per_row_usd)} a row, {right}{least}"
+    yield f"cost        {usd(cost.cost_usd)}: {usd(cost.per_row_usd)} a row, {right}"
 
 
 def _labels(found: Evaluation) -> Iterator[str]:

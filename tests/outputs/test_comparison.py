@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 
 from pipeline.errors import UsageError
-from pipeline.outputs.comparison import Comparison, compare, difference_interval, pair_up
+from pipeline.outputs.comparison import (
+    MARGIN,
+    Comparison,
+    compare,
+    difference_interval,
+    pair_up,
+    rows_needed,
+)
 from pipeline.outputs.evaluation import evaluate
 from pipeline.outputs.graded import Answers, Graded, Pair
 
@@ -68,8 +76,16 @@ def test_the_interval_of_the_difference_by_hand() -> None:
 @pytest.mark.parametrize(
     ("arguments", "take", "words"),
     [
-        ((50, 2, 20, 28), "B.csv", "Take B.csv: it is right in 18.0 % more of the rows ("),
-        ((50, 20, 2, 28), "A.csv", "Take A.csv: it is right in 18.0 % more of the rows ("),
+        (
+            (50, 2, 20, 28),
+            "B.csv",
+            "Take B.csv: it is 18.0 percentage points more accurate (8.9 to 26.4; McNemar's test, ",
+        ),
+        (
+            (50, 20, 2, 28),
+            "A.csv",
+            "Take A.csv: it is 18.0 percentage points more accurate (8.9 to 26.4; McNemar's test, ",
+        ),
         (
             (50, 2, 20, 28, ("0.001", "0.001")),
             "B.csv",
@@ -83,16 +99,45 @@ def test_the_interval_of_the_difference_by_hand() -> None:
         (
             (50, 20, 2, 28, ("0.0028", "0.001")),
             "A.csv",
-            "; it costs 1.80 USD more per 1,000 rows, 0.010 USD for each further right row.",
+            "; it costs 1.80 USD more per 1,000 rows, 0.010 USD per additional correct row.",
+        ),
+        (
+            (500, 2, 4, 494, ("0.001", "0.0005")),
+            "B.csv",
+            "Take B.csv: it is at most 2 percentage points less accurate (-0.4 to +0.8; "
+            "McNemar's test, p = 0.69), and costs 0.50 USD less per 1,000 rows.",
+        ),
+        (
+            (500, 2, 4, 494, ("0.0005", "0.001")),
+            "A.csv",
+            "Take A.csv: it is at most 2 percentage points less accurate (-0.8 to +0.4; ",
         ),
         (
             (50, 2, 4, 44, ("0.001", "0.0005")),
-            "B.csv",
-            "Take B.csv: no difference in accuracy is shown (McNemar's test, p = 0.69; "
-            "-3.5 to +7.4 %), and it costs 0.50 USD less per 1,000 rows.",
+            None,
+            "Too few rows to tell: B.csv costs 0.50 USD less per 1,000 rows, but may be more than "
+            "2 percentage points less accurate (-3.5 to +7.4; McNemar's test, p = 0.69). "
+            "If both are equally accurate, about 1,500 rows would show it.",
         ),
-        ((50, 2, 4, 44), None, "Take either: no difference in accuracy is shown"),
-        ((1, 0, 0, 0), None, "Take either: "),
+        (
+            (50, 4, 2, 44, ("0.0005", "0.001")),
+            None,
+            "Too few rows to tell: A.csv costs 0.50 USD less per 1,000 rows, but may be more than "
+            "2 percentage points less accurate (-3.5 to +7.4; ",
+        ),
+        (
+            (2800, 1240, 1160, 2800, ("0.001", "0.0005")),  # enough rows, were they equal
+            None,
+            "less accurate (-2.2 to +0.2; McNemar's test, p = 0.11).\n",
+        ),
+        ((500, 2, 4, 494), None, "Take either: their accuracy is within 2 percentage points ("),
+        (
+            (50, 2, 4, 44),
+            None,
+            "Too few rows to tell which is more accurate (-3.5 to +7.4; McNemar's test, p = 0.69): "
+            "only one of them is right in 6 rows.",
+        ),
+        ((1, 0, 0, 0), None, "Too few rows to tell which is more accurate ("),
     ],
 )
 def test_a_sentence_says_which_to_take(
@@ -100,7 +145,31 @@ def test_a_sentence_says_which_to_take(
 ) -> None:
     found = compared(*arguments)
     assert found.take == take
-    assert words in found.verdict
+    assert words in f"{found.verdict}\n"
+
+
+def test_an_answer_without_a_price_makes_no_table_cheap() -> None:
+    def table(name: str, costs: list[Decimal | None]) -> Answers:
+        return Answers(
+            name,
+            PAIRS,
+            tuple(Graded("", ("a",), ("a",), status="ok", cost_usd=cost) for cost in costs),
+        )
+
+    first = evaluate(table("A.csv", [Decimal("0.001")] * 400))
+    found = compare(first, evaluate(table("B.csv", [Decimal("0.01")] * 20 + [None] * 380)))
+    assert (found.take, found.row_cost_difference_usd) == (None, None)
+    assert found.verdict.startswith("Take either: ")
+
+
+def test_as_many_rows_as_are_said_to_be_needed_tell_four_times_in_five() -> None:
+    # Of 100 rows 29 and 1 more are right in one alone: 7.849 * 0.3 / 0.02 ** 2, nearly.
+    rows = rows_needed(14, 14, 98)
+    assert rows == 5_900
+    random = np.random.default_rng(2)
+    drawn = random.multinomial(rows, (0.15, 0.15, 0.7), 2_000)
+    told = [difference_interval(a, b, rows).low > -MARGIN for a, b, _ in drawn.tolist()]
+    assert 0.77 < np.mean(told) < 0.83
 
 
 def rows(*cells: tuple[str, str, str]) -> tuple[Graded, ...]:

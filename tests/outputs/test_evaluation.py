@@ -163,8 +163,18 @@ def test_cost_of_a_row_and_of_a_right_row() -> None:
     assert cost(("a", tenth), ("b", tenth)) == (2 * tenth, tenth, 2 * tenth, 0)
     assert cost(("b", tenth)) == (tenth, tenth, None, 0)
     assert cost(("a", None)) == (None, None, None, 1)
-    assert cost(("a", tenth), ("a", None)) == (tenth, tenth / 2, tenth / 2, 1)
+    assert cost(("a", tenth), ("a", None)) == (tenth, None, None, 1)
     assert cost(("a", Decimal(0))) == (0, 0, 0, 0)
+
+
+def test_rows_that_were_not_asked_and_answers_of_other_rows_cost_nothing() -> None:
+    rows = (
+        Graded("asked", ("a",), ("a",), status="ok", cost_usd=Decimal("0.3")),
+        Graded("the same", ("a",), ("a",), status="ok", cost_usd=Decimal(0)),
+        Graded("empty", ("a",), ("",), status="skipped"),
+    )
+    found = evaluate(Answers("", (Pair("label", "gold"),), rows)).cost
+    assert (found.per_row_usd, found.unpriced) == (Decimal("0.1"), 0)
 
 
 def test_the_worst_rows_are_the_surest_of_the_wrong_ones() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from pipeline.outputs.judged import mean_interval, read_scores
+from pipeline.outputs.judged import compare_scores, mean_interval, read_scores
 from tests.running import asked, column, pipeline, read_rows, write_rows
 from tests.server import Server
 
@@ -175,13 +176,38 @@ def test_two_judged_tables_are_compared_row_by_row(tmp_path: Path) -> None:
     assert (found["take"], found["difference"]) == (None, pytest.approx(6 / 9))
     scores(tmp_path / "b.csv", ["4"] * 8 + ["5", ""])
     assert pipeline(*command, folder=tmp_path).out.splitlines()[-1] == (
-        "Take b.csv: b.csv against a.csv scores +0.89 in the mean (+0.67 to +1.00; "
+        "Take b.csv: b.csv scores +0.89 against a.csv on average (+0.67 to +1.00; "
         "sign test, p = 0.0078)."
     )
     (line,) = pipeline(*command[:2], "short.csv", *command[3:], folder=tmp_path).errors
     assert line.startswith("error: a.csv and short.csv don't have the same rows: name the column")
     by_text = pipeline(*command, "--on", "text", "--json", folder=tmp_path)
     assert json.loads(by_text.out)["comparison"]["rows"] == 9
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "take"),
+    [
+        (["4"] * 8 + ["5"], ["3"] * 8 + ["5"], "a.csv"),
+        (["3"] * 8 + ["5"], ["4"] * 8 + ["5"], "b.csv"),
+        # Four large losses outweigh sixteen small wins, which alone are no chance.
+        (["5"] * 4 + ["3"] * 16, ["1"] * 4 + ["3.5"] * 16, None),
+        (["1"] * 4 + ["3.5"] * 16, ["5"] * 4 + ["3"] * 16, None),
+        # A mean that is higher by ten large wins, of as many wins as losses.
+        (["1"] * 20, ["9"] * 10 + ["0.9"] * 10, None),
+        (["3"], ["3"], None),
+    ],
+)
+def test_wins_and_the_mean_must_agree_on_which_to_take(
+    tmp_path: Path, first: list[str], second: list[str], take: str | None
+) -> None:
+    judged = [
+        read_scores(str(scores(tmp_path / name, cells)), "judge_score")
+        for name, cells in (("a.csv", first), ("b.csv", second))
+    ]
+    found = compare_scores(replace(judged[0], name="a.csv"), replace(judged[1], name="b.csv"))
+    assert found.take == take
+    assert found.verdict.startswith(f"Take {take}: " if take else "Can't tell which is better: ")
 
 
 @pytest.mark.parametrize(

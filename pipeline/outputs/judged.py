@@ -46,7 +46,8 @@ class Duel:
     """The scores of two tables, row by row: the second against the first.
 
     `difference` is of the means; `p_value` that of the sign test: how often chance alone makes two
-    equally good ones win so unevenly. `take` is the one to prefer, None where none is shown to be.
+    equally good ones win so unevenly. `take` is the one to prefer: both the wins and the mean must
+    show it, for a few large losses may outweigh many small wins; None where they don't.
     """
 
     rows: int
@@ -143,14 +144,16 @@ def compare_scores(first: Judged, second: Judged, *, on: str | None = None) -> D
     p_value = float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
     difference = float(sum(gains, Decimal(0)) / len(gains))
     interval = mean_interval(Counter(gains))
-    names = first.name, second.name
-    take = None if p_value >= MOST_CHANCE else names[wins > losses]
-    points = f"{difference:+.2f} in the mean ({interval.low:+.2f} to {interval.high:+.2f}; "
-    test = f"{points}sign test, p = {p_value:.2g})"
+    take = None
+    if p_value < MOST_CHANCE and wins > losses and interval.low > 0:
+        take = second.name
+    elif p_value < MOST_CHANCE and losses > wins and interval.high < 0:
+        take = first.name
+    which = f"Take {take}" if take else "Can't tell which is better"
     verdict = (
-        f"Take {take}: {second.name} against {first.name} scores {test}."
-        if take
-        else f"Take either: no difference is shown, {test}."
+        f"{which}: {second.name} scores "
+        f"{difference:+.2f} against {first.name} on average "
+        f"({interval.low:+.2f} to {interval.high:+.2f}; sign test, p = {p_value:.2g})."
     )
     return Duel(len(gains), losses, wins, p_value, difference, interval, take, verdict)
 

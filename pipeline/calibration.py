@@ -90,19 +90,30 @@ class Isotonic:
 
 
 class Platt:
-    """Logistic regression on the log-odds (Platt 1999): two numbers, for few rows.
+    """Logistic regression on the log-odds: two numbers, for few rows.
 
-    Where more confidence would be worth less, it is worth nothing: then all have the same.
+    Without a penalty, to targets of (right + 1) / (right + 2) for what is right and
+    1 / (wrong + 2) for what is wrong, so that few rows teach no certainty (Platt 1999,
+    "Probabilistic outputs for support vector machines", section 2.2). Where more confidence would
+    be worth less, it is worth nothing: then all have the same.
     """
 
     method: Method = "platt"
 
     def __init__(self, confidence: Numbers, right: Numbers) -> None:
+        import numpy as np
         from sklearn.dummy import DummyClassifier
         from sklearn.linear_model import LogisticRegression
 
         odds, hits = _log_odds(confidence), right.astype(int)
-        self._model = LogisticRegression().fit(odds, hits)
+        count = int(hits.sum())
+        target = np.where(hits == 1, (count + 1) / (count + 2), 1 / (len(hits) - count + 2))
+        # A target that is neither 0 nor 1: the row as either, by weight.
+        self._model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(
+            np.concatenate([odds, odds]),
+            np.repeat([1, 0], len(hits)),
+            np.concatenate([target, 1 - target]),
+        )
         if self._model.coef_[0, 0] < 0:
             self._model = DummyClassifier(strategy="prior").fit(odds, hits)
 
@@ -147,6 +158,14 @@ def ece(confidence: ArrayLike, right: ArrayLike) -> float:
     (Naeini et al. 2015; Guo et al. 2017, "On Calibration of Modern Neural Networks").
     """
     return _distance(_bins(_array(confidence), _array(right)))
+
+
+def brier(confidence: ArrayLike, right: ArrayLike) -> float:
+    """Give the Brier score: the mean square of what confidence lacks to 1 or 0 (Brier 1950).
+
+    Unlike the calibration error it is lowest for what is true, and not for what is vague.
+    """
+    return float(((_array(confidence) - _array(right)) ** 2).mean())
 
 
 def _distance(bins: Sequence[Bin]) -> float:

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pipeline.calibration import calibrate, ece, unseen
+from pipeline.calibration import brier, calibrate, ece, unseen
+from pipeline.outputs.calibrated import Calibrated, Known
 from tests.running import Ended, column, pipeline, query, read_rows, write_rows
 from tests.server import Fault, Server
 
@@ -94,7 +96,9 @@ def test_the_confidence_that_is_written_is_what_it_is_worth(folder: Path, server
     assert len(set(column(gold, "confidence"))) > len(set(column(blank, "confidence"))) == 2
     assert (
         "the confidence of small is calibrated on 80 rows with a known answer (Platt scaling): "
-        f"expected calibration error {ece(sure, right):.3f} -> {ece(others, right):.3f}"
+        f"expected calibration error {ece(sure, right):.3f} (Brier score "
+        f"{brier(sure, right):.4f}) -> {ece(others, right):.3f} "
+        f"(Brier score {brier(others, right):.4f})"
     ) in ended.lines
     assert ece(others, right) < 0.1 < ece(sure, right)
 
@@ -102,7 +106,7 @@ def test_the_confidence_that_is_written_is_what_it_is_worth(folder: Path, server
 def test_an_evaluation_is_not_fooled_by_it(folder: Path, server: Server) -> None:
     ended = classify(folder, server, "--confidence", "--expected", "gold", "--prefix", "ai_")
     (said,) = [line for line in ended.lines if "expected calibration error" in line]
-    before, after = said.partition("error ")[2].split(" -> ")
+    before, after = re.findall(r"([0-9.]+) \(Brier", said)
     rows = read_rows(folder / "out.csv")
     assert "ai_raw_confidence" in rows[0]
     told = pipeline("evaluate", "out.csv", "--expected", "gold", folder=folder).out
@@ -128,6 +132,32 @@ def test_the_journal_keeps_what_the_model_showed(folder: Path, server: Server) -
     assert "raw_confidence" not in rows[0]
     assert column(rows, "confidence") == column(first, "raw_confidence")
     assert server.tally.received == 2 * ROWS
+
+
+def learn(confidence: Iterable[float], right: Iterable[bool]) -> Calibrated:
+    rows = enumerate(zip(confidence, right, strict=True))
+    return Calibrated([Known(place, "small", sure, bool(hit)) for place, (sure, hit) in rows])
+
+
+def test_what_is_true_already_is_left_as_it_is() -> None:
+    # 45 of 50 rows of 0.9 are right, and 30 of 50 of 0.6: nothing has a lower Brier score.
+    found = learn([0.9] * 50 + [0.6] * 50, [True] * 45 + [False] * 5 + [True] * 30 + [False] * 20)
+    assert [found.apply(place, "small", 0.9) for place in (0, 200)] == [0.9, 0.9]
+    (note,) = found.notes
+    assert note.startswith(
+        "the confidence of small stays as it is: calibrated on 100 rows with a known answer it "
+        "would be no better: expected calibration error 0.000 (Brier score 0.1650) -> "
+    )
+
+
+def test_a_lower_calibration_error_alone_is_no_reason_to_calibrate() -> None:
+    random = np.random.default_rng(5)
+    sure = random.uniform(0.5, 1, 60).round(4)
+    right = random.random(60) < sure
+    others = unseen(sure, right)
+    assert ece(others, right) < ece(sure, right)
+    assert brier(others, right) > brier(sure, right)
+    assert learn(sure.tolist(), right.tolist()).apply(99, "small", 0.9) == 0.9
 
 
 def test_too_few_known_answers_leave_it_as_it_is(folder: Path, server: Server) -> None:

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
-from pipeline.calibration import calibrate, ece, reliability
+from pipeline.calibration import brier, calibrate, ece, reliability
 
 
 def test_the_calibration_error_by_hand() -> None:
     # (0.9, 1]: two rows, one right, mean 0.95. (0.5, 0.6]: two rows, both right, mean 0.55.
     confidence, right = [1.0, 0.9001, 0.5999, 0.5001], [True, False, True, True]
     assert ece(confidence, right) == pytest.approx((2 * 0.45005 + 2 * 0.45) / 4)
+
+
+def test_the_brier_score_by_hand() -> None:
+    assert brier([0.9, 0.6], [True, False]) == pytest.approx((0.01 + 0.36) / 2)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_platt_scaling_is_the_maximum_of_its_likelihood(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    odds = random.normal(4, 2, 60)
+    right = random.random(60) < expit(odds / 2)
+    count = int(right.sum())
+    target = np.where(right, (count + 1) / (count + 2), 1 / (60 - count + 2))
+
+    def loss(line: np.ndarray) -> float:
+        values = line[0] * odds + line[1]
+        return float((np.logaddexp(0, values) - target * values).sum())
+
+    slope, start = minimize(loss, [0, 0], options={"gtol": 1e-9}).x
+    learned = calibrate(expit(odds), right)
+    assert learned is not None
+    shown = np.array([0.5, 0.9, 0.99])
+    assert learned.apply(shown) == pytest.approx(expit(slope * logit(shown) + start), abs=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """From which confidence on a cheap model's answer may stand, so that a promise holds.
 
-A row below the threshold is asked of a stronger model. The promise is about all rows together,
-"with a probability of 95 % at least 95 % of the rows have the answer that they should have", and it
-holds for any number of labels, any model and any sort of confidence, at any number of rows: the
-rows with known answers need only be drawn at random from those that it is made for.
+A row below the threshold, or without a confidence, is asked of a stronger model. The promise is
+about all rows together, "with a probability of 95% at least 95% of the rows have the answer that
+they should have", and it holds for any number of labels, any model and any sort of confidence, at
+any number of rows: the rows with known answers need only be drawn at random from those that it is
+made for.
 """
 
 from __future__ import annotations

@@ -105,13 +105,13 @@ def test_the_confidence_that_is_written_is_what_it_is_worth(folder: Path, server
 
 def test_an_evaluation_is_not_fooled_by_it(folder: Path, server: Server) -> None:
     ended = classify(folder, server, "--confidence", "--expected", "gold", "--prefix", "ai_")
-    (said,) = [line for line in ended.lines if "expected calibration error" in line]
+    (said,) = [line for line in ended.lines if "is calibrated on" in line]
     before, after = re.findall(r"([0-9.]+) \(Brier", said)
     rows = read_rows(folder / "out.csv")
     assert "ai_raw_confidence" in rows[0]
     told = pipeline("evaluate", "out.csv", "--expected", "gold", folder=folder).out
     assert (
-        f"(column ai_raw_confidence) where 55.0 % are right; calibration error (ECE) {before}"
+        f"(column ai_raw_confidence), 55.0% correct; expected calibration error (ECE) {before}"
         in told
     )
     assert f"{after} once calibrated on these labels" in told

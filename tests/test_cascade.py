@@ -173,6 +173,22 @@ def test_a_stronger_model_that_is_not_good_enough_keeps_no_promise() -> None:
     assert choice.threshold is None
 
 
+def test_who_is_not_good_enough_for_all_rows_is_not_chosen_for_none() -> None:
+    """The surest have a confidence of 1: no threshold of 0 to 1 would ask about them."""
+    choice = choose_with_both(
+        [1.0] * 100, [True] * 100, [True] * 80 + [False] * 20, accuracy=0.95, level=0.95
+    )
+    assert (choice.threshold, choice.kept, choice.wrong) == (None, 0, 20)
+
+
+def test_no_threshold_lets_a_row_without_a_confidence_stand() -> None:
+    """A run asks the stronger model about it even with --below 0."""
+    choice = choose_with_both(
+        [None] * 40 + [0.0] * 60, [False] * 40 + [True] * 60, [True] * 100, accuracy=0.9, level=0.95
+    )
+    assert (choice.threshold, choice.kept, choice.wrong) == (0.0, 60, 0)
+
+
 def test_nothing_is_promised_of_no_rows() -> None:
     for choose_any in (choose, lambda *given, **asked: choose_with_both(*given, [], **asked)):
         found: Any = choose_any([], [], accuracy=0.95, level=0.95)

@@ -49,12 +49,12 @@ def test_the_text_has_every_figure(folder: Path) -> None:
     assert ended.out == (
         """\
 a.csv: `label` against `gold`
-rows        8 say what is expected; left out: 1 say nothing
-accuracy    62.5 %  (95 % interval 30.6 to 86.3 %, Wilson; 5 of 8 right)
-macro-F1    0.639   (95 % interval 0.200 to 1.000, bootstrap of 9,999 samples)
-no answer   1 row, counted as wrong (1 failed); 71.4 % of the answered rows are right
-to compare  always answering `bug` would be right in 50.0 %: these are not shown to be better
-cost        0.0070 USD: 0.00088 USD a row, 0.0014 USD a right row
+rows        8 with a correct answer to compare; 1 without, left out
+accuracy    62.5%  (95% interval 30.6% to 86.3%, Wilson; 5 of 8 correct)
+macro-F1    0.639   (95% interval 0.200 to 1.000, bootstrap of 9,999 samples)
+no answer   1 row, counted as wrong (1 failed); 71.4% of the answered rows are correct
+baseline    always answering `bug` scores 50.0%; these answers are not significantly better
+cost        0.0070 USD: 0.00088 USD per row, 0.0014 USD per correct row
 
 label    precision  recall     F1  expected  given
 bug          0.750   0.750  0.750         4      4
@@ -66,10 +66,10 @@ billing                 1    .       .       1
 bug                     .    3       1       0
 praise                  .    1       1       0
 
-confidence  0.777 in the mean where 71.4 % are right; calibration error (ECE) 0.377
-            too few are right, or wrong, to calibrate it
+confidence  0.777 on average, 71.4% correct; expected calibration error (ECE) 0.377
+            too few correct, or too few wrong, answers to calibrate it
 
-worst rows (sure and wrong)
+worst rows (confident and wrong)
   a.csv, line 4: bug expected, praise given, confidence 0.95: ticket 2
   a.csv, line 6: praise expected, bug given, confidence 0.60: ticket 4
 """
@@ -105,7 +105,7 @@ def test_json_has_the_figures_of_scikit_learn(folder: Path) -> None:
 
 def test_two_tables_are_compared(folder: Path) -> None:
     ended = pipeline("evaluate", "a.csv", "b.csv", "--expected", "gold", folder=folder)
-    assert ended.out.splitlines()[0] == "8 rows: 4 right in both, 0 wrong in both"
+    assert ended.out.splitlines()[0] == "8 rows: 4 correct in both, 0 wrong in both"
     assert ended.out.splitlines()[-1] == (
         "Too few rows to tell: a.csv costs 2.12 USD less per 1,000 rows, but may be more than "
         "2 percentage points less accurate (-66.4 to +26.4; McNemar's test, p = 0.62). "
@@ -122,8 +122,8 @@ def test_two_tables_are_compared(folder: Path) -> None:
 def test_too_few_rows_for_a_promise_say_how_many_are_needed(folder: Path) -> None:
     command = ("evaluate", "a.csv", "--expected", "gold", "--accuracy", "0.95")
     assert pipeline(*command, folder=folder).out.splitlines()[-1] == (
-        "7 answers to rows that say what is expected are too few to promise 95.0 % right with a "
-        "probability of 95.0 %: 59 are needed at least, more if any of them is wrong"
+        "8 rows with a correct answer to compare can't promise that at least 95% of answers are "
+        "correct (95% confidence): it takes at least 59, more if any kept answer is wrong"
     )
     found = json.loads(pipeline(*command, "--json", folder=folder).out)["cascade"]
     assert (found["threshold"], found["rows_needed"], found["enough"]) == (None, 59, False)
@@ -131,12 +131,86 @@ def test_too_few_rows_for_a_promise_say_how_many_are_needed(folder: Path) -> Non
 
 def test_a_promise_has_its_threshold(folder: Path) -> None:
     command = ("evaluate", "a.csv", "--expected", "gold", "--accuracy", "0.55")
-    assert pipeline(*command, "--confidence", "0.85", folder=folder).out.splitlines()[-1] == (
-        "--below 0.7 keeps the promise of 55.0 % right with a probability of 85.0 %: "
-        "5 of 7 rows (71.4 %) stand, 2 are asked again; of 1 that may be wrong 1 are"
-    )
+    told = pipeline(*command, "--confidence", "0.85", folder=folder).out
+    assert told.splitlines()[-2:] == [
+        "With --below 0.7, at least 55% of answers are correct (85% confidence): 5 of 8 rows "
+        "(62.5%) keep the first answer, 3 go to the stronger model. "
+        "1 kept answer is wrong; 1 is allowed.",
+        "This holds if the rows with a known answer are a random sample, and counts what the "
+        "stronger model says as correct.",
+    ]
     both = pipeline(*command[:2], "b.csv", *command[2:], "--confidence", "0.85", folder=folder)
-    assert both.out.splitlines()[-1].startswith("--below 0.96 keeps the promise of 55.0 % right ")
+    assert both.out.splitlines()[-2:] == [
+        "With --below 0.96, at least 55% of answers are correct (85% confidence): 1 of 8 rows "
+        "(12.5%) keep the first answer, 7 go to the stronger model. "
+        "1 answer is wrong; 1 is allowed.",
+        "This holds if the rows with a known answer are a random sample.",
+    ]
+
+
+def answered(path: Path, rows: list[dict[str, object]]) -> Path:
+    """Write a table of answers where `x` is right, with what its rows have of their own."""
+    usual = {"gold": "x", "label": "x", "confidence": "0.9", "status": "ok", "error": ""}
+    cells = [{"text": f"t{n}", **usual, "cost_usd": "0", **row} for n, row in enumerate(rows)]
+    return write_rows(path, [{name: str(cell) for name, cell in row.items()} for row in cells])
+
+
+def test_what_the_first_model_fails_at_goes_to_the_stronger_one(tmp_path: Path) -> None:
+    """It is part of the promise: the stronger model may be wrong where the first has failed."""
+    fails = [number % 5 == 0 for number in range(400)]
+    failed = {"label": "", "confidence": "", "status": "failed"}
+    answered(tmp_path / "a.csv", [failed if fail else {} for fail in fails])
+    answered(tmp_path / "b.csv", [{"label": "y"} if fail else {} for fail in fails])
+    command = ("--expected", "gold", "--accuracy", "0.95")
+    both = pipeline("evaluate", "a.csv", "b.csv", *command, folder=tmp_path).out
+    assert both.splitlines()[-1] == (
+        "No threshold promises that at least 95% of answers are correct (95% confidence): "
+        "the stronger model itself is wrong in 80 of 400 rows; 12 are allowed."
+    )
+    alone = json.loads(pipeline("evaluate", "a.csv", *command, "--json", folder=tmp_path).out)
+    assert (alone["cascade"]["rows"], alone["cascade"]["kept"]) == (400, 320)
+
+
+def test_a_row_that_was_skipped_is_no_part_of_a_promise(tmp_path: Path) -> None:
+    """Its text is empty: no model is asked it."""
+    skipped = {"label": "", "confidence": "", "status": "skipped"}
+    answered(tmp_path / "a.csv", [{}] * 99 + [skipped])
+    command = ("evaluate", "a.csv", "--expected", "gold", "--accuracy", "0.95", "--json")
+    assert json.loads(pipeline(*command, folder=tmp_path).out)["cascade"]["rows"] == 99
+
+
+def test_each_model_has_a_calibration_and_no_threshold_is_of_several(tmp_path: Path) -> None:
+    sorts = [("small", "0.9", "y"), ("small", "0.9", "x"), ("big", "0.6", "x")]
+    answered(
+        tmp_path / "a.csv",
+        [{"model": model, "confidence": sure, "label": label} for model, sure, label in sorts * 20],
+    )
+    command = ("evaluate", "a.csv", "--expected", "gold")
+    told = pipeline(*command, folder=tmp_path).out
+    assert (
+        "confidence  0.900 on average of 40 rows by small, 50.0% correct; "
+        "expected calibration error (ECE) 0.400\n"
+    ) in told
+    assert "confidence  0.600 on average of 20 rows by big, 100.0% correct" in told
+    found = json.loads(pipeline(*command, "--json", folder=tmp_path).out)["calibration"]
+    assert [(item["model"], item["rows"]) for item in found] == [("small", 40), ("big", 20)]
+    (line,) = pipeline(*command, "--accuracy", "0.9", folder=tmp_path).errors
+    assert line == (
+        "error: a.csv has answers of big, small, and --accuracy chooses by the confidence of one: "
+        "give it a run of the first model alone, without --escalate"
+    )
+
+
+def test_reviewed_rows_promise_nothing(tmp_path: Path) -> None:
+    answered(tmp_path / "a.csv", [{"reviewed_label": "x"}] * 100)
+    command = ("evaluate", "a.csv", "--expected", "reviewed_label")
+    assert "note        the reviewed rows were picked" in pipeline(*command, folder=tmp_path).out
+    (line,) = pipeline(*command, "--accuracy", "0.9", folder=tmp_path).errors
+    assert line == (
+        "error: --accuracy takes rows that were chosen at random, and those with a reviewed_label "
+        "were picked for a review because they were unsure: label rows chosen at random, in a "
+        "column of another name"
+    )
 
 
 @pytest.mark.parametrize(

@@ -153,9 +153,9 @@ def test_the_text_of_scores(tmp_path: Path) -> None:
     assert pipeline(*command, folder=tmp_path).out == (
         """\
 judged.csv: `judge_score` of 3 rows; 1 row without a score left out
-mean        4.67  (95 % interval 4.00 to 5.00, bootstrap of 9,999 samples)
-          5       2  66.7 %
-          4       1  33.3 %
+mean        4.67  (95% interval 4.00 to 5.00, bootstrap of 9,999 samples)
+          5       2  66.7%
+          4       1  33.3%
 judging     2.00 USD
 
 worst rows

@@ -61,4 +61,4 @@ def test_the_loop_of_the_readme(tmp_path: Path) -> None:
     assert column(rows, "final_label") == column(rows, "gold_label")
     # The model is no better than a single label, and the text says so.
     assert before["accuracy_interval"][0] <= before["baseline_accuracy"]
-    assert "these are not shown to be better" in run(*evaluate).out
+    assert "these answers are not significantly better" in run(*evaluate).out

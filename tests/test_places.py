@@ -321,7 +321,7 @@ def test_an_output_elsewhere_is_evaluated(here: Elsewhere, s3: S3, bucket: str) 
         address = f"{web}/out.csv?signature=TOPSECRET"
         ended = here.command("evaluate", "s3://bucket/out.csv", address, "--expected", "gold")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.startswith("2 rows: 1 right in both, 1 wrong in both\n")
+    assert ended.out.startswith("2 rows: 1 correct in both, 1 wrong in both\n")
     assert "TOPSECRET" not in ended.out
     ended = here.command("evaluate", "s3://bucket/scores.csv", "--score", "score")
     assert (ended.code, ended.err) == (0, "")

@@ -265,7 +265,7 @@ def test_what_was_reviewed_is_gold_for_the_next_evaluation(folder: Path) -> None
         *gold, "--model", "echo", "-o", "next.csv", "--expected", "reviewed_label",
         "--review", "again.xlsx", folder=folder,
     )  # fmt: skip
-    assert "accuracy    50.0 %" in next_one.err
+    assert "accuracy    50.0%" in next_one.err
     # The column is the input's own here, so the next review has another.
     assert sheets(folder / "again.xlsx")["review"][0][0] == "reviewed_label_2"
     say(folder / "again.xlsx", {"Bye": "Bye"})
@@ -495,7 +495,7 @@ def test_a_run_says_how_right_it_is(folder: Path) -> None:
         folder / "in.csv", [{"text": "Hello", "gold": "Hello"}, {"text": "Bye", "gold": "Hello"}]
     )
     options = ("--expected", "gold", "--text-column", "text")
-    assert "accuracy    50.0 %" in classify(folder, *options).err
+    assert "accuracy    50.0%" in classify(folder, *options).err
     log = [json.loads(line) for line in classify(folder, *options, "--json-log").lines]
     (found,) = [line for line in log if line["event"] == "evaluation"]
     assert (found["accuracy"], found["confusion_matrix"]) == (0.5, [[0, 0], [1, 1]])

@@ -16,6 +16,7 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from pipeline.cascade import Choice
     from pipeline.outputs.evaluation import Evaluation
+    from pipeline.outputs.graded import Answers
 
 Table = TypeVar("Table")
 
@@ -96,7 +97,9 @@ def evaluate(
     if choice is not None and accuracy is not None:
         from pipeline.outputs.evaluation_text import describe_choice
 
-        typer.echo(f"\n{describe_choice(choice, accuracy=accuracy, level=level)}")
+        typer.echo(
+            f"\n{describe_choice(choice, accuracy=accuracy, level=level, both=len(found) == 2)}"
+        )
 
 
 def _evaluations(
@@ -167,19 +170,38 @@ def _threshold(found: list[Evaluation], accuracy: float, level: float) -> Choice
     """Choose from which confidence on the first table's answers may stand."""
     from pipeline import cascade
 
-    # What has no answer neither stands nor is asked again.
+    _check_sample(found[0].answers)
+    # What the first model failed at is asked of the stronger one; what was skipped, of none.
     side_by_side = zip(*(each.answers.rows for each in found), strict=True)
-    pairs = [pair for pair in side_by_side if any(pair[0].predicted)]
-    sure = [pair[0].confidence for pair in pairs]
-    if all(value is None for value in sure):
-        raise UsageError(
-            f"{found[0].answers.name} has no column `confidence`, which --accuracy chooses by"
-        )
+    pairs = [pair for pair in side_by_side if pair[0].status != "skipped"]
+    sure = [pair[0].confidence if any(pair[0].predicted) else None for pair in pairs]
     right = [pair[0].right for pair in pairs]
     if len(found) == 1:
         return cascade.choose(sure, right, accuracy=accuracy, level=level)
     strong = [pair[1].right for pair in pairs]
     return cascade.choose_with_both(sure, right, strong, accuracy=accuracy, level=level)
+
+
+def _check_sample(answers: Answers) -> None:
+    """Raise UsageError where the rows of a table can't tell what --accuracy is to promise."""
+    from pipeline.outputs.corrections import REVIEWED
+
+    picked = [pair.expected for pair in answers.pairs if pair.expected.startswith(REVIEWED)]
+    if picked:
+        raise UsageError(
+            f"--accuracy takes rows that were chosen at random, and those with a {picked[0]} were "
+            "picked for a review because they were unsure: label rows chosen at random, in a "
+            "column of another name"
+        )
+    sure = [row for row in answers.rows if row.confidence is not None and any(row.predicted)]
+    if not sure:
+        raise UsageError(f"{answers.name} has no column `confidence`, which --accuracy chooses by")
+    models = sorted({row.model for row in sure})
+    if len(models) > 1:
+        raise UsageError(
+            f"{answers.name} has answers of {', '.join(models)}, and --accuracy chooses by the "
+            "confidence of one: give it a run of the first model alone, without --escalate"
+        )
 
 
 def _print(figures: object) -> None:

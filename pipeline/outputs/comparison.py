@@ -83,7 +83,7 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
 
 
 def difference_interval(only_first: int, only_second: int, rows: int) -> Interval:
-    """Give the 95 % interval of the difference of two shares of the same rows.
+    """Give the 95% interval of the difference of two shares of the same rows.
 
     With p = (count + 1) / (rows + 2) for each of the two counts:
     p2 - p1 +- z * sqrt((p1 + p2 - (p2 - p1) ** 2) / (rows + 2))
@@ -164,7 +164,10 @@ def _take(found: Comparison, names: Sequence[str]) -> tuple[str | None, str]:
     most = f"{MARGIN * 100:g} percentage points"
     if not dearer:
         if max(-low, high) < MARGIN * 100:
-            return None, f"Take either: their accuracy is within {most} {shown}."
+            if dearer is None:
+                why = f"their accuracy is within {most} {shown}, but not every answer has a price"
+                return None, f"Take the cheaper: {why}."
+            return None, f"Take either: their accuracy is within {most} {shown}, at the same cost."
         return None, (
             f"Too few rows to tell which is more accurate {shown}: only one of them is right in "
             f"{found.only_first + found.only_second:,} rows."

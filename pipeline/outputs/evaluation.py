@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ _NONE = -1  # the code of an answer that isn't there
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An interval at the level of 95 %."""
+    """An interval at the level of 95%."""
 
     low: float
     high: float
@@ -85,7 +85,8 @@ class Evaluation:
     A row without an answer is wrong. `confusion_matrix` has a row for each expected label and a
     column for each that was given, both in the order of `labels`; it is empty where an answer is a
     set of labels, and a row is right when its set is. For fields (an extraction) there are `fields`
-    in the place of `labels`, and a row is right when all of them are.
+    in the place of `labels`, and a row is right when all of them are. `reliability` is of each
+    model by itself: the confidence of one means nothing for another.
     """
 
     answers: Answers
@@ -105,7 +106,7 @@ class Evaluation:
     labels: tuple[LabelScores, ...] = ()
     confusion_matrix: tuple[tuple[int, ...], ...] = ()
     fields: tuple[FieldScores, ...] = ()
-    reliability: Reliability | None = None
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
 
 
 def evaluate(answers: Answers, *, worst: int = 10) -> Evaluation:
@@ -140,7 +141,7 @@ def evaluate(answers: Answers, *, worst: int = 10) -> Evaluation:
 
 
 def wilson(right: int, rows: int) -> Interval:
-    """Give the 95 % interval of a share (Wilson 1927, the score interval)."""
+    """Give the 95% interval of a share (Wilson 1927, the score interval)."""
     from scipy.stats import binomtest
 
     found = binomtest(right, rows).proportion_ci(INTERVAL_LEVEL, method="wilson")
@@ -224,7 +225,7 @@ def _scores(
 def macro_f1_interval(
     expected: NDArray[np.int_], predicted: NDArray[np.int_], labels: int
 ) -> Interval:
-    """Give the 95 % percentile bootstrap interval of macro-F1, over rows of one label each."""
+    """Give the 95% percentile bootstrap interval of macro-F1, over rows of one label each."""
     import numpy as np
     from scipy.sparse import csr_array
 
@@ -336,8 +337,12 @@ def _worst(rows: Sequence[Graded], count: int) -> tuple[Graded, ...]:
     return tuple(sorted(wrong, key=badness, reverse=True)[:count])
 
 
-def _reliability(rows: Sequence[Graded]) -> Reliability | None:
-    sure = [(row.confidence, row.right) for row in rows if row.confidence is not None]
-    if not sure:
-        return None
-    return reliability([value for value, _ in sure], [right for _, right in sure])
+def _reliability(rows: Sequence[Graded]) -> dict[str, Reliability]:
+    by_model: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    for row in rows:
+        if row.confidence is not None:
+            by_model[row.model].append((row.confidence, row.right))
+    return {
+        model: reliability([value for value, _ in sure], [right for _, right in sure])
+        for model, sure in by_model.items()
+    }

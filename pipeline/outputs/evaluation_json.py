@@ -17,7 +17,6 @@ Json = Mapping[str, object]
 
 def as_json(found: Evaluation) -> Json:
     """Lay an evaluation out. `labels` keep their order in `confusion_matrix`."""
-    reliability = found.reliability
     return {
         "output": found.answers.name,
         "expected": [pair.expected for pair in found.answers.pairs],
@@ -52,7 +51,9 @@ def as_json(found: Evaluation) -> Json:
         "cost_per_row_usd": _number(found.cost.per_row_usd),
         "cost_per_right_row_usd": _number(found.cost.per_right_row_usd),
         "rows_without_cost": found.cost.unpriced,
-        "calibration": asdict(reliability) if reliability else None,
+        "calibration": [
+            {"model": model or None, **asdict(item)} for model, item in found.reliability.items()
+        ],
         "worst_rows": [_row(row) for row in found.worst],
     }
 

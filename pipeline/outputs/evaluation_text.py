@@ -41,16 +41,16 @@ def describe_comparison(found: Comparison, first: Evaluation, second: Evaluation
     lines = [
         ["", *names],
         ["accuracy", *(_percent(item.accuracy) for item in pair)],
-        ["  95 % interval", *(_range(item.accuracy_interval) for item in pair)],
+        ["  95% interval", *(_range(item.accuracy_interval) for item in pair)],
         ["macro-F1", *(_share(item.macro_f1) for item in pair)],
         ["no answer", *(f"{item.no_answer.total():,}" for item in pair)],
-        ["cost a row", *(_rate(item.cost.per_row_usd) for item in pair)],
-        ["cost a right row", *(_rate(item.cost.per_right_row_usd) for item in pair)],
-        ["right alone", f"{found.only_first:,}", f"{found.only_second:,}"],
+        ["cost per row", *(_rate(item.cost.per_row_usd) for item in pair)],
+        ["cost per correct row", *(_rate(item.cost.per_right_row_usd) for item in pair)],
+        ["only this one correct", f"{found.only_first:,}", f"{found.only_second:,}"],
     ]
     return "\n".join(
         [
-            f"{found.rows:,} rows: {found.both_right:,} right in both, "
+            f"{found.rows:,} rows: {found.both_right:,} correct in both, "
             f"{found.both_wrong:,} wrong in both",
             "",
             *_columns(lines),
@@ -66,7 +66,7 @@ def describe_scores(found: Judged) -> str:
     unscored = f"; {_many(found.unscored)} without a score left out" if found.unscored else ""
     lines = [
         f"{found.name}: `{found.column}` of {_many(found.rows)}{unscored}",
-        f"mean        {found.mean:.2f}  (95 % interval {low:.2f} to {high:.2f}, "
+        f"mean        {found.mean:.2f}  (95% interval {low:.2f} to {high:.2f}, "
         f"bootstrap of {RESAMPLES:,} samples)",
     ]
     for score, count in sorted(found.scores.items(), reverse=True)[:_MOST_LINES]:
@@ -92,31 +92,42 @@ def describe_duel(found: Duel, first: Judged, second: Judged) -> str:
     )
 
 
-def describe_choice(found: Choice, *, accuracy: float, level: float) -> str:
-    """Say which threshold keeps a promise, or what is missing to."""
-    promise = f"{_percent(accuracy)} right with a probability of {_percent(level)}"
+def describe_choice(found: Choice, *, accuracy: float, level: float, both: bool) -> str:
+    """Say which threshold keeps a promise, or what is missing to. With `both`, the stronger model's
+    answers are known, too.
+    """
+    promise = f"at least {100 * accuracy:g}% of answers are correct ({100 * level:g}% confidence)"
+    rows = f"{found.rows:,} rows"
     if not found.enough:
         return (
-            f"{found.rows:,} answers to rows that say what is expected are too few to promise "
-            f"{promise}: {found.rows_needed:,} are needed at least, more if any of them is wrong"
+            f"{_many(found.rows)} with a correct answer to compare can't promise that {promise}: "
+            f"it takes at least {found.rows_needed:,}, more if any kept answer is wrong"
         )
     if found.wrong > found.allowed:
         return (
-            f"no threshold keeps the promise of {promise}: the stronger model itself is wrong in "
-            f"{found.wrong:,} of {found.rows:,} rows, and {found.allowed:,} may be"
+            f"No threshold promises that {promise}: the stronger model itself is wrong in "
+            f"{found.wrong:,} of {rows}; {found.allowed:,} {_is(found.allowed)} allowed."
         )
     if found.threshold is None:
         return (
-            f"no threshold keeps the promise of {promise}: of {found.rows:,} rows "
-            f"{found.allowed:,} may be wrong, and the surest answers are wrong more often; "
-            "ask the stronger model about all rows"
+            f"No threshold promises that {promise}: of {rows} {found.allowed:,} may be wrong, and "
+            "the most confident answers are wrong more often. Ask the stronger model about all."
         )
+    asked = found.rows - found.kept
+    kind = "answer" if both else "kept answer"
     return (
-        f"--below {found.threshold!r} keeps the promise of {promise}: "
-        f"{found.kept:,} of {found.rows:,} rows ({_percent(found.kept / found.rows)}) stand, "
-        f"{found.rows - found.kept:,} are asked again; of {found.allowed:,} that may be wrong "
-        f"{found.wrong:,} are"
+        f"With --below {found.threshold!r}, {promise}: {found.kept:,} of {rows} "
+        f"({_percent(found.kept / found.rows)}) keep the first answer, {asked:,} "
+        f"{'goes' if asked == 1 else 'go'} to the stronger model. "
+        f"{found.wrong:,} {kind}{'' if found.wrong == 1 else 's'} {_is(found.wrong)} wrong; "
+        f"{found.allowed:,} {_is(found.allowed)} allowed.\n"
+        "This holds if the rows with a known answer are a random sample"
+        f"{'' if both else ', and counts what the stronger model says as correct'}."
     )
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _summary(found: Evaluation) -> Iterator[str]:
@@ -125,40 +136,42 @@ def _summary(found: Evaluation) -> Iterator[str]:
     yield f"{answers.name}: {pairs}"
     left = [
         f"{count:,} {why}"
-        for count, why in ((answers.blank, "say nothing"), (answers.unreadable, "can't be read"))
+        for count, why in ((answers.blank, "without"), (answers.unreadable, "unreadable"))
         if count
     ]
-    rest = f"; left out: {', '.join(left)}" if left else ""
-    yield f"rows        {found.rows:,} say what is expected{rest}"
+    rest = f"; {', '.join(left)}, left out" if left else ""
+    yield f"rows        {found.rows:,} with a correct answer to compare{rest}"
     yield (
-        f"accuracy    {_percent(found.accuracy)}  (95 % interval {_range(found.accuracy_interval)}"
-        f", Wilson; {found.right:,} of {found.rows:,} right)"
+        f"accuracy    {_percent(found.accuracy)}  (95% interval {_range(found.accuracy_interval)}"
+        f", Wilson; {found.right:,} of {found.rows:,} correct)"
     )
     if found.macro_f1 is not None and found.macro_f1_interval is not None:
         low, high = found.macro_f1_interval.low, found.macro_f1_interval.high
         yield (
-            f"macro-F1    {found.macro_f1:.3f}   (95 % interval {low:.3f} to {high:.3f}, "
+            f"macro-F1    {found.macro_f1:.3f}   (95% interval {low:.3f} to {high:.3f}, "
             f"bootstrap of {RESAMPLES:,} samples)"
         )
     if found.no_answer:
         reasons = ", ".join(f"{count:,} {why}" for why, count in found.no_answer.most_common())
         answered = found.answered_accuracy
         but = (
-            f"; {_percent(answered)} of the answered rows are right" if answered is not None else ""
+            f"; {_percent(answered)} of the answered rows are correct"
+            if answered is not None
+            else ""
         )
         yield f"no answer   {_many(found.no_answer.total())}, counted as wrong ({reasons}){but}"
     if found.baseline_label is not None and found.baseline_accuracy is not None:
         low = found.accuracy_interval.low
-        better = "" if low > found.baseline_accuracy else ": these are not shown to be better"
+        worse = "; these answers are not significantly better"
         yield (
-            f"to compare  always answering `{found.baseline_label}` would be right in "
-            f"{_percent(found.baseline_accuracy)}{better}"
+            f"baseline    always answering `{found.baseline_label}` scores "
+            f"{_percent(found.baseline_accuracy)}{'' if low > found.baseline_accuracy else worse}"
         )
     if found.spelled:
-        yield f"spelling    {_many(found.spelled)} right but for spaces or the coding of letters"
+        yield f"spelling    {_many(found.spelled)} correct but for spaces or letters' encoding"
     yield from _cost(found)
     if found.reliability and any(pair.expected.startswith(REVIEWED) for pair in answers.pairs):
-        yield "note        rows picked for a review are the unsure ones: the others do better"
+        yield "note        the reviewed rows were picked for being unsure: the others do better"
 
 
 def _cost(found: Evaluation) -> Iterator[str]:
@@ -169,12 +182,12 @@ def _cost(found: Evaluation) -> Iterator[str]:
     if cost.per_row_usd is None:
         yield (
             f"cost        {usd(cost.cost_usd)} at least: {_many(cost.unpriced)} without a price, "
-            "so what a row costs is unknown"
+            "so the cost per row is unknown"
         )
         return
     per_right = cost.per_right_row_usd
-    right = f"{usd(per_right)} a right row" if per_right is not None else "no row is right"
-    yield f"cost        {usd(cost.cost_usd)}: {usd(cost.per_row_usd)} a row, {right}"
+    right = f"{usd(per_right)} per correct row" if per_right is not None else "no row is correct"
+    yield f"cost        {usd(cost.cost_usd)}: {usd(cost.per_row_usd)} per row, {right}"
 
 
 def _labels(found: Evaluation) -> Iterator[str]:
@@ -241,8 +254,8 @@ def _fields(found: Evaluation) -> Iterator[str]:
     lines = [
         [
             "field",
-            "right",
-            "95 % interval",
+            "correct",
+            "95% interval",
             "precision",
             "recall",
             "F1",
@@ -267,32 +280,31 @@ def _fields(found: Evaluation) -> Iterator[str]:
     ]
     yield from _columns(lines)
     if len(found.fields) > 1:
-        yield "a row is right when all of its fields are"
+        yield "a row is correct when all of its fields are"
 
 
 def _confidence(found: Evaluation) -> Iterator[str]:
-    reliability = found.reliability
-    if reliability is None:
-        return
     name = found.answers.confidence
     column = f" (column {name})" if name.endswith("raw_confidence") else ""
-    yield (
-        f"confidence  {reliability.confidence:.3f} in the mean{column} where "
-        f"{_percent(reliability.accuracy)} are right; calibration error (ECE) {reliability.ece:.3f}"
-    )
-    if reliability.method is not None:
+    for model, item in found.reliability.items():
+        whose = f" of {_many(item.rows)} by {model}" if len(found.reliability) > 1 else ""
         yield (
-            f"            {reliability.ece_calibrated:.3f} once calibrated on these labels "
-            f"({METHODS[reliability.method]}, cross-validated)"
+            f"confidence  {item.confidence:.3f} on average{whose}{column}, "
+            f"{_percent(item.accuracy)} correct; expected calibration error (ECE) {item.ece:.3f}"
         )
-    else:
-        yield "            too few are right, or wrong, to calibrate it"
+        if item.method is not None:
+            yield (
+                f"            {item.ece_calibrated:.3f} once calibrated on these labels "
+                f"({METHODS[item.method]}, cross-validated)"
+            )
+        else:
+            yield "            too few correct, or too few wrong, answers to calibrate it"
 
 
 def _worst(found: Evaluation) -> Iterator[str]:
     if not found.worst:
         return
-    yield "worst rows" + (" (sure and wrong)" if found.reliability else "")
+    yield "worst rows" + (" (confident and wrong)" if found.reliability else "")
     for row in found.worst:
         sure = f", confidence {row.confidence:.2f}" if row.confidence is not None else ""
         text = f": {_cut(row.text, 60)}" if row.text else ""
@@ -335,11 +347,11 @@ def _columns(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
+    return f"{share * 100:.1f}%"
 
 
 def _range(interval: Interval) -> str:
-    return f"{interval.low * 100:.1f} to {interval.high * 100:.1f} %"
+    return f"{interval.low * 100:.1f}% to {interval.high * 100:.1f}%"
 
 
 def _share(value: float | None) -> str:

@@ -80,6 +80,7 @@ class Graded:
     confidence: float | None = None
     text: str = ""
     key: str = ""
+    model: str = ""
 
     @property
     def right(self) -> bool:
@@ -351,6 +352,7 @@ def _grade(
         confidence=fraction(fields.get(confidence)),
         text=" ".join(text.split())[:_SHOWN_CHARACTERS],
         key=seen(fields.get(on)) if on is not None else "",
+        model=_label(fields.get(f"{prefix}model"), memo) if prefix is not None else "",
     )
 
 

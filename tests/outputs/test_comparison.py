@@ -130,7 +130,18 @@ def test_the_interval_of_the_difference_by_hand() -> None:
             None,
             "less accurate (-2.2 to +0.2; McNemar's test, p = 0.11).\n",
         ),
-        ((500, 2, 4, 494), None, "Take either: their accuracy is within 2 percentage points ("),
+        (
+            (500, 2, 4, 494),
+            None,
+            "Take the cheaper: their accuracy is within 2 percentage points (-0.4 to +0.8; "
+            "McNemar's test, p = 0.69), but not every answer has a price.",
+        ),
+        (
+            (500, 2, 4, 494, ("0.001", "0.001")),
+            None,
+            "Take either: their accuracy is within 2 percentage points (-0.4 to +0.8; "
+            "McNemar's test, p = 0.69), at the same cost.",
+        ),
         (
             (50, 2, 4, 44),
             None,
@@ -159,7 +170,7 @@ def test_an_answer_without_a_price_makes_no_table_cheap() -> None:
     first = evaluate(table("A.csv", [Decimal("0.001")] * 400))
     found = compare(first, evaluate(table("B.csv", [Decimal("0.01")] * 20 + [None] * 380)))
     assert (found.take, found.row_cost_difference_usd) == (None, None)
-    assert found.verdict.startswith("Take either: ")
+    assert found.verdict.endswith("but not every answer has a price.")
 
 
 def test_as_many_rows_as_are_said_to_be_needed_tell_four_times_in_five() -> None:

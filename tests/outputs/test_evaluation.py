@@ -189,6 +189,13 @@ def test_the_worst_rows_are_the_surest_of_the_wrong_ones() -> None:
     assert [row.name for row in evaluate(table, worst=1).worst] == ["sure"]
 
 
+def test_of_equally_sure_mistakes_the_most_frequent_come_first() -> None:
+    cells = [("alone", "a", "c"), ("twice", "a", "b"), ("right", "a", "a"), ("again", "a", "b")]
+    rows = tuple(Graded(name, (gold,), (given,)) for name, gold, given in cells)
+    found = evaluate(Answers("", (Pair("label", "gold"),), rows))
+    assert [row.name for row in found.worst] == ["twice", "again", "alone"]
+
+
 def test_fields_are_scored_each_by_itself() -> None:
     rows = (
         Graded("1", ("Acme", "10"), ("Acme", "10")),

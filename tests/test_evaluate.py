@@ -207,9 +207,9 @@ def test_reviewed_rows_promise_nothing(tmp_path: Path) -> None:
     assert "note        the reviewed rows were picked" in pipeline(*command, folder=tmp_path).out
     (line,) = pipeline(*command, "--accuracy", "0.9", folder=tmp_path).errors
     assert line == (
-        "error: --accuracy takes rows that were chosen at random, and those with a reviewed_label "
-        "were picked for a review because they were unsure: label rows chosen at random, in a "
-        "column of another name"
+        "error: --accuracy needs known labels of rows chosen at random: those in reviewed_label "
+        "were chosen for review, most of them because they were unsure. Label rows chosen at "
+        "random in a column of another name"
     )
 
 

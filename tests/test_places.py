@@ -316,7 +316,7 @@ def test_an_output_elsewhere_is_evaluated(here: Elsewhere, s3: S3, bucket: str) 
     ended = here.command("evaluate", "s3://bucket/out.csv", "--expected", "gold")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("s3://bucket/out.csv: `label` against `gold`\n")
-    assert "1 of 2 right" in ended.out
+    assert "1 of 2 correct" in ended.out
     with serve_web({"/out.csv": Page(GRADED, "text/csv")}) as web:
         address = f"{web}/out.csv?signature=TOPSECRET"
         ended = here.command("evaluate", "s3://bucket/out.csv", address, "--expected", "gold")

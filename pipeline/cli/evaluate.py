@@ -189,9 +189,9 @@ def _check_sample(answers: Answers) -> None:
     picked = [pair.expected for pair in answers.pairs if pair.expected.startswith(REVIEWED)]
     if picked:
         raise UsageError(
-            f"--accuracy takes rows that were chosen at random, and those with a {picked[0]} were "
-            "picked for a review because they were unsure: label rows chosen at random, in a "
-            "column of another name"
+            f"--accuracy needs known labels of rows chosen at random: those in {picked[0]} were "
+            "chosen for review, most of them because they were unsure. Label rows chosen at random "
+            "in a column of another name"
         )
     sure = [row for row in answers.rows if row.confidence is not None and any(row.predicted)]
     if not sure:

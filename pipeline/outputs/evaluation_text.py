@@ -168,7 +168,7 @@ def _summary(found: Evaluation) -> Iterator[str]:
             f"{_percent(found.baseline_accuracy)}{'' if low > found.baseline_accuracy else worse}"
         )
     if found.spelled:
-        yield f"spelling    {_many(found.spelled)} correct but for spaces or letters' encoding"
+        yield f"spelling    {_many(found.spelled)} correct but for case, spaces or encoding"
     yield from _cost(found)
     if found.reliability and any(pair.expected.startswith(REVIEWED) for pair in answers.pairs):
         yield "note        the reviewed rows were picked for being unsure: the others do better"

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.backends.base import Answered
 from pipeline.confidence import choice, majority, of_tokens
-from pipeline.errors import RejectedError
+from pipeline.errors import BackendError, RejectedError
 from pipeline.schema import Checker, parse
 from pipeline.types import Message, Request, Response, Result
 
@@ -41,16 +41,24 @@ class Judge:
         self._checker: tuple[Mapping[str, object] | None, Checker | None] = (None, None)
 
     def settle(self, answered: Answered, trail: Sequence[Result] = ()) -> Result:
-        """Make a result of an answer. `trail` are the earlier ones to the same, all of no use."""
-        request, answer = answered.request, answered.answer
+        """Make a result of an answer. `trail` are the earlier ones to the same."""
         result = Result(
-            request=request,
+            request=answered.request,
             status="failed",
             usage=answered.usage,
             cost_usd=answered.cost_usd,
             attempts=answered.attempts,
             latency_seconds=answered.latency_seconds,
         )
+        try:
+            return self._settle(result, answered.answer, trail)
+        except Exception as error:  # others wait to be written with it, and are paid for
+            problem = f"unexpected {type(error).__name__}: {error}"
+            return replace(result, error=f"the answer can't be read ({problem})")
+
+    def _settle(
+        self, result: Result, answer: Response | BackendError | None, trail: Sequence[Result]
+    ) -> Result:
         first = next((earlier.error for earlier in trail if earlier.status == "again"), None)
         if not isinstance(answer, Response):
             after = f" (asked again because {first})" if first else ""
@@ -61,7 +69,7 @@ class Judge:
             model=answer.model,
             finish_reason=answer.finish_reason,
         )
-        flaw = self._flaw(request, answer)
+        flaw = self._flaw(result.request, answer)
         if flaw is None:
             return self._good(result, answer, trail, first)
         twice = " (asked twice)" if trail and trail[-1].status == "again" else ""

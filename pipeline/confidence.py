@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pipeline.schema import Schema, plain
 from pipeline.types import Token
 
+_ROUNDING = 0.01  # a certain token may be as much over 0 as a log-probability
+
 
 def choice(schema: Schema) -> tuple[str, list[str]] | None:
     """Find the output that is a choice, and its values; None where there is none."""
@@ -51,14 +53,22 @@ def of_tokens(
             break
         seen = {**token.others, token.text: token.logprob}
         possible = {
-            other: math.exp(logprob)
+            other: _share(logprob)
             for other, logprob in seen.items()
             if any(_leads(before + other.lower(), end) for end in live)
         }
-        if token.text not in possible:
+        total = sum(possible.values())
+        if token.text not in possible or not total > 0:
             return None
-        probability *= possible[token.text] / sum(possible.values())
+        probability *= possible[token.text] / total
     return round(probability, 4)
+
+
+def _share(logprob: float) -> float:
+    """Give a probability. -9999, which stands for one too small to be told, is none; what can't be
+    one (NaN, or more than 1) is not a number.
+    """
+    return math.exp(logprob) if logprob <= _ROUNDING else math.nan
 
 
 def _leads(text: str, end: str) -> bool:

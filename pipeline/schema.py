@@ -225,9 +225,11 @@ class Checker:
         """
         given = parse(content)
         value = _spelled(given, self._schema, self._schema, MOST_STEPS)
-        problems = [
-            _problem(error) for error in islice(self._validator.iter_errors(value), MOST_PROBLEMS)
-        ]
+        try:
+            errors = islice(self._validator.iter_errors(value), MOST_PROBLEMS)
+            problems = [_problem(error) for error in errors]
+        except ValueError as error:  # half a surrogate pair, which the validator can't look at
+            raise RejectedError(f"the answer doesn't fit: {error}") from error
         if problems:
             raise RejectedError(f"the answer doesn't fit: {'; '.join(problems)}")
         return content if value == given else json.dumps(value, ensure_ascii=False)
@@ -331,7 +333,8 @@ def extract(content: str, schema: Schema) -> str:
     names = schema["properties"].keys()
     if found:
         best = max(found, key=lambda value: len(value.keys() & names))
-        return json.dumps(best, ensure_ascii=False)
+        with contextlib.suppress(RecursionError):  # one that could just be read
+            return json.dumps(best, ensure_ascii=False)
     if len(names) == 1:
         (name,) = names
         values = plain(schema["properties"][name], schema).get("enum", ())

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.answers import Judge
-from pipeline.types import Result, Usage
+from pipeline.backends.base import Answered
+from pipeline.types import Response, Result, Usage
 from tests.backends.asking import request
 from tests.running import Job, billed, column, job, price, query
 from tests.server import Fault, Kind, Server
@@ -255,3 +256,23 @@ def test_the_larger_allowance_ends_where_the_window_does(
     cut = Result(first, "again", content="half", finish_reason="length", usage=Usage(50, 100))
     second = Judge(window, longest).again([cut])
     assert (second and second.max_tokens) == larger
+
+
+@pytest.mark.parametrize(
+    "said", ['{"label": "\\ud800"}', '{"label": "bug", "more": ' + "[" * 900 + "]" * 900 + "}"]
+)
+def test_a_bad_answer_fails_alone(tmp_path: Path, server: Server, said: str) -> None:
+    server.change(answer=lambda body: said if "bad" in str(body["messages"]) else GOOD)
+    texts = [*(f"row {number}" for number in range(9)), "bad"]
+    made = job(tmp_path, server, texts, prompt=LABEL)
+    found = ask_here(made, prompt=LABEL)
+    assert found["ok"] >= 9 and sum(found.values()) == 10
+    check_bill(made, server)
+
+
+def test_an_answer_that_nobody_thought_of_fails_its_row_and_is_billed() -> None:
+    answer = Response(content=7, finish_reason="stop", model="m", usage=None)  # type: ignore[arg-type]
+    result = Judge().settle(Answered(request(), answer, attempts=1, usage=Usage(50, 100)))
+    assert (result.status, result.usage, result.attempts) == ("failed", Usage(50, 100), 1)
+    assert result.error is not None
+    assert result.error.startswith("the answer can't be read (unexpected AttributeError: ")

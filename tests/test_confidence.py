@@ -77,6 +77,19 @@ def test_the_probability_of_a_label_is_its_share_of_all_labels(
     assert of_tokens(given, "label", LABELS, chosen) == sure
 
 
+NO_NUMBERS = [math.nan, math.inf, 1e308, 5.0]
+NONE_AT_ALL = [-math.inf, -9999.0, -1e308]
+
+
+@pytest.mark.parametrize("others", [0.0, -0.5, *NO_NUMBERS, *NONE_AT_ALL])
+@pytest.mark.parametrize("own", [*NO_NUMBERS, *NONE_AT_ALL])
+def test_what_is_no_probability_is_no_confidence(own: float, others: float) -> None:
+    begun, end = tokens('{"label":"', '"}')
+    given = [begun, Token("bug", own, {"praise": others, "bill": others}), end]
+    possible = own in NONE_AT_ALL and others in (0.0, -0.5)
+    assert of_tokens(given, "label", LABELS, "bug") == (0.0 if possible else None)
+
+
 def test_the_choice_is_the_first_output_that_is_one() -> None:
     enum = {"type": "string", "enum": ["a", "b"]}
     optional = {"anyOf": [enum, {"type": "null"}]}
@@ -128,6 +141,30 @@ def test_confidence_comes_from_the_servers_log_probabilities(
     assert classify(tmp_path, server, "--confidence").code == 0
     assert column(read_rows(tmp_path / "out.csv"), "confidence") == ["0.75"]
     assert server.tally.received == 1
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"token": "bug", "logprob": -9999.0, "top_logprobs": []},
+        {"token": "bug", "logprob": -9999.0, "top_logprobs": [{"token": "a", "logprob": -0.1}]},
+        {"token": "bug", "logprob": 1e308, "top_logprobs": [{"token": "a", "logprob": 1e308}]},
+        {"token": ["bug"], "logprob": 0.0},
+        {"token": "bug", "logprob": "much"},
+        {"token": "bug", "logprob": None},
+        {"token": "bug", "logprob": 0.0, "top_logprobs": [7]},
+        {"logprob": 0.0},
+        7,
+    ],
+    ids=str,
+)
+def test_no_log_probability_ends_the_run(tmp_path: Path, server: Server, entry: Any) -> None:
+    begun = {"token": '{"label":"', "logprob": 0.0, "top_logprobs": []}
+    server.change(answer=lambda body: '{"label":"bug"}', logprobs=lambda text: [begun, entry])
+    ended = classify(tmp_path, server, "--confidence", texts=3)
+    assert (ended.code, ended.errors) == (0, [])
+    rows = read_rows(tmp_path / "out.csv")
+    assert [(row["label"], row["confidence"]) for row in rows] == [("bug", "")] * 3
 
 
 @pytest.mark.parametrize("refused", [True, False])

@@ -243,3 +243,15 @@ def test_an_answer_that_is_none_is_rejected_with_its_start(content: str, problem
 def test_an_answer_that_is_a_bomb_is_rejected(content: str) -> None:
     with pytest.raises(RejectedError):
         schema.parse(content)
+
+
+def test_half_a_surrogate_pair_does_not_fit() -> None:
+    checker = schema.Checker(an_object(a={"type": "string", "enum": ["x"]}))
+    with pytest.raises(RejectedError, match="surrogates not allowed"):
+        checker.fit('{"a": "\\ud800"}')
+
+
+@pytest.mark.parametrize("depth", range(900, 1000))
+def test_an_answer_that_can_just_be_read_is_not_lost(depth: int) -> None:
+    content = f'So: {{"a": {"[" * depth}{"]" * depth}}}'
+    assert schema.extract(content, an_object(a={"type": "array"})) in (content, content[4:])

@@ -41,6 +41,7 @@ from pipeline.types import Level, Levels, Request, Response, Token, Usage
 # Codes of https://platform.openai.com/docs/guides/error-codes
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 OVERLOADED = 529
+MOST_TOKENS = 10**12  # a count of more is none
 NO_LOGPROBS = (
     "gives no log-probabilities: confidence stays empty; "
     "--votes 5 asks five times and takes the share that agrees"
@@ -331,11 +332,11 @@ def read_response(content: bytes, levels: Levels | None = None) -> Response:
             raise TypeError("content is not text")
         return Response(
             content=text,
-            finish_reason=choice.get("finish_reason"),
-            model=str(data.get("model") or ""),
+            finish_reason=_word(choice.get("finish_reason")),
+            model=_word(data.get("model")) or "",
             usage=usage,
             refusal=refusal,
-            service_tier=data.get("service_tier"),
+            service_tier=_word(data.get("service_tier")),
             levels=levels,
             tokens=_tokens(choice.get("logprobs")),
         )
@@ -349,22 +350,33 @@ def read_response(content: bytes, levels: Levels | None = None) -> Response:
         ) from error
 
 
+def _word(data: Any) -> str | None:
+    return data if isinstance(data, str) else None
+
+
 def _tokens(data: Any) -> tuple[Token, ...]:
     """Read the log-probabilities; none where they are missing or aren't what they should be."""
     try:
         return tuple(
             Token(
-                text=str(entry["token"]),
+                text=_text(entry),
                 logprob=float(entry["logprob"]),
                 others={
-                    str(other["token"]): float(other["logprob"])
+                    _text(other): float(other["logprob"])
                     for other in entry.get("top_logprobs") or ()
                 },
             )
             for entry in (data or {}).get("content") or ()
         )
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
         return ()
+
+
+def _text(entry: Any) -> str:
+    """Give a token's text. Raises TypeError where it is none."""
+    if isinstance(entry["token"], str):
+        return entry["token"]
+    raise TypeError("a token is no text")
 
 
 def _usage(data: Any) -> Usage | None:
@@ -381,6 +393,6 @@ def _usage(data: Any) -> Usage | None:
         )
     except (LookupError, AttributeError, TypeError):
         return None
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(isinstance(count, int) and 0 <= count <= MOST_TOKENS for count in counts):
         return None
     return Usage(*counts)

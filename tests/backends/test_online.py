@@ -215,6 +215,12 @@ def of(**changes: object) -> Response:
         (completion(usage={"prompt_tokens": "3", "completion_tokens": 2}), of(usage=None)),
         (completion(usage={"prompt_tokens": -3, "completion_tokens": 2}), of(usage=None)),
         (completion(usage=[3, 2]), of(usage=None)),
+        (completion(usage={"prompt_tokens": 2**63, "completion_tokens": 2}), of(usage=None)),
+        (completion(model=["m"], service_tier={"flex": 1}), of(model="")),
+        (
+            completion(choices=[{"message": {"content": "hi"}, "finish_reason": ["stop"]}]),
+            of(finish_reason=None),
+        ),
         (
             completion(
                 usage={

@@ -172,27 +172,32 @@ class Store:
 
     def state(self, key: bytes) -> State:
         """Say what is left to do for a request: it is `done` when it was answered, or has failed in
-        this run, and `begun` when an earlier run has left it to be asked again.
+        this run, and `begun` when an earlier run has left it, with answers to follow on or without.
         """
         with self._failing():
             newest = self._reading.execute(entries.NEWEST, (key,)).fetchone()
         if newest is None:
             return "new"
         status, run_id = newest
-        if status == "ok" or run_id == self._run_id:
-            return "done"
-        return "begun" if status in ("again", "vote") else "new"
+        return "done" if status == "ok" or run_id == self._run_id else "begun"
 
     def trail(self, request: Request) -> list[Result]:
-        """Give the answers that the next is to follow on, the oldest first."""
+        """Give the answers that the next is to follow on, the oldest first.
+
+        What failed takes with it what it was asked again for; votes stay.
+        """
         with self._failing():
             known = self._reading.execute(entries.SELECT, (request.key,)).fetchall()
         trail: list[Result] = []
-        for entry in reversed(known):
-            if entry[1] not in ("again", "vote"):
-                break
-            trail.append(entries.unpack(request, [entry]))
-        return trail[::-1]
+        for result in (entries.unpack(request, [entry]) for entry in known):
+            if result.status == "ok":
+                trail.clear()
+            elif result.status == "failed":
+                while trail and trail[-1].status == "again":
+                    trail.pop()
+            else:
+                trail.append(result)
+        return trail
 
     def put_all(self, results: Sequence[Result]) -> None:
         """Write results; they outlive this process when this returns.

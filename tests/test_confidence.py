@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.confidence import choice, majority, of_tokens
+from pipeline.prompt import SHIPPED
 from pipeline.types import Token
 from tests.running import column, pipeline, price, query, read_rows, write_rows
 from tests.server import Fault, Server
@@ -220,6 +221,34 @@ def test_votes_go_on_where_they_stopped(tmp_path: Path, server: Server) -> None:
     (row,) = read_rows(tmp_path / "out.csv")
     assert (row["label"], row["confidence"], row["attempts"]) == ("bug", "0.6667", "3")
     assert server.tally.answered == 3
+
+
+def test_a_vote_that_fails_leaves_the_others_as_they_are(tmp_path: Path, server: Server) -> None:
+    """The next run asks for what is missing, and what failed is billed, too."""
+    server.change(
+        answer=votes("praise", "bug", "spam", "spam", "filtered", "bug", "bug"),
+        faults=(Fault("content_filter", at=(5,)),),
+    )
+    assert classify(tmp_path, server, "--votes", 4).code == 1
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["status"], row["label"], server.tally.received) == ("failed", "", 4)
+    assert classify(tmp_path, server, "--votes", 4).code == 1
+    server.change(faults=())
+    assert classify(tmp_path, server, "--votes", 4).code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["label"], row["confidence"], row["attempts"]) == ("bug", "0.75", "7")
+    assert int(row["prompt_tokens"]) == server.tally.billed.prompt_tokens
+    assert server.tally.received == 7
+
+
+def test_later_votes_have_a_seed_of_their_own(tmp_path: Path, server: Server) -> None:
+    shipped = (SHIPPED / "classify.prompty").read_text(encoding="utf-8")
+    seeded = shipped.replace("    temperature: 0\n", "    temperature: 0\n    seed: 7\n")
+    (tmp_path / "seeded.prompty").write_text(seeded, encoding="utf-8")
+    server.change(answer=votes("bug"))
+    assert classify(tmp_path, server, "--votes", 3, "-p", "seeded.prompty").code == 0
+    bodies: list[Any] = [record.json for record in server.tally.records]
+    assert [body["seed"] for body in bodies] == [7, 8, 9]
 
 
 def test_a_vote_that_does_not_fit_is_asked_for_again(tmp_path: Path, server: Server) -> None:

@@ -111,12 +111,31 @@ def test_the_next_run_finds_what_the_last_one_wrote(output: Path) -> None:
     assert found.content == "other"
 
 
+@pytest.mark.parametrize(
+    ("statuses", "kept"),
+    [
+        ("again", "again"),
+        ("again failed", ""),
+        ("again failed again", "again"),
+        ("vote vote failed", "vote vote"),
+        ("vote again vote again failed", "vote again vote"),
+        ("vote failed vote failed failed again", "vote vote again"),
+    ],
+)
+def test_what_failed_leaves_the_votes_before_it(output: Path, statuses: str, kept: str) -> None:
+    with opened(output) as store:
+        put(store, *(replace(ok(), status=status) for status in statuses.split()))  # type: ignore[arg-type]
+    with opened(output) as store:
+        assert store.state(request().key) == "begun"
+        assert [result.status for result in store.trail(request())] == kept.split()
+
+
 def test_what_failed_is_asked_again_by_the_next_run_and_not_by_this_one(output: Path) -> None:
     with opened(output) as store:
         put(store, failed())
         assert store.state(request().key) == "done"
     with opened(output) as store:
-        assert store.state(request().key) == "new"
+        assert (store.state(request().key), store.trail(request())) == ("begun", [])
         found = store.get(request())
         assert found is not None
         assert (found.status, found.error) == ("failed", "HTTP 400: no")

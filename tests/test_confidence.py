@@ -259,3 +259,24 @@ def test_a_vote_that_does_not_fit_is_asked_for_again(tmp_path: Path, server: Ser
     assert row["error"].startswith("asked again because the answer doesn't fit: label: ")
     counts = [len(record.json["messages"]) for record in server.tally.records]  # type: ignore[arg-type]
     assert counts == [2, 2, 4, 2]
+
+
+def test_the_stronger_model_is_asked_as_it_would_be_alone(tmp_path: Path, server: Server) -> None:
+    """Only who is asked several times is asked at the temperature of votes."""
+    said = votes("bug", "praise")
+    server.change(
+        answer=lambda body: '{"label":"praise"}' if body["model"] == "big" else said(body)
+    )
+    stronger = ("--escalate", "big", "--escalate-price", "3,17")
+    ended = classify(tmp_path, server, "--votes", 3, *stronger, "--model", "small")
+    assert (ended.code, ended.errors) == (0, [])
+    bodies: list[Any] = [record.json for record in server.tally.records]
+    asked = [(body["model"], body["temperature"]) for body in bodies]
+    assert asked == [*[("small", 1.0)] * 3, ("big", 0.0)]
+    server.reset()
+    assert classify(tmp_path, server, "--model", "big").code == 0
+    assert server.tally.received == 0  # it is the same request
+    varied = ("--votes", 3, *stronger, "--model", "small", "--temperature", 0.5)
+    assert classify(tmp_path, server, *varied).code == 0
+    bodies = [record.json for record in server.tally.records]
+    assert {body["temperature"] for body in bodies} == {0.5}

@@ -98,7 +98,7 @@ def build(
             "cost_usd stays empty; --price INPUT,OUTPUT sets it"
         )
     spool = Spool(source, folder)
-    steps = _steps(prompt, backend, options)
+    steps = _steps(_varied(prompt, options), backend, options)
     escalation = None
     if stronger is not None:
         escalation = _escalation(stronger, prompt, options, backend, store, notices)
@@ -192,8 +192,7 @@ def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
             raise UsageError(
                 "--votes counts how many answers agree: with --temperature 0 all would be the same"
             )
-        varied = prompt.options.model_copy(update={"temperature": VOTING_TEMPERATURE})
-        prompt = replace(prompt, options=varied, votes=labelling.votes, confidence=True)
+        prompt = replace(prompt, votes=labelling.votes, confidence=True)
     elif labelling.confidence is not None and multi:
         raise UsageError("how sure several labels are takes several answers: add --votes 5")
     elif labelling.confidence is not None:
@@ -270,6 +269,14 @@ def _with_options(prompt: Prompt, options: Options, notices: list[str]) -> Promp
     if not prompt.variables - prompt.settings.keys():
         notices.append("the prompt uses nothing of the input: all rows get the same answer")
     return replace(prompt, model=model, options=chosen, bound=bound)
+
+
+def _varied(prompt: Prompt, options: Options) -> Prompt:
+    """Let the answers that are counted differ; who is asked once is asked as ever."""
+    if prompt.votes == 1 or options.temperature is not None:
+        return prompt
+    varied = prompt.options.model_copy(update={"temperature": VOTING_TEMPERATURE})
+    return replace(prompt, options=varied)
 
 
 def _backend(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pipeline.backends.base import Answered
 from pipeline.confidence import choice, majority, of_tokens
@@ -85,7 +84,7 @@ class Judge:
         content, confidence = result.content or "", None
         if (checker := self._checker_of(result.request)) is not None:
             content = checker.fit(content)
-            confidence = _confidence(result.request.schema or {}, response, content)
+            confidence = _confidence(result.request, response, content)
         votes = [earlier.content or "" for earlier in trail if earlier.status == "vote"]
         votes.append(content)
         wanted = result.request.votes
@@ -93,7 +92,7 @@ class Judge:
             error = f"{len(votes)} of {wanted} answers so far"
             return replace(result, status="vote", error=error, content=content)
         if wanted > 1:
-            content, confidence = majority(votes)
+            content, confidence = majority(votes, result.request.choice)
         note = f"asked again because {first}" if first else None
         return replace(result, status="ok", error=note, content=content, confidence=confidence)
 
@@ -157,9 +156,10 @@ def _next(request: Request, number: int) -> Request:
     return replace(request, parameters={**request.parameters, "seed": seed + number})
 
 
-def _confidence(schema: Mapping[str, Any], response: Response, content: str) -> float | None:
+def _confidence(request: Request, response: Response, content: str) -> float | None:
     """Say how sure the choice in an answer is, where the server gave its log-probabilities."""
-    if not response.tokens or (found := choice(schema)) is None:
+    found = choice(request.schema or {}, request.choice) if response.tokens else None
+    if found is None:
         return None
     name, values = found
     chosen = parse(content).get(name)

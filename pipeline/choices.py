@@ -37,9 +37,9 @@ def alike(text: str) -> str:
 
 def limit(
     outputs: Mapping[str, Any], name: str, labels: Sequence[Label], *, multi: bool
-) -> dict[str, Any]:
-    """Allow one property of a schema only these values; with `multi` it is a list of them, and
-    `label` is called `labels`.
+) -> tuple[dict[str, Any], str]:
+    """Allow one property of a schema only these values; give its name besides. With `multi` it is a
+    list of them, and `label` is called `labels`.
     """
     new = "labels" if multi and name == "label" else name
     one = {**outputs["properties"][name], "enum": [str(label) for label in labels]}
@@ -52,4 +52,4 @@ def limit(
     limited = {**outputs, "properties": properties}
     if "required" in outputs:
         limited["required"] = [new if key == name else key for key in outputs["required"]]
-    return limited
+    return limited, new

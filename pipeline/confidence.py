@@ -14,9 +14,13 @@ from pipeline.types import Token
 _ROUNDING = 0.01  # a certain token may be as much over 0 as a log-probability
 
 
-def choice(schema: Schema) -> tuple[str, list[str]] | None:
-    """Find the output that is a choice, and its values; None where there is none."""
+def choice(schema: Schema, only: str | None) -> tuple[str, list[str]] | None:
+    """Find the output that is a choice, `only` this one or the first, and its values; None where
+    there is none.
+    """
     for name, part in schema["properties"].items():
+        if only not in (None, name):
+            continue
         values = [value for value in plain(part, schema).get("enum", ()) if isinstance(value, str)]
         if values:
             return name, values
@@ -75,11 +79,24 @@ def _leads(text: str, end: str) -> bool:
     return end.startswith(text) or text.startswith(end)
 
 
-def majority(contents: Sequence[str]) -> tuple[str, float]:
-    """Give the answer that came most often, the first of those, and its share of all, 0 to 1."""
-    alike = [json.dumps(_sorted(json.loads(content)), sort_keys=True) for content in contents]
+def majority(contents: Sequence[str], name: str | None) -> tuple[str, float]:
+    """Give the answer whose choice, the output of this name, came most often, the first of those,
+    and its share of all, 0 to 1. Without a name the answers are compared as a whole.
+    """
+    alike = [_said(content, name) for content in contents]
     ((most, count),) = Counter(alike).most_common(1)
     return contents[alike.index(most)], round(count / len(contents), 4)
+
+
+def _said(content: str, name: str | None) -> str:
+    """Write what is compared, the same for all answers that say the same."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):  # words
+        return content
+    if name is not None:
+        value = value.get(name)
+    return json.dumps(_sorted(value), sort_keys=True)
 
 
 def _sorted(value: object) -> object:

@@ -40,8 +40,9 @@ class Prompt:
     `merging` are the messages that make one answer of those to the `parts` of a long document.
     `settings` are values of the command line that every document shares, such as the labels.
     `shots` of the `examples` are shown before the first question, never one that is itself asked.
-    Each question is asked `votes` times, and the answer is what comes most often; `confidence` is
-    then its share, or comes of the answer's log-probabilities. `server` is the name of who answers;
+    The last question is asked `votes` times, and the answer is what comes most often; `confidence`
+    is then its share, or comes of the answer's log-probabilities; both are of the output `choice`,
+    where there are labels. `server` is the name of who answers;
     it is part of a request's key. `bound`, which isn't, is the longest answer in tokens where the
     options leave it open. `image_column` is where the input's images come from, if it can have any,
     and `sees` says whether who answers can look at them. `notices` are what the user should know of
@@ -60,6 +61,7 @@ class Prompt:
     shots: int = 0
     votes: int = 1
     confidence: bool = False
+    choice: str | None = None
     server: str = ""
     bound: int | None = None
     image_column: str | None = None
@@ -292,10 +294,11 @@ class Prompt:
         self, document: Document, turn: int, messages: tuple[Message, ...], last: bool
     ) -> Request:
         response_format = self._response_format if last else None
+        votes = self.votes if last else 1
         model, max_tokens = self.model or "", self.options.max_output_tokens
         said = [(message.role, identity(message.content)) for message in messages]
         asked: tuple[object, ...] = (self.server, model, said, self._parameters, max_tokens)
-        asked += (response_format, self.votes) if self.votes > 1 else (response_format,)
+        asked += (response_format, votes) if votes > 1 else (response_format,)
         return Request(
             document=document,
             turn=turn,
@@ -306,7 +309,8 @@ class Prompt:
             max_tokens=max_tokens or self.bound,
             response_format=response_format,
             schema=self.outputs if last else None,
-            votes=self.votes,
+            votes=votes,
+            choice=self.choice if last else None,
         )
 
     @cached_property
@@ -334,10 +338,11 @@ class Prompt:
         if name not in (self.outputs or {}).get("properties", {}):
             raise UsageError(f"prompt {self.name} has no output {name!r} to choose from labels")
         labels = [value if isinstance(value, Label) else Label(value) for value in values]
-        outputs = limit(self.outputs or {}, name, labels, multi=multi)
+        outputs, choice = limit(self.outputs or {}, name, labels, multi=multi)
         return replace(
             self,
             outputs=outputs,
+            choice=choice,
             settings={**self.settings, "labels": labels, "multi": multi},
         )
 

@@ -113,7 +113,7 @@ class Request:
     `parameters` are the API's own (`temperature`, `seed`, ...), but for the answer's bound: servers
     differ in the name of `max_tokens`. `schema` is what the answer must fit; `response_format` asks
     for it as strictly as a server can. With `votes` it is asked so often, and the answer is what
-    came most often.
+    came most often. `choice` names the property whose confidence counts, where that is said.
     """
 
     document: Document
@@ -126,6 +126,7 @@ class Request:
     response_format: Mapping[str, object] | None
     schema: Mapping[str, object] | None = None
     votes: int = 1
+    choice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,22 +91,31 @@ def test_what_is_no_probability_is_no_confidence(own: float, others: float) -> N
     assert of_tokens(given, "label", LABELS, "bug") == (0.0 if possible else None)
 
 
-def test_the_choice_is_the_first_output_that_is_one() -> None:
-    enum = {"type": "string", "enum": ["a", "b"]}
-    optional = {"anyOf": [enum, {"type": "null"}]}
-    assert choice({"properties": {"x": {"type": "string"}, "y": optional, "z": enum}}) == (
-        "y",
-        ["a", "b"],
-    )
-    assert choice({"properties": {"x": {"type": "string"}}}) is None
+def test_the_choice_is_the_limited_output_or_the_first_that_is_one() -> None:
+    enum, text = {"type": "string", "enum": ["a", "b"]}, {"type": "string"}
+    schema = {"properties": {"x": text, "y": {"anyOf": [enum, {"type": "null"}]}, "z": enum}}
+    assert choice(schema, None) == ("y", ["a", "b"])
+    assert choice(schema, "z") == ("z", ["a", "b"])
+    assert choice(schema, "x") is None
+    assert choice({"properties": {"x": text}}, None) is None
 
 
 def test_the_majority_is_what_came_most_often_and_first() -> None:
     a, b, c = '{"label": "a"}', '{"label":"b"}', '{"label": "b"}'
-    assert majority([a, b, c]) == (b, 0.6667)
-    assert majority([a, b]) == (a, 0.5)
+    assert majority([a, b, c], "label") == (b, 0.6667)
+    assert majority([a, b], "label") == (a, 0.5)
     two = ['{"labels": ["x", "y"]}', '{"labels": ["y", "x"]}', '{"labels": ["x"]}']
-    assert majority(two) == (two[0], 0.6667)
+    assert majority(two, "labels") == (two[0], 0.6667)
+
+
+def test_the_majority_is_of_the_choice_alone_where_there_is_one() -> None:
+    answers = [
+        json.dumps({"reason": reason, "label": label})
+        for reason, label in (("same", "a"), ("first", "b"), ("second", "b"), ("same", "a"))
+    ]
+    assert majority(answers[:3], "label") == (answers[1], 0.6667)
+    assert majority(answers[1:], None) == (answers[1], 0.3333)
+    assert majority(["yes", "no", "no"], None) == ("no", 0.6667)
 
 
 def classify(folder: Path, server: Server, *options: object, texts: int = 1) -> Any:
@@ -191,6 +200,85 @@ def test_several_labels_need_several_answers(tmp_path: Path, server: Server) -> 
     assert ended.errors == [
         "error: how sure several labels are takes several answers: add --votes 5"
     ]
+
+
+OWN = """---
+name: own
+model: {options: {temperature: 0, maxOutputTokens: 100}}
+outputs:
+  - name: urgency
+    enumValues: [low, high]
+  - name: label
+---
+user:
+Which of {{ labels | join(", ") }} is it? {{ text }}
+"""
+
+
+def test_confidence_is_that_of_the_label_among_other_outputs(
+    tmp_path: Path, server: Server
+) -> None:
+    def entry(text: str, **seen: float) -> Any:
+        others = [{"token": name, "logprob": math.log(share)} for name, share in seen.items()]
+        return {"token": text, "logprob": math.log(seen.get(text, 1)), "top_logprobs": others}
+
+    parts = [
+        entry('{"urgency":"'), entry("low", low=0.99, high=0.01),
+        entry('","label":"'), entry("bug", bug=0.51, praise=0.49), entry('"}'),
+    ]  # fmt: skip
+    (tmp_path / "own.prompty").write_text(OWN)
+    server.change(
+        answer=lambda body: '{"urgency":"low","label":"bug"}', logprobs=lambda text: parts
+    )
+    assert classify(tmp_path, server, "--confidence", "-p", "own.prompty").code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["urgency"], row["label"], row["confidence"]) == ("low", "bug", "0.51")
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_votes_are_for_the_label_among_other_outputs(
+    tmp_path: Path, server: Server, multi: bool
+) -> None:
+    own = OWN.replace("  - name: urgency\n    enumValues: [low, high]\n", "  - name: reason\n")
+    (tmp_path / "own.prompty").write_text(own)
+    names = iter(["praise", "bug", "bug"])
+    given = [
+        {"reason": str(number), "labels": [name]}
+        if multi
+        else {"reason": str(number), "label": name}
+        for number, name in enumerate(names)
+    ]
+    answers = iter(map(json.dumps, given))
+    server.change(answer=lambda body: next(answers))
+    options = ("-p", "own.prompty", *(["--multi"] if multi else []))
+    assert classify(tmp_path, server, "--votes", 3, *options).code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    label = row["labels" if multi else "label"]
+    assert (row["reason"], label) == ("1", '["bug"]' if multi else "bug")
+    assert row["confidence"] == "0.6667"
+
+
+def test_only_the_turn_of_the_label_is_voted_on(tmp_path: Path, server: Server) -> None:
+    talk = """---
+name: talk
+outputs:
+  - name: label
+---
+user:
+What is this about? {{ text }}
+
+user:
+Which of {{ labels | join(", ") }} is it?
+"""
+    (tmp_path / "talk.prompty").write_text(talk)
+    label = votes("praise", "bug", "bug")
+    server.change(
+        answer=lambda body: "a fly" if len(body["messages"]) == 1 else label(body)  # type: ignore[arg-type]
+    )
+    ended = classify(tmp_path, server, "--votes", 3, "-p", "talk.prompty")
+    assert (ended.code, ended.errors, server.tally.received) == (0, [], 4)
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["output"], row["label"], row["confidence"]) == ("a fly", "bug", "0.6667")
 
 
 def votes(*labels: str) -> Any:

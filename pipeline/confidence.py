@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.schema import Schema, plain
 from pipeline.types import Token
@@ -32,9 +32,9 @@ def of_tokens(
 ) -> float | None:
     """Give the probability of the chosen value among all the values, 0 to 1.
 
-    At each token of the value, only what leads on to one of the values counts, and the chosen one's
-    share of that is taken: the model's distribution, renormalized over the values. None where the
-    tokens aren't those of the value.
+    At each token of the value, of all that leads on to one of the values, the share is taken that
+    leads to the chosen one, and to no other than the token that came: the model's distribution,
+    renormalized over the values. None where the tokens aren't those of the value.
     """
     text = "".join(token.text for token in tokens)
     found = re.search(rf"{re.escape(json.dumps(name, ensure_ascii=False))}\s*:\s*\"", text)
@@ -50,21 +50,20 @@ def of_tokens(
         before, place = text[:place].lower(), place + len(token.text)
         if place <= start:
             continue
-        live = [end for end in ends.values() if _leads(before, end)]
-        if ends[chosen] not in live:
+        live = _live(before, ends)
+        if chosen not in live:
             return None
-        if len(live) == 1:
+        if len(live) == 1:  # it is decided, however the rest is spelled
             break
-        seen = {**token.others, token.text: token.logprob}
-        possible = {
-            other: _share(logprob)
-            for other, logprob in seen.items()
-            if any(_leads(before + other.lower(), end) for end in live)
-        }
-        total = sum(possible.values())
-        if token.text not in possible or not total > 0:
+        taken = _live(before + token.text.lower(), ends)
+        own = total = 0.0
+        for other, logprob in {**token.others, token.text: token.logprob}.items():
+            leads = _live(before + other.lower(), ends)
+            total += _share(logprob) if leads else 0.0
+            own += _share(logprob) if chosen in leads and leads <= taken else 0.0
+        if chosen not in taken or not total > 0:
             return None
-        probability *= possible[token.text] / total
+        probability *= own / total
     return round(probability, 4)
 
 
@@ -75,8 +74,9 @@ def _share(logprob: float) -> float:
     return math.exp(logprob) if logprob <= _ROUNDING else math.nan
 
 
-def _leads(text: str, end: str) -> bool:
-    return end.startswith(text) or text.startswith(end)
+def _live(text: str, ends: Mapping[str, str]) -> set[str]:
+    """Find the values that are still possible after a text."""
+    return {value for value, end in ends.items() if end.startswith(text) or text.startswith(end)}
 
 
 def majority(contents: Sequence[str], name: str | None) -> tuple[str, float]:

@@ -63,8 +63,40 @@ def tokens(*parts: str | tuple[str, dict[str, float]]) -> list[Token]:
         pytest.param(
             tokens('{"label":"', ("Bill", {"Bill": 0.5, "bill": 0.25, "pra": 0.25}), "ing", '"}'),
             "billing",
-            0.5,
+            0.75,
             id="whatever its case",
+        ),
+        pytest.param(
+            tokens('{"label":"', ("praise", {"praise": 0.5, "pr": 0.3, "bug": 0.1, "b": 0.1}), '"'),
+            "praise",
+            0.8,
+            id="other tokens that lead to the same label alone",
+        ),
+        pytest.param(
+            tokens('{"label":"', ("bug", {"bug": 0.5, "b": 0.25, "praise": 0.25}), '"}'),
+            "bug",
+            0.5,
+            id="others that may lead to other labels, too",
+        ),
+        pytest.param(
+            tokens(
+                '{"label":"', ("b", {"b": 0.4, "bi": 0.3, "bu": 0.2, "praise": 0.1}), "ug", '"}'
+            ),
+            "bug",
+            0.6,
+            id="others that lead to it sooner, and one that leads elsewhere",
+        ),
+        pytest.param(
+            tokens('{"label":"', ("Praise", {"Praise": 0.6, "bill": 0.2, "bug": 0.2}), ".", '"}'),
+            "praise",
+            0.6,
+            id="what follows when it is decided doesn't matter",
+        ),
+        pytest.param(
+            tokens('{"label":"', ("b", {"b": 0.8, "pr": 0.2}), "a", "ug", '"}'),
+            "bug",
+            None,
+            id="a token that leads to no label",
         ),
         pytest.param(tokens('{"label":"', "praise", '"}'), "praise", 1.0, id="certain"),
         pytest.param(tokens("praise"), "praise", None, id="no JSON"),

@@ -36,18 +36,15 @@ def of_tokens(
     leads to the chosen one, and to no other than the token that came: the model's distribution,
     renormalized over the values. None where the tokens aren't those of the value.
     """
-    text = "".join(token.text for token in tokens)
-    found = re.search(rf"{re.escape(json.dumps(name, ensure_ascii=False))}\s*:\s*\"", text)
+    text = b"".join(token.text for token in tokens)
+    found = re.search(rb"%b\s*:\s*\"" % re.escape(_json(name)), text)
     if found is None:
         return None
     start = found.end()
-    ends = {
-        value: f'{text[:start]}{json.dumps(value, ensure_ascii=False)[1:-1]}"'.lower()
-        for value in values
-    }
+    ends = {value: _folded(text[:start] + _json(value)[1:]) for value in values}
     probability, place = 1.0, 0
     for token in tokens:
-        before, place = text[:place].lower(), place + len(token.text)
+        before, place = text[:place], place + len(token.text)
         if place <= start:
             continue
         live = _live(before, ends)
@@ -55,10 +52,10 @@ def of_tokens(
             return None
         if len(live) == 1:  # it is decided, however the rest is spelled
             break
-        taken = _live(before + token.text.lower(), ends)
+        taken = _live(before + token.text, ends)
         own = total = 0.0
         for other, logprob in {**token.others, token.text: token.logprob}.items():
-            leads = _live(before + other.lower(), ends)
+            leads = _live(before + other, ends)
             total += _share(logprob) if leads else 0.0
             own += _share(logprob) if chosen in leads and leads <= taken else 0.0
         if chosen not in taken or not total > 0:
@@ -74,9 +71,19 @@ def _share(logprob: float) -> float:
     return math.exp(logprob) if logprob <= _ROUNDING else math.nan
 
 
-def _live(text: str, ends: Mapping[str, str]) -> set[str]:
-    """Find the values that are still possible after a text."""
-    return {value for value, end in ends.items() if end.startswith(text) or text.startswith(end)}
+def _live(text: bytes, ends: Mapping[str, bytes]) -> set[str]:
+    """Find the values that are still possible after a text, whatever its case."""
+    said = _folded(text)
+    return {value for value, end in ends.items() if end.startswith(said) or said.startswith(end)}
+
+
+def _folded(text: bytes) -> bytes:
+    """Give a text that ends anywhere in small letters."""
+    return text.decode("utf-8", "surrogateescape").casefold().encode("utf-8", "surrogateescape")
+
+
+def _json(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def majority(contents: Sequence[str], name: str | None) -> tuple[str, float]:

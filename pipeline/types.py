@@ -175,11 +175,14 @@ class Levels:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token of an answer, and those that could have stood in its place, as log-probabilities."""
+    """A token of an answer, and those that could have stood in its place, as log-probabilities.
 
-    text: str
+    Texts are in UTF-8: a token may be a part of a character.
+    """
+
+    text: bytes
     logprob: float
-    others: Mapping[str, float]
+    others: Mapping[bytes, float]
 
 
 @dataclass(frozen=True, slots=True)

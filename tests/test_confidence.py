@@ -25,8 +25,8 @@ def tokens(*parts: str | tuple[str, dict[str, float]]) -> list[Token]:
     made = []
     for part in parts:
         text, seen = part if isinstance(part, tuple) else (part, {part: 1.0})
-        others = {other: math.log(share) for other, share in seen.items()}
-        made.append(Token(text, others[text], others))
+        others = {other.encode(): math.log(share) for other, share in seen.items()}
+        made.append(Token(text.encode(), others[text.encode()], others))
     return made
 
 
@@ -93,10 +93,10 @@ def tokens(*parts: str | tuple[str, dict[str, float]]) -> list[Token]:
             id="what follows when it is decided doesn't matter",
         ),
         pytest.param(
-            tokens('{"label":"', ("b", {"b": 0.8, "pr": 0.2}), "a", "ug", '"}'),
+            tokens('{"label":"', ("other", {"other": 0.8, "bug": 0.2})),
             "bug",
             None,
-            id="a token that leads to no label",
+            id="a token that leads to no label, and no more",
         ),
         pytest.param(tokens('{"label":"', "praise", '"}'), "praise", 1.0, id="certain"),
         pytest.param(tokens("praise"), "praise", None, id="no JSON"),
@@ -110,6 +110,34 @@ def test_the_probability_of_a_label_is_its_share_of_all_labels(
     assert of_tokens(given, "label", LABELS, chosen) == sure
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_a_token_may_be_a_part_of_a_character(tmp_path: Path, server: Server, given: bool) -> None:
+    """OpenAI writes such a token as an escape and gives its bytes beside."""
+    happy, sad = "Ärger \U0001f642".encode(), "ärger \U0001f641".encode()
+    assert happy[:-1].lower() == sad[:-1].lower().replace(b"\xa4", b"\x84")
+    second = {b"rger \xf0\x9f": 0.75, b"rger": 0.25}
+    parts = [
+        {b'{"label":"': 1.0}, {b"\xc3": 0.5, b"praise": 0.5}, {b"\x84": 1.0}, second,
+        {b"\x99\x82": 0.8, b"\x99\x81": 0.2}, {b'"}': 1.0},
+    ]  # fmt: skip
+
+    def entry(text: bytes, share: float) -> dict[str, Any]:
+        token = "".join(chr(byte) if byte < 128 else f"\\x{byte:02x}" for byte in text)
+        raw = {"bytes": list(text)} if given else {}
+        return {"token": token, "logprob": math.log(share), **raw}
+
+    made = [[entry(*item) for item in seen.items()] for seen in parts]
+    entries = [{**others[0], "top_logprobs": others} for others in made]
+    server.change(
+        answer=lambda body: json.dumps({"label": happy.decode()}, ensure_ascii=False),
+        logprobs=lambda text: entries,
+    )
+    labels = ("--labels", f"{happy.decode()},{sad.decode()},praise")
+    assert classify(tmp_path, server, "--confidence", *labels).code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["label"], row["confidence"]) == (happy.decode(), "0.4" if given else "")
+
+
 NO_NUMBERS = [math.nan, math.inf, 1e308, 5.0]
 NONE_AT_ALL = [-math.inf, -9999.0, -1e308]
 
@@ -118,7 +146,7 @@ NONE_AT_ALL = [-math.inf, -9999.0, -1e308]
 @pytest.mark.parametrize("own", [*NO_NUMBERS, *NONE_AT_ALL])
 def test_what_is_no_probability_is_no_confidence(own: float, others: float) -> None:
     begun, end = tokens('{"label":"', '"}')
-    given = [begun, Token("bug", own, {"praise": others, "bill": others}), end]
+    given = [begun, Token(b"bug", own, {b"praise": others, b"bill": others}), end]
     possible = own in NONE_AT_ALL and others in (0.0, -0.5)
     assert of_tokens(given, "label", LABELS, "bug") == (0.0 if possible else None)
 
@@ -192,6 +220,9 @@ def test_confidence_comes_from_the_servers_log_probabilities(
         {"token": "bug", "logprob": -9999.0, "top_logprobs": [{"token": "a", "logprob": -0.1}]},
         {"token": "bug", "logprob": 1e308, "top_logprobs": [{"token": "a", "logprob": 1e308}]},
         {"token": ["bug"], "logprob": 0.0},
+        {"token": "bug", "logprob": 0.0, "bytes": 10**15},
+        {"token": "bug", "logprob": 0.0, "bytes": [-1]},
+        {"token": "bug", "logprob": 0.0, "bytes": ["b"]},
         {"token": "bug", "logprob": "much"},
         {"token": "bug", "logprob": None},
         {"token": "bug", "logprob": 0.0, "top_logprobs": [7]},

@@ -14,15 +14,15 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import openai
 import orjson
 
 from pipeline import images
 from pipeline.backends.base import Backend
-from pipeline.backends.formats import Formats, Rung, called
+from pipeline.backends.formats import Formats, Rung
 from pipeline.backends.messages import messages, names, shown
+from pipeline.backends.replies import read_response
 from pipeline.backends.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
 from pipeline.errors import (
@@ -36,12 +36,11 @@ from pipeline.errors import (
     UnsentError,
 )
 from pipeline.limits.gate import Gate
-from pipeline.types import Level, Levels, Request, Response, Token, Usage
+from pipeline.types import Level, Levels, Request, Response, Usage
 
 # Codes of https://platform.openai.com/docs/guides/error-codes
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 OVERLOADED = 529
-MOST_TOKENS = 10**12  # a count of more is none
 NO_LOGPROBS = (
     "gives no log-probabilities: confidence stays empty; "
     "--votes 5 asks five times and takes the share that agrees"
@@ -317,82 +316,3 @@ def _level(headers: Mapping[str, str], what: str) -> Level | None:
     except (KeyError, ValueError):
         return None
     return Level(limit, remaining, duration_seconds(headers.get(f"x-ratelimit-reset-{what}", "")))
-
-
-def read_response(content: bytes, levels: Levels | None = None) -> Response:
-    """Read a chat completion. Raises TransientError where a good status brought no completion."""
-    usage: Usage | None = None
-    try:
-        data = orjson.loads(content)
-        usage = _usage(data.get("usage"))
-        choice = data["choices"][0]
-        message = choice["message"]
-        text, refusal = called(message) or message.get("content"), message.get("refusal")
-        if not isinstance(text, str | None) or not isinstance(refusal, str | None):
-            raise TypeError("content is not text")
-        return Response(
-            content=text,
-            finish_reason=_word(choice.get("finish_reason")),
-            model=_word(data.get("model")) or "",
-            usage=usage,
-            refusal=refusal,
-            service_tier=_word(data.get("service_tier")),
-            levels=levels,
-            tokens=_tokens(choice.get("logprobs")),
-        )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        start = content[:60].decode("utf-8", "replace").replace("\n", " ")
-        raise TransientError(
-            f"HTTP 200, but not a chat completion: {start!r}",
-            levels=levels,
-            lost=usage is None,
-            usage=usage,
-        ) from error
-
-
-def _word(data: Any) -> str | None:
-    return data if isinstance(data, str) else None
-
-
-def _tokens(data: Any) -> tuple[Token, ...]:
-    """Read the log-probabilities; none where they are missing or aren't what they should be."""
-    try:
-        return tuple(
-            Token(
-                text=_text(entry),
-                logprob=float(entry["logprob"]),
-                others={
-                    _text(other): float(other["logprob"])
-                    for other in entry.get("top_logprobs") or ()
-                },
-            )
-            for entry in (data or {}).get("content") or ()
-        )
-    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
-        return ()
-
-
-def _text(entry: Any) -> str:
-    """Give a token's text. Raises TypeError where it is none."""
-    if isinstance(entry["token"], str):
-        return entry["token"]
-    raise TypeError("a token is no text")
-
-
-def _usage(data: Any) -> Usage | None:
-    """Read the usage; None where it is missing or isn't made of counts."""
-    try:
-        prompt = data.get("prompt_tokens_details") or {}
-        completion = data.get("completion_tokens_details") or {}
-        counts = (
-            data["prompt_tokens"],
-            data["completion_tokens"],
-            prompt.get("cached_tokens") or 0,
-            prompt.get("cache_write_tokens") or 0,
-            completion.get("reasoning_tokens") or 0,
-        )
-    except (LookupError, AttributeError, TypeError):
-        return None
-    if not all(isinstance(count, int) and 0 <= count <= MOST_TOKENS for count in counts):
-        return None
-    return Usage(*counts)

@@ -13,8 +13,9 @@ import pytest
 
 from pipeline import images
 from pipeline.backends.base import Backend
-from pipeline.backends.online import read_response, retry_after
+from pipeline.backends.online import retry_after
 from pipeline.backends.opening import Limits, open_backend
+from pipeline.backends.replies import read_response
 from pipeline.costs import OPENAI_URL, fixed_price
 from pipeline.errors import (
     AccessError,

@@ -110,6 +110,44 @@ def test_the_probability_of_a_label_is_its_share_of_all_labels(
     assert of_tokens(given, "label", LABELS, chosen) == sure
 
 
+@pytest.mark.parametrize("param", ["top_logprobs", None])
+def test_a_server_that_tells_of_five_tokens_is_asked_for_five(
+    tmp_path: Path, server: Server, param: str | None
+) -> None:
+    entry = {"token": "bug", "logprob": math.log(0.6)}
+    others = [entry, {"token": "praise", "logprob": math.log(0.4)}]
+    begun = {"token": '{"label":"', "logprob": 0.0}
+    server.change(
+        answer=lambda body: '{"label":"bug"}',
+        logprobs=lambda text: [begun, {**entry, "top_logprobs": others}],
+        faults=(
+            Fault(
+                "bad_request",
+                where=lambda body: (body.get("top_logprobs") or 0) > 5,  # type: ignore[operator]
+                message="Invalid value for top_logprobs: must be less than or equal to 5",
+                param=param,
+            ),
+        ),
+    )
+    ended = classify(tmp_path, server, "--confidence", "--max-concurrency", 1, texts=3)
+    assert (ended.code, ended.errors) == (0, [])
+    assert column(read_rows(tmp_path / "out.csv"), "confidence") == ["0.6"] * 3
+    bodies: list[Any] = [record.json for record in server.tally.records]
+    assert [body["top_logprobs"] for body in bodies] == [20, 5, 5, 5]
+    assert "log-probabilities" not in ended.err
+
+
+def test_a_server_that_takes_no_top_logprobs_is_asked_without(
+    tmp_path: Path, server: Server
+) -> None:
+    fault = Fault("bad_request", has="top_logprobs", message="No.", param="top_logprobs")
+    server.change(answer=lambda body: '{"label":"bug"}', faults=(fault,))
+    ended = classify(tmp_path, server, "--confidence", "--max-concurrency", 1, texts=2)
+    assert (ended.code, ended.errors) == (0, [])
+    bodies: list[Any] = [record.json for record in server.tally.records]
+    assert [body.get("top_logprobs") for body in bodies] == [20, 5, None, None]
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_a_token_may_be_a_part_of_a_character(tmp_path: Path, server: Server, given: bool) -> None:
     """OpenAI writes such a token as an escape and gives its bytes beside."""

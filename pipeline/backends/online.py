@@ -45,6 +45,7 @@ NO_LOGPROBS = (
     "gives no log-probabilities: confidence stays empty; "
     "--votes 5 asks five times and takes the share that agrees"
 )
+FEW_LOGPROBS = 5  # what servers tell that don't tell 20
 TOO_LONG = "context_length_exceeded"
 _BUSY = {408, 409, 425}
 _BLIND = "image input is not supported"  # llama.cpp says it with status 500
@@ -91,6 +92,7 @@ class Online(Backend):
             {"reasoning_effort": "none"} if official and model.startswith("gpt-6") else {}
         )
         self._refused: set[str] = set()
+        self._lowered: dict[str, object] = {}
         self._formats = Formats(model, self.notices)
 
     async def open(self) -> None:
@@ -105,6 +107,7 @@ class Online(Backend):
 
     def _body(self, request: Request, urls: Sequence[str], rung: Rung) -> dict[str, object]:
         parameters = {**self._defaults, **request.parameters}
+        parameters |= {name: at for name, at in self._lowered.items() if name in parameters}
         body: dict[str, object] = {
             "model": request.model,
             "messages": messages(request, urls),
@@ -171,7 +174,11 @@ class Online(Backend):
 
     def _adapt(self, error: openai.APIStatusError, body: Mapping[str, object]) -> bool:
         """Learn from a refusal how this model wants to be asked; False if it was none."""
-        if "logprobs" in body and "logprobs" in f"{error.param} {self._message(error)}":
+        said = f"{error.param} {self._message(error)}"
+        if "top_logprobs" in said and body.get("top_logprobs", FEW_LOGPROBS) != FEW_LOGPROBS:
+            self._lowered["top_logprobs"] = FEW_LOGPROBS
+            return True
+        if "logprobs" in body and "logprobs" in said:
             self._refused |= {"logprobs", "top_logprobs"}
             self._miss_logprobs()
             return True

@@ -61,7 +61,7 @@ def of_tokens(
         if chosen not in taken or not total > 0:
             return None
         probability *= own / total
-    return round(probability, 4)
+    return _rounded(probability)
 
 
 def _share(logprob: float) -> float:
@@ -69,6 +69,15 @@ def _share(logprob: float) -> float:
     one (NaN, or more than 1) is not a number.
     """
     return math.exp(logprob) if logprob <= _ROUNDING else math.nan
+
+
+def _rounded(share: float) -> float:
+    """Round to four digits of what is missing to 1: that tells the surest answers apart, too.
+
+    Done once, here, so that a threshold is compared with the number that is written.
+    """
+    missing = 1 - share
+    return round(share, 3 - math.floor(math.log10(missing))) if missing > 0 else 1.0
 
 
 def _live(text: bytes, ends: Mapping[str, bytes]) -> set[str]:
@@ -92,7 +101,7 @@ def majority(contents: Sequence[str], name: str | None) -> tuple[str, float]:
     """
     alike = [_said(content, name) for content in contents]
     ((most, count),) = Counter(alike).most_common(1)
-    return contents[alike.index(most)], round(count / len(contents), 4)
+    return contents[alike.index(most)], _rounded(count / len(contents))
 
 
 def _said(content: str, name: str | None) -> str:

@@ -148,6 +148,34 @@ def test_a_server_that_takes_no_top_logprobs_is_asked_without(
     assert [body.get("top_logprobs") for body in bodies] == [20, 5, None, None]
 
 
+@pytest.mark.parametrize(
+    ("share", "written"),
+    [
+        (1.0, "1.0"),
+        (2 / 3, "0.6667"),
+        (0.5, "0.5"),
+        (0.999961234, "0.99996123"),
+        (0.9999999951234, "0.999999995123"),
+    ],
+)
+def test_near_certainty_confidence_has_more_digits_the_same_everywhere(
+    tmp_path: Path, server: Server, share: float, written: str
+) -> None:
+    """What is written is what a threshold is compared with: no row stands that seems not to."""
+    bug, praise = (
+        {"token": name, "logprob": math.log(part) if part else -9999.0}
+        for name, part in (("bug", share), ("praise", 1 - share))
+    )
+    begun = {"token": '{"label":"', "logprob": 0.0}
+    entries = [begun, {**bug, "top_logprobs": [bug, praise]}]
+    server.change(answer=lambda body: '{"label":"bug"}', logprobs=lambda text: entries)
+    assert classify(tmp_path, server, "--confidence").code == 0
+    assert column(read_rows(tmp_path / "out.csv"), "confidence") == [written]
+    assert query(tmp_path / "out.csv.journal", "SELECT confidence FROM results") == [
+        (float(written),)
+    ]
+
+
 @pytest.mark.parametrize("given", [False, True])
 def test_a_token_may_be_a_part_of_a_character(tmp_path: Path, server: Server, given: bool) -> None:
     """OpenAI writes such a token as an escape and gives its bytes beside."""

@@ -194,8 +194,7 @@ def cells(value: Mapping[str, object], schema: Schema) -> dict[str, object]:
 
 
 def _cell(value: object, schema: Schema) -> object:
-    kind = schema.get("type")
-    if isinstance(value, float) and value.is_integer() and kind in ("integer", ["integer", "null"]):
+    if isinstance(value, float) and value.is_integer() and _kind(schema, schema) == "integer":
         return int(value)
     if isinstance(value, str) and schema.get("format") == "date":
         with contextlib.suppress(ValueError):

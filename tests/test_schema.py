@@ -255,3 +255,19 @@ def test_half_a_surrogate_pair_does_not_fit() -> None:
 def test_an_answer_that_can_just_be_read_is_not_lost(depth: int) -> None:
     content = f'So: {{"a": {"[" * depth}{"]" * depth}}}'
     assert schema.extract(content, an_object(a={"type": "array"})) in (content, content[4:])
+
+
+@pytest.mark.parametrize(
+    ("part", "cell"),
+    [
+        ({"type": "integer"}, "3"),
+        ({"type": ["integer", "null"]}, "3"),
+        ({"type": ["null", "integer"]}, "3"),
+        ({"type": "number"}, "3.0"),
+        ({"type": ["integer", "string"]}, "3.0"),
+    ],
+)
+def test_a_whole_number_is_an_integer_where_that_is_its_type(
+    part: dict[str, Any], cell: str
+) -> None:
+    assert repr(schema.cells({"a": 3.0}, an_object(a=part))["a"]) == cell

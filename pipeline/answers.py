@@ -131,7 +131,7 @@ class Judge:
         if last.finish_reason == "length" or _empty(last.content):
             return self._larger(request, last)
         said = (last.content or "")[:MOST_QUOTED]
-        told = f"That can't be used: {last.error}. Answer again, and mend that."
+        told = f"That can't be used: {last.error}. Please answer again and fix this."
         messages = (*request.messages, Message("assistant", said), Message("user", told))
         return replace(request, messages=messages)
 

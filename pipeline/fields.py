@@ -49,7 +49,7 @@ def read(text: str) -> dict[str, Any]:
         properties[name] = _schema(name, found["type"] or "text", found["note"])
         place = found.end()
     if not properties:
-        raise UsageError("--fields: there is none")
+        raise UsageError("--fields is empty")
     return {
         "type": "object",
         "properties": properties,
@@ -61,7 +61,7 @@ def read(text: str) -> dict[str, Any]:
 def _schema(name: str, kind: str, note: str | None) -> dict[str, Any]:
     schema: dict[str, Any]
     if kind.endswith("[]"):
-        schema = {"type": ["array", "null"], "items": _single(name, kind[:-2].strip(" ()"))}
+        schema = {"type": ["array", "null"], "items": _single(name, kind[:-2].strip())}
     else:
         schema = _single(name, kind)
         if "enum" in schema:

@@ -69,7 +69,10 @@ def test_an_answer_that_does_not_fit_is_asked_for_again_with_the_reason(
     assert second["messages"] == [
         *first["messages"],
         {"role": "assistant", "content": '{"label": "spam"}'},
-        {"role": "user", "content": f"That can't be used: {reason}. Answer again, and mend that."},
+        {
+            "role": "user",
+            "content": f"That can't be used: {reason}. Please answer again and fix this.",
+        },
     ]
     assert first["response_format"] == second["response_format"]
 

@@ -69,7 +69,7 @@ def test_names_are_taken_as_they_are(name: str) -> None:
         ("a, b, a", "--fields: 'a' is there twice"),
         ("a: x|", "--fields: a: 'x|' is no choice of different values"),
         ("a: x|x", "--fields: a: 'x|x' is no choice of different values"),
-        ("", "--fields: there is none"),
+        ("", "--fields is empty"),
         (", a", "--fields: can't read ', a'; write them as in "),
         ("a: b: c", "--fields: a can't be 'b: c'"),
         ("a (b", "--fields: can't read 'a (b'"),

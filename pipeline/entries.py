@@ -133,8 +133,9 @@ def unpack(request: Request, entries: Sequence[tuple[object, ...]]) -> Result:
     """Make a result of all the entries under a request's key, the oldest first."""
     first, newest = entries[0], entries[-1]
     _, status, error, content, model, finish_reason, *_ = newest
-    usages = [Usage(*entry[6:11]) for entry in entries if entry[6] is not None]  # type: ignore[arg-type]
-    costs = [Decimal(str(entry[11])) for entry in entries if entry[11] is not None]
+    billed = [entry for entry in entries if entry[6] is not None]
+    usages = [Usage(*entry[6:11]) for entry in billed]  # type: ignore[arg-type]
+    costs = [Decimal(str(entry[11])) for entry in billed if entry[11] is not None]
     return Result(
         request=request,
         status=status,  # type: ignore[arg-type]  # SQLite has no types to check
@@ -143,7 +144,7 @@ def unpack(request: Request, entries: Sequence[tuple[object, ...]]) -> Result:
         model=model,  # type: ignore[arg-type]
         finish_reason=finish_reason,  # type: ignore[arg-type]
         usage=sum(usages[1:], usages[0]) if usages else None,
-        cost_usd=sum(costs, Decimal(0)) if costs else None,
+        cost_usd=sum(costs, Decimal(0)) if costs and len(costs) == len(billed) else None,
         attempts=sum(entry[12] for entry in entries),  # type: ignore[misc]
         latency_seconds=sum(entry[13] for entry in entries),  # type: ignore[misc]
         confidence=newest[14],  # type: ignore[arg-type]

@@ -176,6 +176,13 @@ def test_tokens_and_cost_that_nobody_knows_stay_unknown(output: Path) -> None:
     ]
 
 
+def test_a_sum_of_which_a_part_has_no_price_is_unknown(output: Path) -> None:
+    with opened(output) as store:
+        put(store, ok(cost=None), failed(), ok(content="yes", cost="0.5"))
+        found = get(store, "a")
+    assert (found.usage, found.cost_usd) == (Usage(20, 10, 8, 4, 6), None)
+
+
 @pytest.mark.parametrize("cost", ["0.0000001", "1E-7", "0.1000", "123456789.123456789123456789"])
 def test_a_cost_is_kept_to_the_last_digit(output: Path, cost: str) -> None:
     with opened(output) as store:

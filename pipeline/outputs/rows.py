@@ -132,7 +132,7 @@ def _account(
     own = [result for result, here in zip(results, paid, strict=True) if here]
     usages = [result.usage for result in own if result.usage]
     known = bool(usages) or not own
-    costs = [result.cost_usd for result in own if result.cost_usd is not None]
+    costs = [result.cost_usd for result in own if result.usage]
     usage = sum(usages[1:], usages[0]) if usages else Usage()
     last = results[-1]
     return cells | {
@@ -143,7 +143,7 @@ def _account(
         "total_tokens": usage.total_tokens if known else None,
         "cached_tokens": usage.cached_tokens if known else None,
         "reasoning_tokens": usage.reasoning_tokens if known else None,
-        "cost_usd": sum(costs, Decimal(0)) if costs or not own else None,
+        "cost_usd": sum(filter(None, costs), Decimal(0)) if known and None not in costs else None,
         "attempts": sum(result.attempts for result in own),
         "latency_seconds": round(sum(result.latency_seconds for result in own), 3),
     }

@@ -356,6 +356,14 @@ def test_a_conversation_that_was_broken_off_keeps_what_was_said(store: Store) ->
     assert {name: row[name] for name in PAID} == PAID | {"status": "skipped"}
 
 
+def test_a_conversation_of_which_a_turn_has_no_price_has_no_cost(store: Store) -> None:
+    (document,) = documents("a")
+    answer(store, document, "long", prompt=TALK, cost=None)
+    answer(store, document, "short", prompt=TALK, said=["long"], cost="0.02")
+    (row,) = rows(store, [document], TALK)
+    assert (row["prompt_tokens"], row["cost_usd"]) == (20, None)
+
+
 def test_a_conversation_fails_with_its_turn(store: Store) -> None:
     (document,) = documents("a")
     answer(store, document, "long", prompt=TALK, cost="0.1")

@@ -6,6 +6,7 @@ once with a larger allowance. A refusal is an answer: nobody asks again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from pipeline.types import Message, Request, Response, Result
 
 LARGER = 4  # times the allowance, for an answer that was cut off
 LEAST_LARGER = 1.5  # times, or it isn't worth the asking
+_THOUGHTS = re.compile(r"\s*<think>(?:.*?</think>\s*|.*)", re.DOTALL)
 MOST_QUOTED = 4_000  # characters of an answer are sent back with what is wrong with it
 
 
@@ -62,6 +64,7 @@ class Judge:
         if not isinstance(answer, Response):
             after = f" (asked again because {first})" if first else ""
             return replace(result, error=f"{answer}{after}")
+        answer = replace(answer, content=_said(answer.content))
         result = replace(
             result,
             content=answer.content,
@@ -75,7 +78,8 @@ class Judge:
         begun = replace(result, status="again", error=flaw.reason)
         if flaw.mendable and not twice and self.again([*trail, begun]) is not None:
             return begun
-        return replace(result, error=f"{flaw.reason}{twice}{flaw.advice}")
+        failed = replace(result, error=f"{flaw.reason}{twice}{flaw.advice}")
+        return self._voted(failed, trail, None) if result.request.votes > 1 else failed
 
     def _good(
         self, result: Result, response: Response, trail: Sequence[Result], first: str | None
@@ -85,16 +89,33 @@ class Judge:
         if (checker := self._checker_of(result.request)) is not None:
             content = checker.fit(content)
             confidence = _confidence(result.request, response, content)
-        votes = [earlier.content or "" for earlier in trail if earlier.status == "vote"]
-        votes.append(content)
-        wanted = result.request.votes
+        if result.request.votes > 1:
+            return self._voted(result, trail, content)
+        note = f"asked again because {first}" if first else None
+        return replace(result, status="ok", error=note, content=content, confidence=confidence)
+
+    def _voted(self, result: Result, trail: Sequence[Result], content: str | None) -> Result:
+        """Take one of several answers, None where it is none; the last brings the majority.
+
+        An answer that is none agrees with no other: the confidence is the share of all.
+        """
+        earlier = [vote.content for vote in trail if vote.status == "vote"]
+        votes, wanted = [*earlier, content], result.request.votes
         if len(votes) < wanted:
             error = f"{len(votes)} of {wanted} answers so far"
             return replace(result, status="vote", error=error, content=content)
-        if wanted > 1:
-            content, confidence = majority(votes, result.request.choice)
-        note = f"asked again because {first}" if first else None
-        return replace(result, status="ok", error=note, content=content, confidence=confidence)
+        good = [vote for vote in votes if vote is not None]
+        if not good:
+            return result
+        chosen, share = majority(good, result.request.choice)
+        bad = wanted - len(good)
+        return replace(
+            result,
+            status="ok",
+            error=f"{bad} of {wanted} answers could not be used" if bad else None,
+            content=chosen,
+            confidence=share * len(good) / wanted,
+        )
 
     def _flaw(self, request: Request, response: Response) -> Flaw | None:
         """Say what is wrong with an answer; None if it can be used."""
@@ -137,14 +158,16 @@ class Judge:
 
     def _larger(self, request: Request, last: Result) -> Request | None:
         """Ask the same with a larger allowance, as far as the model's window goes."""
-        if request.max_tokens is None:
-            return None if last.finish_reason == "length" else request
-        most = request.max_tokens * LARGER
+        spent = last.usage.completion_tokens if last.usage is not None else 0
+        allowed = request.max_tokens or spent  # with no limit of ours the server has one
+        if last.finish_reason != "length" and request.max_tokens is None:
+            return request
+        most = allowed * LARGER
         if self._window_tokens is not None and last.usage is not None:
             most = min(most, self._window_tokens - last.usage.prompt_tokens)
         if self._longest_tokens is not None:
             most = min(most, self._longest_tokens)
-        worth = most >= request.max_tokens * LEAST_LARGER
+        worth = allowed and most >= allowed * LEAST_LARGER
         return replace(request, max_tokens=most) if worth else None
 
 
@@ -168,15 +191,22 @@ def _confidence(request: Request, response: Response, content: str) -> float | N
     return of_tokens(response.tokens, name, values, chosen)
 
 
+def _said(content: str | None) -> str | None:
+    """Leave out what an open model thinks aloud before it answers."""
+    found = _THOUGHTS.match(content) if content else None
+    return content[found.end() :] if content and found else content
+
+
 def _empty(content: str | None) -> bool:
     return not (content or "").strip()
 
 
 def _cut_off(request: Request, response: Response) -> Flaw:
     """Say what used the allowance up."""
-    if request.max_tokens is None:
-        return Flaw("the answer was cut off where the model's window ends")
-    advice, allowance = "; raise --max-tokens", f"{request.max_tokens:,} tokens"
+    spent = response.usage.completion_tokens if response.usage is not None else None
+    allowed = request.max_tokens or spent
+    advice = "; raise --max-tokens" if request.max_tokens else "; --max-tokens may allow more"
+    allowance = "what the server allows" if allowed is None else f"{allowed:,} tokens"
     if not _empty(response.content):
         return Flaw(f"the answer was cut off at {allowance}", advice)
     if response.usage is not None and response.usage.reasoning_tokens:

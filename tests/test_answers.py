@@ -14,7 +14,7 @@ from pipeline.answers import Judge
 from pipeline.backends.base import Answered
 from pipeline.types import Response, Result, Usage
 from tests.backends.asking import request
-from tests.running import Job, billed, column, job, price, query
+from tests.running import Job, billed, column, job, pipeline, price, query, read_rows, write_rows
 from tests.server import Fault, Kind, Server
 from tests.server.answers import max_tokens
 from tests.test_promises import ask_here
@@ -249,7 +249,8 @@ def test_a_label_is_mapped_whatever_its_case_and_spaces(
         (170, None, 100, None),  # 120 for the answer are hardly more than it had
         (None, 512, 100, 400),
         (None, 512, 400, None),
-        (None, None, None, None),
+        (None, None, None, 400),  # it had 100, and the server may allow more
+        (160, None, None, None),
     ],
 )
 def test_the_larger_allowance_ends_where_the_window_does(
@@ -278,4 +279,41 @@ def test_an_answer_that_nobody_thought_of_fails_its_row_and_is_billed() -> None:
     result = Judge().settle(Answered(request(), answer, attempts=1, usage=Usage(50, 100)))
     assert (result.status, result.usage, result.attempts) == ("failed", Usage(50, 100), 1)
     assert result.error is not None
-    assert result.error.startswith("the answer can't be read (unexpected AttributeError: ")
+    assert result.error.startswith("the answer can't be read (unexpected TypeError: ")
+
+
+def test_what_a_model_thinks_aloud_is_no_answer(tmp_path: Path, server: Server) -> None:
+    said = {
+        "a": "<think>Maybe.\nOr not.</think>\n\nYes.",
+        "b": "No <think> in it.",
+        "c": "<think>I never come to an end",
+    }
+    server.change(answer=lambda body: said[body["messages"][-1]["content"]])
+    write_rows(tmp_path / "in.csv", [{"text": text} for text in said])
+    ended = pipeline(
+        *("run", "in.csv", "--instruction", "Say it.", "-o", "out.csv", "--model", "m"),
+        *("--base-url", server.base_url),
+        folder=tmp_path,
+    )
+    assert ended.code == 1
+    rows = read_rows(tmp_path / "out.csv")
+    assert column(rows, "output") == ["Yes.", "No <think> in it.", ""]
+    assert rows[2]["error"] == "the answer is empty (finish_reason stop) (asked twice)"
+
+
+def test_what_the_server_cuts_off_is_asked_again_with_an_allowance(
+    tmp_path: Path, server: Server
+) -> None:
+    """Where nobody gave one, the server has one of its own."""
+    server.change(reasoning_tokens=50, allows_tokens=20)
+    write_rows(tmp_path / "in.csv", [{"text": "think"}])
+    command = (
+        *("run", "in.csv", "--instruction", "Say it.", "-o", "out.csv", "--model", "m"),
+        *("--base-url", server.base_url),
+    )
+    assert pipeline(*command, folder=tmp_path).code == 0
+    first, second = (record.json for record in server.tally.records)
+    assert "max_tokens" not in first
+    assert second["max_tokens"] == 80
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert row["error"] == "asked again because reasoning used up the whole allowance of 20 tokens"

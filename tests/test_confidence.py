@@ -440,22 +440,41 @@ def test_votes_go_on_where_they_stopped(tmp_path: Path, server: Server) -> None:
     assert server.tally.answered == 3
 
 
-def test_a_vote_that_fails_leaves_the_others_as_they_are(tmp_path: Path, server: Server) -> None:
+def test_an_answer_that_is_none_agrees_with_no_other(tmp_path: Path, server: Server) -> None:
+    server.change(
+        answer=votes("bug", "spam", "spam", "filtered", "bug"),
+        faults=(Fault("content_filter", at=(4,)),),
+    )
+    assert classify(tmp_path, server, "--votes", 4).code == 0
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["status"], row["label"], row["confidence"]) == ("ok", "bug", "0.5")
+    assert row["error"] == "2 of 4 answers could not be used"
+    assert (int(row["attempts"]), server.tally.received) == (5, 5)
+    assert int(row["prompt_tokens"]) == server.tally.billed.prompt_tokens
+
+
+def test_a_row_without_any_answer_fails_whatever_its_votes(tmp_path: Path, server: Server) -> None:
+    server.change(answer=votes("spam"))
+    assert classify(tmp_path, server, "--votes", 2).code == 1
+    (row,) = read_rows(tmp_path / "out.csv")
+    assert (row["status"], row["label"], server.tally.received) == ("failed", "", 4)
+    assert row["error"].startswith("the answer doesn't fit: label: ")
+
+
+def test_a_request_that_fails_leaves_the_votes_as_they_are(tmp_path: Path, server: Server) -> None:
     """The next run asks for what is missing, and what failed is billed, too."""
     server.change(
-        answer=votes("praise", "bug", "spam", "spam", "filtered", "bug", "bug"),
-        faults=(Fault("content_filter", at=(5,)),),
+        answer=votes("praise", "bug", "bug", "bug"), faults=(Fault("bad_request", at=(3,)),)
     )
     assert classify(tmp_path, server, "--votes", 4).code == 1
     (row,) = read_rows(tmp_path / "out.csv")
-    assert (row["status"], row["label"], server.tally.received) == ("failed", "", 4)
-    assert classify(tmp_path, server, "--votes", 4).code == 1
+    assert (row["status"], row["label"], server.tally.received) == ("failed", "", 3)
     server.change(faults=())
     assert classify(tmp_path, server, "--votes", 4).code == 0
     (row,) = read_rows(tmp_path / "out.csv")
-    assert (row["label"], row["confidence"], row["attempts"]) == ("bug", "0.75", "7")
+    assert (row["label"], row["attempts"]) == ("bug", "5")
     assert int(row["prompt_tokens"]) == server.tally.billed.prompt_tokens
-    assert server.tally.received == 7
+    assert server.tally.received == 5
 
 
 def test_later_votes_have_a_seed_of_their_own(tmp_path: Path, server: Server) -> None:
@@ -473,7 +492,7 @@ def test_a_vote_that_does_not_fit_is_asked_for_again(tmp_path: Path, server: Ser
     assert classify(tmp_path, server, "--votes", 3).code == 0
     (row,) = read_rows(tmp_path / "out.csv")
     assert (row["label"], row["confidence"], row["attempts"]) == ("bug", "0.6667", "4")
-    assert row["error"].startswith("asked again because the answer doesn't fit: label: ")
+    assert row["error"] == ""
     counts = [len(record.json["messages"]) for record in server.tally.records]  # type: ignore[arg-type]
     assert counts == [2, 2, 4, 2]
 

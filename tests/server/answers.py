@@ -67,7 +67,7 @@ def complete(body: Body, behaviour: Behaviour, *, number: int, prompt: int) -> C
     rule = behaviour.completion_tokens
     visible = len(text.split()) if rule is None else _by(rule, text)
     reasoning = _by(behaviour.reasoning_tokens, text)
-    allowed = max_tokens(body)
+    allowed = max_tokens(body) or behaviour.allows_tokens
     reason = "stop"
     if allowed is not None and visible + reasoning > allowed:
         reason = "length"

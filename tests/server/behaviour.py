@@ -153,11 +153,12 @@ class Behaviour:
 
     Rules are a number or a function: of the answer for `completion_tokens` (the number of its
     words if None) and `reasoning_tokens` (which come on top), of the body for the others. The
-    first fault that applies strikes. Above `max_concurrent` requests wait in line, or are refused
-    with `overflow_status`. `record` is how many of the last requests the tally keeps whole. Of the
-    formats `json_schema`, `tools` and `json_object` it refuses some with status 400, naming them or
-    not (`vague`), and ignores some: it answers as if they had not been asked for. `logprobs` makes
-    the log-probabilities of an answer, for those who ask for them.
+    first fault that applies strikes. An answer has `allows_tokens` where the body says no number.
+    Above `max_concurrent` requests wait in line, or are refused with `overflow_status`. `record` is
+    how many of the last requests the tally keeps whole. Of the formats `json_schema`, `tools` and
+    `json_object` it refuses some with status 400, naming them or not (`vague`), and ignores some:
+    it answers as if they had not been asked for. `logprobs` makes the log-probabilities of an
+    answer, for those who ask for them.
     """
 
     latency_seconds: float | Latency | Callable[[Body], float] = 0.0
@@ -169,6 +170,7 @@ class Behaviour:
     completion_tokens: Rule[str] | None = None
     reasoning_tokens: Rule[str] = 0
     context_tokens: int | None = None
+    allows_tokens: int | None = None
     model_suffix: str = ""
     models: tuple[str, ...] = ("gpt-6-luna", "gpt-4o-mini")
     known_models_only: bool = False

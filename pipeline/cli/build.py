@@ -231,7 +231,11 @@ def open_input(
         exclude_address=target,
         fetch_to=fetch_to,
         dialect=Dialect(
-            encoding=options.encoding, delimiter=options.delimiter, sheet=options.sheet
+            encoding=options.encoding,
+            delimiter=options.delimiter,
+            sheet=options.sheet,
+            header_row=options.header_row,
+            doubts_header=True,
         ),
         never_text=_gold_columns(options),
     )

@@ -86,6 +86,15 @@ class Options:
             metavar="NAME", help="Sheet of a workbook, by name or number. [default: the first]"
         ),
     ] = None
+    header_row: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Row of a table that names its columns, as Excel counts; those above are no part "
+            "of it. [default: the first]",
+        ),
+    ] = None
     glob: Annotated[
         list[str] | None,
         typer.Option(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
 from pipeline.sources.decoding import LINE_BYTES, encoding_of, guessed, is_guess
+from pipeline.sources.headers import PEEK_ROWS, beyond, doubt, empty, find_header, first_filled
 from pipeline.sources.inputs import FileInput
 from pipeline.sources.table import Dialect, Row, renamed, unique_names
 from pipeline.types import Column
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from _csv import Reader
 
 _SNIFF_CHARACTERS, _SNIFF_ROWS = 1 << 16, 50
+_DELIMITERS = ",;\t|"
+_ALIKE_ROWS = 3  # under a title that is a line of its own: prose has commas, too
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t"}
 _LINE_END = re.compile(r"[\r\n]")
 _SEP = re.compile(r'"?sep=(.)"?[\r\n]', re.I)  # Excel writes and reads such a first line
@@ -32,17 +35,28 @@ class CsvTable:
     unit = "line"
 
     def __init__(self, file: FileInput, dialect: Dialect) -> None:
-        dialect.only(file.name, "encoding", "delimiter")
+        dialect.only(file.name, "encoding", "delimiter", "header_row")
         self._file = file
         with file.open() as raw:
             self._encoding = encoding_of(raw, file.name, dialect.encoding)
-        with file.lines(self._encoding) as lines:
-            self._skipped, sniffed = _sniff(lines.read(_SNIFF_CHARACTERS))
-        self._delimiter = _one_character(dialect.delimiter) or sniffed
+        self._skipped = 0  # lines above the header
+        text = self._peek()
+        self._skipped, said = _said(text)
+        fixed = _one_character(dialect.delimiter) or said
+        self._delimiter = fixed or sniff_delimiter(text) or ","
+        if dialect.header_row is not None:
+            self._skipped += self._above(dialect.header_row)
+            self._delimiter = fixed or sniff_delimiter(self._peek()) or ","
         with self._cells([]) as reader:
             header = _header(reader)
+        doubts = dialect.doubts_header and dialect.header_row is None
+        if doubts:
+            self._doubt(fixed)
         if not any(map(str.strip, header)):
-            raise UsageError(f"{file.name} has no header; its first line has to name the columns")
+            raise UsageError(
+                f"{file.name} has no header; its first line has to name the columns"
+                f"{self._hint() if doubts else ''}"
+            )
         self._names = unique_names(header)
         self.columns: Sequence[Column] = tuple(Column(name, "text") for name in self._names)
         guess = not dialect.encoding and is_guess(self._encoding)
@@ -84,6 +98,47 @@ class CsvTable:
                     f"{LINE_BYTES // 10**6} million characters; is a quote there never closed?"
                 ) from error
 
+    def _peek(self) -> str:
+        """Give the beginning of the table."""
+        with self._file.lines(self._encoding) as lines:
+            for _ in islice(lines, self._skipped):
+                pass
+            return lines.read(_SNIFF_CHARACTERS)
+
+    def _above(self, wanted: int) -> int:
+        """Count the lines above a row, as a spreadsheet counts them: blank ones are rows, too."""
+        with self._cells([]) as reader:
+            count = sum(1 for _ in islice(reader, wanted - 1))
+            lines = reader.line_num
+            cells = next(reader, None)
+        if cells is None:
+            raise beyond(self._file.name, wanted, count)
+        if not any(map(str.strip, cells)):
+            raise empty(self._file.name, wanted)
+        return lines
+
+    def _doubt(self, fixed: str | None) -> None:
+        """Raise UsageError where the first row looks like a title: its cells, or its line."""
+        text = self._peek()
+        share, width = _fit(text, self._delimiter)
+        others = "" if fixed or (width > 1 and share >= 0.5) else _DELIMITERS
+        for delimiter in dict.fromkeys(self._delimiter + others):
+            rows = _rows(text, delimiter, PEEK_ROWS)
+            likely = find_header(rows)
+            if likely is None:
+                continue
+            first = rows[first_filled(rows)]
+            padded = delimiter == self._delimiter and len(first) >= len(rows[likely])
+            if padded or _alike(rows[likely:]):
+                raise doubt(self._file.name, rows, likely)
+
+    def _hint(self) -> str:
+        """Name the row that may be the header below empty ones."""
+        rows = _rows(self._peek(), self._delimiter, PEEK_ROWS)
+        number = first_filled(rows) + 1
+        found = number <= len(rows)
+        return f"; if row {number} is the header, add --header-row {number}" if found else ""
+
     def _fitted(self, cells: list[str]) -> dict[str, object]:
         """Lay out a row that is too short, or too long: then its last cell has all the rest."""
         width = len(self._names)
@@ -117,23 +172,37 @@ def sniff_delimiter(text: str) -> str | None:
     csv.Sniffer fails on ordinary files: a quoted row, a single column.
     """
     header = _LINE_END.split("".join(text.split('"')[::2]).lstrip(), 1)[0]
-    found = [delimiter for delimiter in ",;\t|" if delimiter in header]
+    found = [delimiter for delimiter in _DELIMITERS if delimiter in header]
     return max(found, key=lambda delimiter: _fit(text, delimiter), default=None)
 
 
 def _fit(text: str, delimiter: str) -> tuple[float, int]:
     """Say how well a delimiter fits: the share of rows as wide as the header, and its width."""
-    lines = list(io.StringIO(text, newline=""))
-    whole = lines if len(text) < _SNIFF_CHARACTERS else lines[:-1]
-    rows = [cells for cells in islice(read_cells(whole, delimiter), _SNIFF_ROWS) if cells]
-    widths = [len(cells) for cells in rows] or [0]
+    widths = [len(cells) for cells in _rows(text, delimiter, _SNIFF_ROWS) if cells] or [0]
     return widths.count(widths[0]) / len(widths), widths[0]
 
 
-def _sniff(text: str) -> tuple[int, str]:
-    """Give the number of lines before the header that say the delimiter, and the delimiter."""
+def _rows(text: str, delimiter: str, most: int) -> list[list[str]]:
+    """Give the first rows of a text, without the line at which it may be cut off."""
+    lines = list(io.StringIO(text, newline=""))
+    whole = lines if len(text) < _SNIFF_CHARACTERS else lines[:-1]
+    return list(islice(read_cells(whole, delimiter), most))
+
+
+def _alike(rows: Sequence[list[str]]) -> bool:
+    """Say whether these are a header and its rows: as wide, and none of its names under it."""
+    header, *below = (row for row in rows if not _blank(row))
+    return len(below) >= _ALIKE_ROWS - 1 and all(
+        len(row) == len(header)
+        and not any(name and name == cell for name, cell in zip(header, row, strict=True))
+        for row in below
+    )
+
+
+def _said(text: str) -> tuple[int, str | None]:
+    """Give the number of lines above the table that say the delimiter, and the delimiter."""
     said = _SEP.match(text)
-    return (1, said[1]) if said else (0, sniff_delimiter(text) or ",")
+    return (1, said[1]) if said else (0, None)
 
 
 def _one_character(delimiter: str | None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -16,6 +17,7 @@ from xml.parsers.expat import ExpatError
 from zipfile import BadZipFile
 
 from pipeline.errors import UsageError
+from pipeline.sources.headers import PEEK_ROWS, beyond, doubt, empty, find_header
 from pipeline.sources.inputs import FileInput
 from pipeline.sources.table import Dialect, Row, renamed, unique_names
 from pipeline.sources.workbook import check_extent, find_oddities
@@ -26,7 +28,36 @@ _DAMAGED = (
     *(BadZipFile, zlib.error, RuntimeError, EOFError, OSError),
     *(ParseError, ExpatError, ValueError, KeyError),
 )
+_MOST_COLUMNS = 16_384
 _MAX_INTEGER = 2**53  # as far as a double, which is what a cell holds, counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """Where a table lies in its sheet: the rows of its header and of its end, counted from 1, its
+    columns, and its top rows from the header on. Cells with a format and nothing in them don't
+    count.
+    """
+
+    header: int
+    end: int
+    columns: slice
+    top: Sequence[Sequence[object]]
+
+    @classmethod
+    def of(cls, rows: Iterable[list[object]], start: int) -> _Extent:
+        """Find a table that begins at the first row in use from `start` on."""
+        top: list[list[object]] = []
+        header = end = 0
+        left, right = _MOST_COLUMNS, 0
+        for number, cells in islice(enumerate(rows, 1), start - 1, None):
+            used = [i for i, cell in enumerate(cells) if cell != ""]
+            if used:
+                header, end = header or number, number
+                left, right = min(left, used[0]), max(right, used[-1] + 1)
+            if header and len(top) < PEEK_ROWS:
+                top.append(cells)
+        return cls(header, end, slice(left, right), top)
 
 
 class ExcelTable:
@@ -35,7 +66,7 @@ class ExcelTable:
     unit = "row"
 
     def __init__(self, file: FileInput, dialect: Dialect) -> None:
-        dialect.only(file.name, "sheet")
+        dialect.only(file.name, "sheet", "header_row")
         with _readable(file), file.open() as raw:
             from python_calamine import CalamineWorkbook
 
@@ -44,15 +75,16 @@ class ExcelTable:
             check_extent(raw, name)
             self._sheet = book.get_sheet_by_name(name)
             self._oddities = find_oddities(raw, name)
-        self._header, header, self._width, self._end = _extent(self._cells())
-        if not header:
+        self._extent = extent = _Extent.of(self._cells(), dialect.header_row or 1)
+        self._check(f'{file.name}, sheet "{name}"', dialect)
+        if not extent.top:
             others = ", ".join(sheet for sheet in book.sheet_names if sheet != name)
             hint = f"; --sheet names another: {others}" if others else ""
             raise UsageError(
                 f'{file.name} has no header in sheet "{name}"; '
                 f"its first row has to name the columns{hint}"
             )
-        header += [""] * (self._width - len(header))
+        header = list(map(_value, extent.top[0][extent.columns]))
         self._names = unique_names(header)
         self.columns: Sequence[Column] = tuple(map(Column, self._names))
         sheets = book.sheet_names if dialect.sheet is None else []
@@ -61,14 +93,28 @@ class ExcelTable:
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows under the header, numbered as in the sheet; an empty cell is None."""
-        for number, cells in islice(enumerate(self._cells(), 1), self._header, self._end):
+        extent = self._extent
+        for number, cells in islice(enumerate(self._cells(), 1), extent.header, extent.end):
             self._read = number
-            values = (None if cell == "" else _value(cell) for cell in cells[: self._width])
+            values = (None if cell == "" else _value(cell) for cell in cells[extent.columns])
             yield number, dict(zip(self._names, values, strict=True)), None
 
     def fraction(self) -> float:
         """Say how much of the sheet has been read, by rows."""
-        return self._read / self._end
+        return self._read / self._extent.end
+
+    def _check(self, where: str, dialect: Dialect) -> None:
+        """Raise UsageError where the row that is to be the header is none, or looks like none."""
+        extent, wanted = self._extent, dialect.header_row
+        if wanted is not None:
+            if not extent.header:
+                raise beyond(where, wanted, _Extent.of(self._cells(), 1).end)
+            if extent.header != wanted:
+                raise empty(where, wanted)
+        elif dialect.doubts_header:
+            likely = find_header(extent.top)
+            if likely is not None:
+                raise doubt(where, extent.top, likely, extent.header - 1)
 
     def _cells(self) -> Iterator[list[object]]:
         """Yield the rows of the sheet, from its first one and from the first column in use."""
@@ -116,21 +162,6 @@ def _choose(sheets: Sequence[Any], name: str, wanted: str | None) -> str:
     close = get_close_matches(wanted, names, 1)
     hint = f'; did you mean "{close[0]}"?' if close else ""
     raise UsageError(f'{name} has no sheet "{wanted}"; its sheets are {", ".join(names)}{hint}')
-
-
-def _extent(rows: Iterable[list[object]]) -> tuple[int, list[object], int, int]:
-    """Give the number of the header's row, the header, the width and the number of the last row.
-
-    Cells with a format and nothing in them don't count.
-    """
-    header: list[object] = []
-    first = width = last = 0
-    for number, cells in enumerate(rows, 1):
-        used = max((i for i, cell in enumerate(cells, 1) if cell != ""), default=0)
-        if used:
-            first, header = (first, header) if header else (number, list(map(_value, cells[:used])))
-            width, last = max(width, used), number
-    return first, header, width, last
 
 
 def _value(cell: object) -> object:

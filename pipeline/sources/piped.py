@@ -67,6 +67,8 @@ def sniff(piped: PipedInput, dialect: Dialect) -> str | None:
         return ".csv"
     if parse_object(first) is not None:
         return ".jsonl"
+    if dialect.header_row is not None:
+        return ".csv"
     delimiter = sniff_delimiter(first)
     if delimiter is None:
         return None

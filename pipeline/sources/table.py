@@ -21,6 +21,7 @@ _SAYS = {
     "encoding": "is of a table that is text",
     "delimiter": "is of a .csv or .tsv table",
     "sheet": "names a sheet of a workbook",
+    "header_row": "is of a workbook, a .csv or a .tsv table",
 }
 # fmt: off
 _TEXT_NAMES = frozenset({
@@ -33,17 +34,24 @@ _TEXT_NAMES = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How a table is written, as far as the user says it; what is None is found out."""
+    """How a table is written, as far as the user says it; what is None is found out.
+
+    `header_row` is counted from 1; what is above it is no part of the table. `doubts_header`: where
+    the first row looks like a title, ask for the header's instead of taking it.
+    """
 
     encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
+    header_row: int | None = None
+    doubts_header: bool = False
 
     def only(self, name: str, *known: str) -> Dialect:
         """Raise UsageError where it says of the file `name` what no file of its format has."""
-        for option, what in _SAYS.items():
-            if getattr(self, option) is not None and option not in known:
-                raise UsageError(f"--{option} {what}, and {name} is none; leave --{option} out")
+        for field, what in _SAYS.items():
+            if getattr(self, field) is not None and field not in known:
+                option = f"--{field.replace('_', '-')}"
+                raise UsageError(f"{option} {what}, and {name} is none; leave {option} out")
         return self
 
 

@@ -17,7 +17,7 @@ from pipeline.errors import UsageError
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.sources.table import Dialect
-from tests.running import run_here
+from tests.running import pipeline
 from tests.sources.samples import xlsx
 
 Rows = list[Sequence[object]]
@@ -68,10 +68,8 @@ def merged(path: Path) -> Path:
 def test_a_title_is_not_taken_for_the_header(tmp_path: Path) -> None:
     path = merged(tmp_path / "in.xlsx")
     for options in ([], ["--expected", "Gold Label"]):
-        ended = run_here(
-            *("classify", path, "--labels", "bug,praise,billing", *options),
-            *("-o", tmp_path / "out.csv", "--model", "echo"),
-        )
+        command = ("classify", path, "--labels", "bug,praise", *options, "-o", "out.csv")
+        ended = pipeline(*command, "--model", "echo", folder=tmp_path)
         assert (ended.code, ended.errors) == (
             2,
             [
@@ -86,7 +84,8 @@ def test_a_title_is_not_taken_for_the_header(tmp_path: Path) -> None:
 def test_what_is_above_the_header_is_no_part_of_the_table(tmp_path: Path) -> None:
     path, output = merged(tmp_path / "in.xlsx"), tmp_path / "out.csv"
     named = ("--header-row", "4", "--text-column", "Text", "--model", "echo")
-    ended = run_here("run", path, "-o", output, "--instruction", "Answer.", *named)
+    command = ("run", path, "-o", output, "--instruction", "Answer.")
+    ended = pipeline(*command, *named, folder=tmp_path)
     assert ended.code == 0, ended.err
     header, *rows = output.read_text(encoding="utf-8").splitlines()
     assert header.startswith("ID,Created,Text,Product,Gold Label,output,status,")
@@ -97,7 +96,7 @@ def test_what_is_above_the_header_is_no_part_of_the_table(tmp_path: Path) -> Non
     ]
     # An output is a table like another, and its first row its header.
     assert cells(open_source(str(output), dialect=DOUBTING))[0][:3] == HEADER[:3]
-    ended = run_here("estimate", path, "-p", "summarize", *named)
+    ended = pipeline("estimate", path, "-p", "summarize", *named, folder=tmp_path)
     assert "3 rows, 3 requests to echo" in ended.out
 
 

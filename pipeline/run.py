@@ -119,6 +119,8 @@ class Run:
         self._deepest = 0
         self.escalation = escalation
         self.prefix = prefix
+        # Not a method: with one, the rows would keep the run alive, and what it has open.
+        self.follow = partial(_follow, steps, engine, escalation)
         self.rows = Rows(
             spool,
             spool.source.columns,
@@ -147,11 +149,6 @@ class Run:
             replace(pair, spelling=Spelling(texts)) if texts else pair
             for pair, texts in zip(found, labels, strict=True)
         ]
-
-    def follow(self, document: Document) -> Trail:
-        """Give what is known about a document, whichever model's answers stand."""
-        first = self._first(document)
-        return first if self.escalation is None else self.escalation.follow(document, first)
 
     def _first(self, document: Document, most: int | None = None) -> Trail:
         return self.steps.follow(document, self.engine.store.get, most)
@@ -363,6 +360,14 @@ class Run:
         inputs = [column.name for column in self.spool.source.columns]
         taken = [column.name for column in self.rows.columns]
         return None if self.answer is None else start(path, inputs, self.answer, taken)
+
+
+def _follow(
+    steps: Steps, engine: Engine, escalation: Escalation | None, document: Document
+) -> Trail:
+    """Give what is known about a document, whichever model's answers stand."""
+    first = steps.follow(document, engine.store.get)
+    return first if escalation is None else escalation.follow(document, first)
 
 
 def _ahead(steps: Steps, document: Document, trail: Trail, seen: set[bytes]) -> Iterator[Step]:

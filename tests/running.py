@@ -113,9 +113,13 @@ def run_here(*arguments: object) -> Ended:
         # What was read is kept in a temporary file, which is closed when it is collected.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
-            done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+            return _run_here(*arguments)
         finally:
-            gc.collect()
+            gc.collect()  # now that no traceback of the run is left to hold it
+
+
+def _run_here(*arguments: object) -> Ended:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if isinstance(done.exception, PipelineError):
         return Ended(done.exception.exit_code, done.stdout, f"error: {done.exception}\n")
     if done.exception and not isinstance(done.exception, SystemExit):

@@ -659,7 +659,7 @@ def test_each_row_is_of_another_input() -> None:
 def test_a_label_of_two_rows_in_a_hundred_is_rare(few: int, rare: bool) -> None:
     rows = [row(str(i), "b" if i < few else "a") for i in range(100)]
     whys = {why for _, why in picked(rows, 10)}
-    assert whys == {"picked at random", *([f"rare: {few} of this label"] if rare else [])}
+    assert whys == {"picked at random", *([f"rare label: {few} rows"] if rare else [])}
 
 
 def test_rows_without_a_confidence_are_picked_at_random() -> None:

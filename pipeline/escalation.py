@@ -117,7 +117,7 @@ class Escalation:
         else:
             self.below = chosen.threshold
             self.note = (
-                f"answers of a confidence of {chosen.threshold:g} or more stand: so {share}, agree "
+                f"answers of a confidence of {chosen.threshold} or more stand: so {share}, agree "
                 f"with {self.model} or with what is known (from {chosen.rows:,} rows with a known "
                 "label, if they are a random sample)"
             )

@@ -262,3 +262,32 @@ def test_what_is_expected_is_never_taken_for_the_text(tmp_path: Path) -> None:
     ended = pipeline(*command, "--expected", "category", folder=tmp_path)
     assert ended.code == 2
     assert "which column of in.csv is the text?" in ended.err
+
+
+def test_the_same_texts_in_another_order_are_not_compared(tmp_path: Path) -> None:
+    """Sorted by what is expected they look like the same rows."""
+    rows = [
+        {"text": f"a long enough text {number}", "gold": gold, "label": label}
+        for number, (gold, label) in enumerate(
+            [("bug", "bug"), ("bug", "praise"), ("Praise", "praise"), ("Praise", "bug")]
+        )
+    ]
+    write_rows(tmp_path / "a.csv", rows)
+    write_rows(tmp_path / "b.csv", [rows[1], rows[0], *rows[2:]])
+    write_rows(tmp_path / "c.csv", [{**row, "label": row["label"].title()} for row in rows])
+    compared = pipeline("evaluate", "a.csv", "b.csv", "--expected", "gold", folder=tmp_path)
+    assert compared.errors == [
+        "error: a.csv and b.csv have the same texts in another order: "
+        "name the column that tells their rows apart with --on, such as --on id"
+    ]
+    keyed = ("evaluate", "a.csv", "b.csv", "--expected", "gold", "--on", "text")
+    assert pipeline(*keyed, folder=tmp_path).code == 0
+    # However each spells its labels.
+    ended = pipeline("evaluate", "a.csv", "c.csv", "--expected", "gold", folder=tmp_path)
+    assert ended.out.splitlines()[0] == "4 rows: 2 correct in both, 2 wrong in both"
+
+
+def test_labels_that_are_never_given_are_said(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.csv", [{"gold": gold, "label": "yes"} for gold in ("TRUE", "FALSE")])
+    ended = pipeline("evaluate", "a.csv", "--expected", "gold", folder=tmp_path)
+    assert "note: no answer is one of the expected labels, such as `FALSE`" in ended.out

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from pipeline.choices import alike
 from pipeline.errors import UsageError
 from pipeline.outputs.evaluation import INTERVAL_LEVEL, MOST_CHANCE, Evaluation, Interval
 from pipeline.outputs.graded import Answers, Graded
@@ -47,9 +48,11 @@ def pair_up(first: Answers, second: Answers, *, on: str | None) -> tuple[Answers
     """
     if on is not None:
         return _by_key(first, second, on)
-    if [row.expected for row in first.rows] != [row.expected for row in second.rows]:
+    same = len(first.rows) == len(second.rows) and all(map(_alike, first.rows, second.rows))
+    if not same or (first.order and second.order and first.order.differs(second.order)):
+        what = "have the same texts in another order" if same else "don't expect the same"
         raise UsageError(
-            f"{first.name} and {second.name} don't expect the same of row after row: "
+            f"{first.name} and {second.name} {what}{'' if same else ' of row after row'}: "
             "name the column that tells their rows apart with --on, such as --on id"
         )
     return first, second
@@ -121,7 +124,7 @@ def _by_key(first: Answers, second: Answers, on: str) -> tuple[Answers, Answers]
     if not shared:
         raise UsageError(f'{first.name} and {second.name} have no "{on}" in common')
     for key in shared:
-        if ours[key].expected != theirs[key].expected:
+        if not _alike(ours[key], theirs[key]):
             raise UsageError(
                 f'of "{on}" {key}, {first.name} expects "{", ".join(ours[key].expected)}" and '
                 f'{second.name} "{", ".join(theirs[key].expected)}": compare by one column'
@@ -130,6 +133,11 @@ def _by_key(first: Answers, second: Answers, on: str) -> tuple[Answers, Answers]
         replace(first, rows=tuple(ours[key] for key in shared)),
         replace(second, rows=tuple(theirs[key] for key in shared)),
     )
+
+
+def _alike(one: Graded, other: Graded) -> bool:
+    """Say whether the same is expected; each table spells it as its own answers do."""
+    return tuple(map(alike, one.expected)) == tuple(map(alike, other.expected))
 
 
 def _keyed(answers: Answers, on: str) -> dict[str, Graded]:

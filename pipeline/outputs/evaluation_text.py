@@ -216,6 +216,9 @@ def _labels(found: Evaluation) -> Iterator[str]:
     for names in low.values():
         if len(names) > 1:
             yield f"note: {' and '.join(f'`{name}`' for name in names)} count as different labels"
+    wanted = [item.label for item in found.labels if item.expected]
+    if wanted and not any(item.expected and item.predicted for item in found.labels):
+        yield f"note: no answer is one of the expected labels, such as `{wanted[0]}`"
 
 
 def _matrix(found: Evaluation) -> Iterator[str]:

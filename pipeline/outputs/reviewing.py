@@ -69,7 +69,9 @@ def pick(
         if key in known:
             continue
         label = seen(row.get(answer))
-        sure = fraction(row.get(f"{prefix}confidence"))
+        # What the model showed: calibrated, many are equal.
+        raw = fraction(row.get(f"{prefix}raw_confidence"))
+        sure = fraction(row.get(f"{prefix}confidence")) if raw is None else raw
         anyone.add(key, chance.random(), place, Picked(row, "picked at random"))
         if not label:
             error = seen(row.get(f"{prefix}error"))

@@ -166,8 +166,8 @@ class Run:
         if plan.strange is not None and not plan.fits and plan.complete:
             labels = ", ".join(self.pairs[0].spelling or ())
             raise UsageError(
-                f'{self.spool.source.name}: what "{self.pairs[0].expected}" holds are none of the '
-                f"labels {labels}: the first is `{plan.strange}`"
+                f'{self.spool.source.name}: nothing in "{self.pairs[0].expected}" is one of the '
+                f"labels {labels}: it begins with `{plan.strange}`"
             )
         if escalation is None or plan.requests or not plan.complete:
             return plan
@@ -197,7 +197,8 @@ class Run:
         if document.error is None and self.steps.prompt.idle(document):
             plan.empty += 1
             return
-        trail = self.follow(document)
+        first, escalation = self._first(document), self.escalation
+        trail = first if escalation is None else escalation.follow(document, first)
         plan.unreadable += trail.problem is not None
         plan.problem = plan.problem or trail.problem
         plan.done += trail.finished
@@ -207,12 +208,11 @@ class Run:
             plan.first = next(iter([*(result.request for result in trail.results), *asked]), None)
         if trail.finished or trail.problem:
             return
-        for step in _ahead(self.steps, document, self._first(document), seen):
+        for step in _ahead(self.steps, document, first, seen):
             self._plan_step(plan, step)
-        if self.escalation is not None:
-            second = self.escalation.look(document)
-            for step in _ahead(self.escalation.steps, document, second, seen):
-                _plan_escalation(plan, step.request, self.escalation)
+        if escalation is not None:
+            for step in _ahead(escalation.steps, document, escalation.look(document), seen):
+                _plan_escalation(plan, step.request, escalation)
 
     def _plan_expected(self, plan: Plan, fields: Mapping[str, object]) -> None:
         if is_right(fields, self.pairs) is None:

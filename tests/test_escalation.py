@@ -432,7 +432,7 @@ def test_known_labels_that_are_none_are_found_out_before_anything_is_sent(
     ended = classify(labelled, server, *ESCALATE, "--accuracy", 0.95, "--expected", "gold")
     assert (ended.code, server.tally.received) == (2, 0)
     assert ended.errors == [
-        'error: in.csv: what "gold" holds are none of the labels bug, praise: the first is '
+        'error: in.csv: nothing in "gold" is one of the labels bug, praise: it begins with '
         "`the bug`"
     ]
 

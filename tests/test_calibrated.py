@@ -103,6 +103,18 @@ def test_the_confidence_that_is_written_is_what_it_is_worth(folder: Path, server
     assert ece(others, right) < 0.1 < ece(sure, right)
 
 
+def test_a_confidence_that_tells_nothing_is_said_to() -> None:
+    known = [Known(i, "m", 0.9 + i % 7 / 100, i % 3 > 0) for i in range(90)]
+    first, second = Calibrated(known).notes
+    assert first.startswith("the confidence of m is calibrated on 90 rows")
+    assert second == (
+        "the confidence of m hardly tells right answers from wrong ones: calibrated, it is near "
+        "67%, the share of right answers, in all rows; raw_confidence still ranks them"
+    )
+    telling = [Known(i, "m", 0.99 if i % 3 else 0.8, i % 3 > 0) for i in range(90)]
+    assert len(Calibrated(telling).notes) == 1
+
+
 def test_an_evaluation_is_not_fooled_by_it(folder: Path, server: Server) -> None:
     ended = classify(folder, server, "--confidence", "--expected", "gold", "--prefix", "ai_")
     (said,) = [line for line in ended.lines if "is calibrated on" in line]

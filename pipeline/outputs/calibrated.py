@@ -13,6 +13,9 @@ from typing import NamedTuple
 from pipeline import calibration
 from pipeline.calibration import FOLDS, METHODS, Calibration
 
+# Of the Brier score of saying of each answer how many are right: what is more tells nothing.
+_NO_BETTER = 0.95
+
 
 class Known(NamedTuple):
     """A row whose right answer is known; `confidence` is what the model showed, 0 to 1."""
@@ -70,6 +73,13 @@ class Calibrated:
             f"{whose} is calibrated on {len(rows):,} rows with a known answer "
             f"({METHODS[learned.method]}): expected calibration error {' -> '.join(figures)}"
         )
+        share = sum(right) / len(right)
+        if calibration.brier(values, right) > _NO_BETTER * share * (1 - share):
+            self.notes.append(
+                f"{whose} hardly tells right answers from wrong ones: calibrated, it is near "
+                f"{share:.0%}, the share of right answers, in all rows; "
+                "raw_confidence still ranks them"
+            )
 
     def apply(self, position: int, model: str, confidence: float | None) -> float | None:
         """Calibrate the confidence of a row; where nothing was learned it stays as it is."""

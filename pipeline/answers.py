@@ -107,14 +107,14 @@ class Judge:
         good = [vote for vote in votes if vote is not None]
         if not good:
             return result
-        chosen, share = majority(good, result.request.choice)
+        chosen, share = majority(good, result.request.choice, asked=wanted)
         bad = wanted - len(good)
         return replace(
             result,
             status="ok",
             error=f"{bad} of {wanted} answers could not be used" if bad else None,
             content=chosen,
-            confidence=share * len(good) / wanted,
+            confidence=share,
         )
 
     def _flaw(self, request: Request, response: Response) -> Flaw | None:

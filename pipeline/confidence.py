@@ -95,13 +95,16 @@ def _json(text: str) -> bytes:
     return json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def majority(contents: Sequence[str], name: str | None) -> tuple[str, float]:
+def majority(
+    contents: Sequence[str], name: str | None, *, asked: int | None = None
+) -> tuple[str, float]:
     """Give the answer whose choice, the output of this name, came most often, the first of those,
-    and its share of all, 0 to 1. Without a name the answers are compared as a whole.
+    and its share of all that were `asked` for, 0 to 1. Without a name the answers are compared as a
+    whole.
     """
     alike = [_said(content, name) for content in contents]
     ((most, count),) = Counter(alike).most_common(1)
-    return contents[alike.index(most)], _rounded(count / len(contents))
+    return contents[alike.index(most)], _rounded(count / (asked or len(contents)))
 
 
 def _said(content: str, name: str | None) -> str:

@@ -15,7 +15,7 @@ from pipeline.engine import Engine
 from pipeline.errors import UsageError
 from pipeline.escalation import Escalation
 from pipeline.outputs.calibrated import Calibrated
-from pipeline.outputs.corrections import REVIEWED, Corrected, Corrections, start
+from pipeline.outputs.corrections import Corrected, Corrections, check_sample, start
 from pipeline.outputs.graded import Pair, Spelling, find_pairs, is_known, is_right
 from pipeline.outputs.rows import Bits, Rows
 from pipeline.outputs.tables import write_table
@@ -133,12 +133,8 @@ class Run:
         inputs = [column.name for column in spool.source.columns]
         self.predicted = self.answer if expected in inputs else None  # else it is named with it
         self.pairs = self._pairs(names, inputs, expected) if expected else []
-        unsure = [pair.expected for pair in self.pairs if pair.expected.startswith(REVIEWED)]
-        if unsure and escalation is not None and escalation.promise is not None:
-            raise UsageError(
-                f"--accuracy needs known labels of rows chosen at random: those in {unsure[0]} "
-                "were chosen for review, most of them because they were unsure"
-            )
+        if escalation is not None and escalation.promise is not None:
+            check_sample(self.pairs)
 
     def _pairs(self, names: list[str], inputs: list[str], expected: str) -> list[Pair]:
         """Find what is compared with what, and the labels that there are."""

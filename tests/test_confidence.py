@@ -242,6 +242,7 @@ def test_the_majority_is_of_the_choice_alone_where_there_is_one() -> None:
     assert majority(answers[:3], "label") == (answers[1], 0.6667)
     assert majority(answers[1:], None) == (answers[1], 0.3333)
     assert majority(["yes", "no", "no"], None) == ("no", 0.6667)
+    assert majority(["yes", "no", "no"], None, asked=4) == ("no", 0.5)
 
 
 def classify(folder: Path, server: Server, *options: object, texts: int = 1) -> Any:

@@ -184,15 +184,9 @@ def _threshold(found: list[Evaluation], accuracy: float, level: float) -> Choice
 
 def _check_sample(answers: Answers) -> None:
     """Raise UsageError where the rows of a table can't tell what --accuracy is to promise."""
-    from pipeline.outputs.corrections import REVIEWED
+    from pipeline.outputs.corrections import check_sample
 
-    picked = [pair.expected for pair in answers.pairs if pair.expected.startswith(REVIEWED)]
-    if picked:
-        raise UsageError(
-            f"--accuracy needs known labels of rows chosen at random: those in {picked[0]} were "
-            "chosen for review, most of them because they were unsure. Label rows chosen at random "
-            "in a column of another name"
-        )
+    check_sample(answers.pairs)
     sure = [row for row in answers.rows if row.confidence is not None and any(row.predicted)]
     if not sure:
         raise UsageError(f"{answers.name} has no column `confidence`, which --accuracy chooses by")

@@ -8,9 +8,8 @@ often it is written. A row is known by its input, so that it may move.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,7 +20,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.outputs import excel
 from pipeline.outputs.cells import Rows, clean, to_text
-from pipeline.outputs.graded import find_prefix, seen
+from pipeline.outputs.graded import Pair, array, find_prefix, seen
 from pipeline.outputs.tables import write_table
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
@@ -134,15 +133,15 @@ def _rounded(cell: object) -> object:
     return cell
 
 
-def array(text: str) -> list[object] | None:
-    """Read a JSON array; None where a text is none."""
-    if not text.startswith("["):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, list) else None
+def check_sample(pairs: Iterable[Pair]) -> None:
+    """Raise UsageError where known labels are of rows that were picked, and so promise nothing."""
+    picked = [pair.expected for pair in pairs if pair.expected.startswith(REVIEWED)]
+    if picked:
+        raise UsageError(
+            f"--accuracy needs known labels of rows chosen at random: those in {picked[0]} were "
+            "chosen for review, most of them because they were unsure. Label rows chosen at random "
+            "in a column of another name"
+        )
 
 
 def start(

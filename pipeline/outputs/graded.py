@@ -188,7 +188,7 @@ def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
         return None
     if len(pairs) > 1:
         return all(map(_same, expected, predicted))
-    several = isinstance(_parse(predicted[0]), list)
+    several = array(predicted[0]) is not None
     spelling = pairs[0].spelling or Spelling(_labels(predicted[0], several))
     return _normal(expected[0], spelling, several) == _normal(predicted[0], spelling, several)
 
@@ -202,7 +202,7 @@ def is_known(row: Mapping[str, object], pair: Pair) -> bool:
 def _are_sets(rows: Sequence[Graded]) -> bool:
     """Say whether all that was answered are JSON arrays, as `classify --multi` writes them."""
     given = [row.predicted[0] for row in rows if row.predicted[0]]
-    return bool(given) and all(isinstance(_parse(text), list) for text in given)
+    return bool(given) and all(array(text) is not None for text in given)
 
 
 def _respelled(row: Graded, spelling: Spelling, several: bool) -> Graded:
@@ -226,18 +226,20 @@ def _labels(text: str, several: bool) -> list[str]:
     """List the labels of a cell: of an array, or what stands between commas, ; or |."""
     if not several:
         return [text] if text else []
-    found = _parse(text)
-    labels = found if isinstance(found, list) else re.split(r"[,;|]", text)
+    found = array(text)
+    labels = re.split(r"[,;|]", text) if found is None else found
     return [label for label in map(seen, labels) if label]
 
 
-def _parse(text: str) -> object:
+def array(text: str) -> list[object] | None:
+    """Read a JSON array; None where a text is none."""
     if not text.startswith("["):
         return None
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except ValueError:
         return None
+    return found if isinstance(found, list) else None
 
 
 def seen(cell: object) -> str:

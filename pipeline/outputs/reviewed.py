@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.outputs.cells import to_json
-from pipeline.outputs.corrections import REVIEWED, Corrections, array, load
-from pipeline.outputs.graded import find_prefix, seen
+from pipeline.outputs.corrections import REVIEWED, Corrections, load
+from pipeline.outputs.graded import array, find_prefix, seen
 from pipeline.schema import spelled
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source

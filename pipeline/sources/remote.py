@@ -21,7 +21,8 @@ from pipeline.places import Listed, Place
 from pipeline.sources.base import Extracted, Source, Wrapper
 from pipeline.sources.extract import extract, extract_all
 from pipeline.sources.folder import FolderSource, document
-from pipeline.sources.walk import ignore_spec, is_hidden, matcher
+from pipeline.sources.patterns import Ignore, matcher
+from pipeline.sources.walk import is_hidden
 from pipeline.sources.workers import Workers
 from pipeline.types import Column, Document
 
@@ -72,7 +73,7 @@ class RemoteFolder:
         self._place = place
         self._fetch_to = fetch_to
         self._patterns = patterns
-        self._ignored = ignore_spec(exclude, "--exclude") if exclude else None
+        self._ignored = Ignore(exclude, "--exclude") if exclude else None
         self._excluded = excluded
         self._read = _Seen()
         self._done = 0
@@ -127,7 +128,7 @@ class RemoteFolder:
             if (
                 file.path != own
                 and not is_hidden(file.path)
-                and not (self._ignored and self._ignored.match_file(file.path))
+                and not (self._ignored and self._ignored.covers(file.path))
                 and all(fits(file.path) for fits in wanted)
             ):
                 yield file

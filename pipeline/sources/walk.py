@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from pipeline.sources.patterns import Ignore, matcher
 
 IGNORE_FILE = ".pipelineignore"
+_IGNORE_BYTES = 100_000  # every file is compared with every line
 
 # `~$letter.docx` is what Word leaves beside a letter that is open; Windows hides it.
 _HIDDEN = (".", "~$")
@@ -21,7 +20,6 @@ _HIDDEN = (".", "~$")
 _JOURNAL = re.compile(
     r"\.(csv|tsv|xlsx|parquet|jsonl)(\.gz|\.zip)?\.journal(-|\.lock$|$)", re.IGNORECASE
 )
-_WILD = {"**/": "(?:.+/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 class Listed(NamedTuple):
@@ -37,7 +35,7 @@ class _Level(NamedTuple):
 
     path: str
     entries: Iterator[os.DirEntry[str]]
-    ignored: GitIgnoreSpec | None
+    ignored: Ignore | None
 
 
 def walk(
@@ -57,7 +55,7 @@ def walk(
     wanted = [matcher(*alternatives) for alternatives in patterns]
     depth = _depth(patterns)
     levels = [_scan(root, "")]
-    command_line = ignore_spec(exclude, "--exclude") if exclude else None
+    command_line = Ignore(exclude, "--exclude") if exclude else None
     while levels:
         entry = next(levels[-1].entries, None)
         if entry is None:
@@ -83,23 +81,6 @@ def listed(file: Path | os.DirEntry[str], path: str) -> Listed:
     except OSError:  # reading it will say why
         return Listed(path, 0, 0)
     return Listed(path, status.st_size, status.st_mtime_ns)
-
-
-def matcher(*patterns: str) -> Callable[[str], object]:
-    """Make a test of relative paths: `*` and `?` stay in a folder, `**` goes through any number."""
-    return re.compile("|".join(map(_translate, patterns)), re.DOTALL).fullmatch
-
-
-def _translate(pattern: str) -> str:
-    tokens = re.split(r"(\*\*/|\*\*|\*|\?|\[[^]/]+\])", pattern)
-    return "".join(map(_token, tokens))
-
-
-def _token(token: str) -> str:
-    if len(token) > 2 and token.startswith("[") and token.endswith("]"):
-        inside = token[1:-1].replace("\\", r"\\")
-        return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"
-    return _WILD.get(token) or re.escape(token)
 
 
 def _depth(patterns: Sequence[Sequence[str]]) -> int | None:
@@ -148,32 +129,30 @@ def _is_written_here(name: str, names: Collection[str]) -> bool:
     return bool(_JOURNAL.search(name) or (beside in names and _JOURNAL.search(beside)))
 
 
-def _read_ignore_file(file: Path) -> GitIgnoreSpec:
+def _read_ignore_file(file: Path) -> Ignore:
+    if not file.is_file():  # a pipe would be waited for
+        raise UsageError(f"{file} can't be read: it is no file")
     try:
-        lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        with file.open("rb") as stream:
+            data = stream.read(_IGNORE_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{file} can't be read: {error.strerror}") from error
-    return ignore_spec(lines, str(file))
+    if len(data) > _IGNORE_BYTES:
+        raise UsageError(
+            f"{file} is over {_IGNORE_BYTES // 1000} kB; name folders in it, or use wildcards"
+        )
+    lines = data.decode("utf-8-sig", "replace").split("\n")
+    return Ignore([line.removesuffix("\r") for line in lines], str(file))
 
 
-def ignore_spec(lines: Sequence[str], origin: str) -> GitIgnoreSpec:
-    """Read patterns as git does. Raises UsageError naming `origin` for one that is none."""
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except ValueError as error:
-        raise UsageError(f"{origin}: not a pattern as in .gitignore: {error}") from error
-
-
-def _is_ignored(path: str, levels: Sequence[_Level], command_line: GitIgnoreSpec | None) -> bool:
+def _is_ignored(path: str, levels: Sequence[_Level], command_line: Ignore | None) -> bool:
     """Ask the command line, then the ignore files from the file's folder up: the first to say."""
-    said = command_line.check_file(path).include if command_line else None
+    said = command_line.decide(path) if command_line else None
     for level in reversed(levels):
         if said is not None:
             break
         if level.ignored:
-            said = level.ignored.check_file(path.removeprefix(level.path)).include
+            said = level.ignored.decide(path.removeprefix(level.path))
     return bool(said)
 
 

@@ -9,7 +9,7 @@ from samples import pdf
 
 from pipeline.errors import UsageError
 from pipeline.sources.folder import FolderSource
-from pipeline.sources.walk import matcher, walk
+from pipeline.sources.walk import walk
 from pipeline.types import Column, Document
 
 UNKNOWN = {"title": "", "author": "", "pages": None}
@@ -177,23 +177,6 @@ def test_a_pattern_that_is_none_is_refused(
         FolderSource(folder, exclude=exclude)
     message = f"{origin.format(folder)}: not a pattern as in .gitignore: "
     assert str(raised.value).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "path", "fits"),
-    [
-        ("a+b (1).txt", "a+b (1).txt", True),
-        ("*.txt", "line\nbreak.txt", True),
-        ("**/a", "a", True),
-        ("**/a", "xa", False),
-        ("[a]", "[a]", False),
-        ("[", "[", True),
-        ("[\\d]", "7", False),
-        ("*.txt", "a.TXT", False),
-    ],
-)
-def test_a_pattern_means_what_it_says(pattern: str, path: str, fits: bool) -> None:
-    assert bool(matcher(pattern)(path)) is fits
 
 
 def test_a_file_without_text_has_an_error_and_the_rest_goes_on(

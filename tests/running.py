@@ -10,7 +10,7 @@ import gc
 import os
 import sqlite3
 import subprocess
-import sys
+import sysconfig
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
@@ -27,6 +27,7 @@ from tests.server import Bill, Handle, Tally
 
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_SECONDS = 60
+SCRIPT = str(Path(sysconfig.get_path("scripts"), "pipeline"))
 # What --price is given, in USD per million tokens: unlike each other, and not round.
 PRICE = ("3", "17")
 _started: list[subprocess.Popen[str]] = []
@@ -71,7 +72,7 @@ def environment(**extra: str) -> dict[str, str]:
 def start(*arguments: object, folder: Path, **env: str) -> subprocess.Popen[str]:
     """Start a command in a folder and go on."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)],
+        [SCRIPT, *map(str, arguments)],
         cwd=folder,
         env=environment(**env),
         stdin=subprocess.PIPE,

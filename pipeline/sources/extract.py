@@ -1,6 +1,6 @@
 """The text of a file: what is text is decoded as it stands, the rest goes through `documents.py`.
 
-Neither is ever more than what can be held in memory; `workers.py` sees to the time.
+Neither is ever more than what can be held in memory; `processes` sees to the time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pipeline import images
 from pipeline.errors import DocumentError
+from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted
 from pipeline.sources.decoding import decode, decode_html
 from pipeline.sources.documents import read_document, read_page
 from pipeline.sources.formats import kind_of
-from pipeline.sources.workers import Workers
 
 # Five million tokens: several times what the largest model reads.
 MOST_CHARACTERS = 20_000_000
@@ -29,6 +29,8 @@ _TITLE = re.compile(r"<title[^>]{0,999}>(.{0,9999}?)</title>", re.I | re.S)
 _AUTHOR = re.compile(
     r"""<meta\s+name=["']?author["']?\s+content=(?:"([^"]{1,999})"|'([^']{1,999})')""", re.I
 )
+
+Readers = Pool[[Path], Extracted]
 
 
 def extract(path: Path) -> Extracted:
@@ -51,23 +53,24 @@ def extract(path: Path) -> Extracted:
 
 
 def extract_all(
-    paths: Iterable[Path], *, workers: Workers | None = None
+    paths: Iterable[Path], *, readers: Readers | None = None
 ) -> Generator[Extracted, None, None]:
     """Read many files, in their order.
 
-    Closing `workers` from another thread ends it early: what is left can't be read then.
+    Closing `readers` from another thread ends it early: what is left can't be read then.
     """
-    workers = workers or Workers(extract)
+    readers = readers or Pool(extract)
     ahead: deque[Path | Future[Extracted]] = deque()
     try:
         for path in paths:
-            ahead.append(path if _is_quick(path) else workers.submit(path))
-            if len(ahead) > 2 * workers.processes:
+            # A reader works in a folder of its own.
+            ahead.append(path if _is_quick(path) else readers.submit(path.absolute()))
+            if len(ahead) > 2 * readers.processes:
                 yield _outcome(ahead.popleft())
         while ahead:
             yield _outcome(ahead.popleft())
     finally:
-        workers.close()
+        readers.close()
 
 
 def _outcome(item: Path | Future[Extracted]) -> Extracted:
@@ -75,6 +78,8 @@ def _outcome(item: Path | Future[Extracted]) -> Extracted:
         return extract(item) if isinstance(item, Path) else item.result()
     except CancelledError:
         return Extracted(error="not read: the run ended early")
+    except DocumentError as error:  # its reader crashed
+        return Extracted(error=str(error))
 
 
 def _is_quick(path: Path) -> bool:

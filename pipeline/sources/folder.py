@@ -8,10 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.processes.pool import Pool
 from pipeline.sources.base import METADATA, Extracted
-from pipeline.sources.extract import extract, extract_all
+from pipeline.sources.extract import Readers, extract, extract_all
 from pipeline.sources.walk import Listed, listed, walk
-from pipeline.sources.workers import Workers
 from pipeline.types import Column, Document
 
 MOST_NAMED = 10  # pages are named in a remark
@@ -46,7 +46,7 @@ class FolderSource:
         self._files: Sequence[Listed] = self._listing
         self._done = 0
         self._skimming = False
-        self._workers: Workers | None = None
+        self._readers: Readers | None = None
 
     def __len__(self) -> int:
         return len(self._files)
@@ -57,9 +57,9 @@ class FolderSource:
 
     def __iter__(self) -> Iterator[Document]:
         root = self._path if self._path.is_dir() else self._path.parent
-        self._workers = Workers(extract)
+        self._readers = Pool(extract)
         paths = (root / file.path for file in self._files)
-        with closing(extract_all(paths, workers=self._workers)) as extracted:
+        with closing(extract_all(paths, readers=self._readers)) as extracted:
             for position, file in enumerate(self._files):
                 found = Extracted() if self._skimming else next(extracted)
                 if self._skimming:  # and so, perhaps, stopped halfway
@@ -74,8 +74,8 @@ class FolderSource:
     def skim(self) -> None:
         """From here on read no file: yield the documents that are left without their text."""
         self._skimming = True
-        if self._workers:
-            self._workers.close()
+        if self._readers:
+            self._readers.close()
 
     def changed(self) -> bool:
         """Say whether files were added, taken away or written since the folder was listed."""

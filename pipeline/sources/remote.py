@@ -18,12 +18,12 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DocumentError, PipelineError, UsageError
 from pipeline.places import Listed, Place
+from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted, Source, Wrapper
-from pipeline.sources.extract import extract, extract_all
+from pipeline.sources.extract import Readers, extract, extract_all
 from pipeline.sources.folder import FolderSource, document
 from pipeline.sources.patterns import Ignore, matcher
 from pipeline.sources.walk import is_hidden
-from pipeline.sources.workers import Workers
 from pipeline.types import Column, Document
 
 _FETCHES = 8  # at once; one at a time, a store 50 ms away gives 20 files a second
@@ -79,7 +79,7 @@ class RemoteFolder:
         self._done = 0
         self._total: int | None = None
         self._skimming = False
-        self._workers: Workers | None = None
+        self._readers: Readers | None = None
         if next(self._list(), None) is None:
             raise self._no_match()
 
@@ -107,8 +107,8 @@ class RemoteFolder:
     def skim(self) -> None:
         """From here on fetch no file: yield the documents that are left without their text."""
         self._skimming = True
-        if self._workers:
-            self._workers.close()
+        if self._readers:
+            self._readers.close()
 
     def changed(self) -> bool:
         """Say whether files were added, taken away or written since they were listed."""
@@ -148,9 +148,9 @@ class RemoteFolder:
         self, files: Iterator[Listed], ahead: deque[_Fetch]
     ) -> Generator[Extracted, None, None]:
         """Fetch and read the files; what is on its way stands in `ahead`."""
-        self._workers = Workers(extract)
+        self._readers = Pool(extract)
         with closing(self._fetch_all(files, ahead)) as paths:
-            yield from extract_all(paths, workers=self._workers)
+            yield from extract_all(paths, readers=self._readers)
 
     def _fetch_all(
         self, files: Iterator[Listed], ahead: deque[_Fetch]

@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.sources.base import Extracted
-from pipeline.sources.workers import Workers
+from pipeline.errors import DocumentError
+from pipeline.processes.pool import Pool
 
 HELD: list[bytes] = []
 
 
-def behave(path: Path) -> Extracted:
+def behave(path: Path) -> str:
     """Do what the file's name says."""
     match path.name:
         case "crash":
@@ -28,138 +28,138 @@ def behave(path: Path) -> Extracted:
                 path.open("w").close()  # a named pipe, on which the test waits
             threading.Event().wait()
         case "refuse":
-            return Extracted(error="no text")
+            raise DocumentError("no text")
         case "print":
             print("out")
             os.write(2, b"err")
         case "interrupt":
             os.kill(os.getpid(), signal.SIGINT)
         case "large":
-            return Extracted("x" * 10_000_000)
+            return "x" * 10_000_000
         case "swell":
-            return Extracted(str(len(bytearray(3_000_000_000))))
+            return str(len(bytearray(3_000_000_000)))
         case "pant":
             HELD.append(b"x" * 600_000_000)
-            return Extracted(str(len(HELD[0])))
+            return str(len(HELD[0]))
         case "pid":
-            return Extracted(str(os.getpid()))
-    return Extracted(f"read {path.name}")
+            return str(os.getpid())
+    return f"read {path.name}"
 
 
 @pytest.fixture
-def workers() -> Iterator[Workers]:
-    workers = Workers(behave, processes=2)
-    yield workers
-    workers.close()
+def pool() -> Iterator[Pool[[Path], str]]:
+    pool = Pool(behave, processes=2)
+    yield pool
+    pool.close()
 
 
-def outcomes(workers: Workers, *names: str) -> list[str]:
-    futures = [workers.submit(Path(name)) for name in names]
-    found = [future.result() for future in futures]
-    return [one.error or one.text for one in found]
+def outcomes(pool: Pool[[Path], str], *names: str) -> list[str]:
+    futures = [pool.submit(Path(name)) for name in names]
+    return [str(future.exception() or future.result()) for future in futures]
 
 
-CRASHED = "reading it crashed or took over 2 GB of memory: it may be damaged"
+CRASHED = "reading it crashed or takes more memory than one file may have: it may be damaged"
+TOO_MUCH = "reading it takes more memory than one file may have"
 LATE = "reading it took over 0.5 seconds: it may be damaged"
 
 
-def test_files_are_read_and_refused(workers: Workers) -> None:
-    assert outcomes(workers, "a", "refuse", "b") == ["read a", "no text", "read b"]
+def test_files_are_read_and_refused(pool: Pool[[Path], str]) -> None:
+    assert outcomes(pool, "a", "refuse", "b") == ["read a", "no text", "read b"]
 
 
-def test_a_file_that_kills_its_reader_fails_alone(workers: Workers) -> None:
+def test_a_file_that_kills_its_reader_fails_alone(pool: Pool[[Path], str]) -> None:
     names = ["a", "crash", "b", "crash", "crash", "c", "d"]
-    assert outcomes(workers, *names) == [
+    assert outcomes(pool, *names) == [
         CRASHED if name == "crash" else f"read {name}" for name in names
     ]
 
 
 def test_a_file_that_takes_forever_fails_alone() -> None:
-    workers = Workers(behave, processes=1, timeout_seconds=0.5)
+    pool = Pool(behave, processes=1, timeout_seconds=0.5)
     try:
-        assert outcomes(workers, "hang") == [LATE]
+        assert outcomes(pool, "hang") == [LATE]
     finally:
-        workers.close()
+        pool.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a process's memory")
-def test_a_file_that_takes_too_much_memory_fails_alone(workers: Workers) -> None:
-    assert outcomes(workers, "a", "swell", "b") == ["read a", CRASHED, "read b"]
+def test_a_file_that_takes_too_much_memory_fails_alone(pool: Pool[[Path], str]) -> None:
+    assert outcomes(pool, "a", "swell", "b") == ["read a", TOO_MUCH, "read b"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process holds")
 def test_a_reader_that_holds_much_memory_makes_room_for_another() -> None:
-    workers = Workers(behave, processes=1)
+    pool = Pool(behave, processes=1)
     try:
-        before, size, after, again = outcomes(workers, "pid", "pant", "pid", "pid")
+        before, size, after, again = outcomes(pool, "pid", "pant", "pid", "pid")
         assert size == "600000000"
         assert before != after == again
         assert not psutil.pid_exists(int(before))
     finally:
-        workers.close()
+        pool.close()
 
 
 def test_a_reader_does_not_answer_for_the_memory_of_its_parent() -> None:
     ballast = b"x" * 600_000_000
-    workers = Workers(behave, processes=1)
+    pool = Pool(behave, processes=1)
     try:
-        first, second = outcomes(workers, "pid", "pid")
+        first, second = outcomes(pool, "pid", "pid")
         assert (first == second, len(ballast)) == (True, 600_000_000)
     finally:
-        workers.close()
+        pool.close()
 
 
 def test_a_reader_that_died_idle_costs_no_file() -> None:
-    workers = Workers(behave, processes=1)
+    pool = Pool(behave, processes=1)
     try:
-        (pid,) = outcomes(workers, "pid")
+        (pid,) = outcomes(pool, "pid")
         reader = psutil.Process(int(pid))
         reader.kill()
         psutil.wait_procs([reader], timeout=10)
-        assert outcomes(workers, "a") == ["read a"]
+        assert outcomes(pool, "a") == ["read a"]
     finally:
-        workers.close()
+        pool.close()
 
 
-def test_a_text_larger_than_a_pipe_comes_back_whole(workers: Workers) -> None:
-    assert outcomes(workers, "large") == ["x" * 10_000_000]
+def test_a_text_larger_than_a_pipe_comes_back_whole(pool: Pool[[Path], str]) -> None:
+    assert outcomes(pool, "large") == ["x" * 10_000_000]
 
 
-def test_readers_do_not_hear_ctrl_c(workers: Workers) -> None:
-    assert outcomes(workers, "interrupt") == ["read interrupt"]
+def test_readers_do_not_hear_ctrl_c(pool: Pool[[Path], str]) -> None:
+    assert outcomes(pool, "interrupt") == ["read interrupt"]
 
 
-def test_readers_print_nothing(workers: Workers, capfd: pytest.CaptureFixture[str]) -> None:
-    assert outcomes(workers, "print", "crash") == ["read print", CRASHED]
+def test_readers_print_nothing(pool: Pool[[Path], str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert outcomes(pool, "print", "crash") == ["read print", CRASHED]
     assert capfd.readouterr() == ("", "")
 
 
 def test_closing_ends_a_file_that_is_being_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "hang")
-    workers = Workers(behave, processes=1)
-    (pid,) = outcomes(workers, "pid")
+    pool = Pool(behave, processes=1)
+    (pid,) = outcomes(pool, "pid")
     process = psutil.Process(int(pid))
-    hanging, waiting = workers.submit(tmp_path / "hang"), workers.submit(Path("a"))
+    hanging, waiting = pool.submit(tmp_path / "hang"), pool.submit(Path("a"))
     assert (tmp_path / "hang").read_text(encoding="utf-8") == ""
-    workers.close()
+    pool.close()
     assert not process.is_running()
-    assert hanging.result().error == CRASHED
+    assert str(hanging.exception()) == CRASHED
     with pytest.raises(CancelledError):
         waiting.result()
     with pytest.raises(CancelledError):
-        workers.submit(Path("b")).result()
+        pool.submit(Path("b")).result()
 
 
 PARENT = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
-from pipeline.sources.workers import Workers
-from test_workers import behave
+from pipeline.processes.pool import Pool
+from test_pool import behave
 if __name__ == "__main__":
-    workers = Workers(behave, processes=1)
-    print(workers.submit(Path("pid")).result().text, flush=True)
-    hanging = workers.submit(Path("hang"))
+    pool = Pool(behave, processes=1)
+    print(pool.submit(Path("pid")).result(), flush=True)
+    hanging = pool.submit(Path("hang"))
     sys.stdin.read()
     {end}
 """

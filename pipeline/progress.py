@@ -98,6 +98,10 @@ class Progress(ABC):
     @abstractmethod
     def note(self, text: str) -> None: ...
 
+    def warn(self, text: str) -> None:
+        """Say what a quiet run says, too."""
+        self.note(text)
+
     def total(self, **values: object) -> None:  # noqa: B027  # the notes have said it in words
         """Give the figures of the whole run."""
 
@@ -106,11 +110,14 @@ class Progress(ABC):
 
 
 class Quiet(Progress):
-    """Says only what went wrong."""
+    """Says only what went wrong or is about to."""
 
     def show(self) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
 
 
 class Lines(Progress):

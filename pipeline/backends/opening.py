@@ -27,6 +27,11 @@ class Limits:
     hedge: bool = True
 
 
+def is_offline(model: str) -> bool:
+    """Say whether a model answers on this machine, without a key."""
+    return model.lower() in ("echo", "local") or model.startswith("local:")
+
+
 def open_backend(
     model: str,
     *,

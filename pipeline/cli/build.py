@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -14,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline import costs
+from pipeline.access import Access, find_access
 from pipeline.backends.base import Backend
-from pipeline.backends.opening import Limits, open_backend
+from pipeline.backends.opening import Limits, is_offline, open_backend
 from pipeline.chunks import Steps
 from pipeline.cli.labelling import SHOTS, Labelling, Stronger
 from pipeline.cli.options import Options, RunOptions
@@ -29,7 +28,6 @@ from pipeline.places import local_path
 from pipeline.prompt import Prompt, from_instruction, load
 from pipeline.run import Run
 from pipeline.sources.base import Source
-from pipeline.sources.decoding import decode
 from pipeline.sources.opening import open_source
 from pipeline.sources.selection import select
 from pipeline.sources.spool import Spool
@@ -45,12 +43,21 @@ LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The objects of a run, and what the user should know of how they were made."""
+    """The objects of a run, and what the user should know of how they were made.
+
+    `warning` is what even a quiet run says.
+    """
 
     run: Run
     backend: Backend
     source: Source
     notices: list[str]
+    warning: str | None = None
+
+    @property
+    def told(self) -> list[str]:
+        """The warning and the notices, in the order in which to tell them."""
+        return [*([self.warning] if self.warning else []), *self.notices]
 
     @property
     def backends(self) -> list[Backend]:
@@ -80,7 +87,12 @@ def build(
     prompt = _with_options(prompt, options, notices)
     tier = prompt.options.additional_properties.get("service_tier")
     fixed = options.fixed_price()
-    backend = _backend(prompt.model or costs.DEFAULT_MODEL, options, tier, fixed)
+    model = prompt.model or costs.DEFAULT_MODEL
+    models = [model, *([stronger.model] if stronger else [])]
+    offline = all(is_offline(name) for name in models)
+    access = Access() if offline else find_access(base_url=options.base_url)
+    notices += access.notices
+    backend = _backend(model, options, access, tier, fixed)
     prompt = replace(
         prompt,
         server=backend.server,
@@ -101,7 +113,7 @@ def build(
     steps = _steps(_varied(prompt, options), backend, options)
     escalation = None
     if stronger is not None:
-        escalation = _escalation(stronger, prompt, options, backend, store, notices)
+        escalation = _escalation(stronger, prompt, options, access, backend, store, notices)
     run = Run(
         spool=spool,
         steps=steps,
@@ -110,7 +122,7 @@ def build(
         prefix=options.prefix,
         expected=options.expected if isinstance(options, RunOptions) else None,
     )
-    return Built(run, backend, source, notices + backend.notices)
+    return Built(run, backend, source, notices + backend.notices, access.warning)
 
 
 @contextmanager
@@ -127,6 +139,7 @@ def _escalation(
     stronger: Stronger,
     prompt: Prompt,
     options: Options,
+    access: Access,
     backend: Backend,
     store: Store,
     notices: list[str],
@@ -136,7 +149,7 @@ def _escalation(
         raise UsageError(f"--escalate {stronger.model}: that is the model that is asked already")
     tier = prompt.options.additional_properties.get("service_tier")
     strong = _backend(
-        stronger.model, options, tier, stronger.price, price_option="--escalate-price"
+        stronger.model, options, access, tier, stronger.price, price_option="--escalate-price"
     )
     strong.gate.budget.beside.append(backend.gate.budget)
     backend.gate.budget.beside.append(strong.gate.budget)
@@ -286,12 +299,12 @@ def _varied(prompt: Prompt, options: Options) -> Prompt:
 def _backend(
     model: str,
     options: Options,
+    access: Access,
     service_tier: str | None,
     price: costs.Price | None,
     *,
     price_option: str = "--price",
 ) -> Backend:
-    load_env()
     limits = Limits(
         rpm=options.rpm,
         tpm=options.tpm,
@@ -302,35 +315,13 @@ def _backend(
     )
     return open_backend(
         model,
-        base_url=_address(options.base_url or os.environ.get("OPENAI_BASE_URL")),
-        api_key=os.environ.get("OPENAI_API_KEY", "").strip() or None,
+        base_url=access.base_url,
+        api_key=access.api_key,
         limits=limits,
         price=price,
         service_tier=service_tier,
         price_option=price_option,
     )
-
-
-def _address(base_url: str | None) -> str | None:
-    if not base_url:
-        return None
-    if not base_url.startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {base_url}: begin it with http:// or https://")
-    return base_url
-
-
-def load_env() -> None:
-    """Read `.env` of the working folder; what the environment has already stays."""
-    file = Path(".env")
-    if not file.is_file():
-        return
-    from dotenv import load_dotenv
-
-    try:
-        text = decode(file.read_bytes())
-    except OSError as error:
-        raise UsageError(f"can't read {file.absolute()}: {error.strerror}") from error
-    load_dotenv(stream=io.StringIO(text))
 
 
 def _check(prompt: Prompt, source: Source, options: Options) -> None:

@@ -121,13 +121,15 @@ def _dry_run(built: Built) -> int:
     if plan.first is not None:
         body = orjson.dumps(built.backend.body(plan.first), option=orjson.OPT_INDENT_2)
         typer.echo(body.decode())
-    for notice in built.notices:
+    for notice in built.told:
         typer.echo(notice, err=True)
     typer.echo(describe_plan(plan, built), err=True)
     return 0
 
 
 def _session(built: Built, options: RunOptions, target: Target, progress: Progress) -> int:
+    if built.warning:
+        progress.warn(built.warning)
     for notice in built.notices:
         progress.note(notice)
     check_afterwards(built, options, target)

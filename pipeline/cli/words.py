@@ -169,6 +169,6 @@ def _reasons(errors: Counter[str]) -> list[tuple[str, int]]:
 
 def echo_plan(plan: Plan, built: Built) -> None:
     """Print the plan by itself, for `estimate`."""
-    for notice in built.notices:
+    for notice in built.told:
         typer.echo(notice, err=True)
     typer.echo(describe_plan(plan, built))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -359,19 +360,30 @@ def _identifier(name: str) -> str:
 
 
 def load(name: str | Path) -> Prompt:
-    """Read a prompt file, or a prompt that ships with the program, by its name."""
+    """Read a prompt that ships with the program, by its name, or a prompt file.
+
+    A text is a path if it has a slash or a suffix, whatever files there are.
+    """
     path = Path(name)
-    if not path.suffix and not path.exists():
-        path = SHIPPED / f"{name}.prompty"
-        if not path.exists():
-            shipped = ", ".join(sorted(item.stem for item in SHIPPED.glob("*.prompty")))
-            raise UsageError(f"no prompt {str(name)!r}: give a prompt file, or one of {shipped}")
+    if isinstance(name, str) and path.name == name and not path.suffix:
+        path = _shipped(name)
     try:
         source = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise UsageError(f"can't read the prompt file {path}: {reason}") from error
     return parse(source, name=path.stem, origin=str(path))
+
+
+def _shipped(name: str) -> Path:
+    paths = {path.stem: path for path in SHIPPED.glob("*.prompty")}
+    if name in paths:
+        return paths[name]
+    example = os.path.join(os.curdir, name)
+    raise UsageError(
+        f"no shipped prompt is called {name!r}, they are {', '.join(sorted(paths))}; "
+        f"for a file write its path: {example}"
+    )
 
 
 def parse(source: str, *, name: str = "prompt", origin: str = "prompt") -> Prompt:

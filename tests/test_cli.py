@@ -133,7 +133,8 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     ),
     "unknown shipped prompt": (
         echoing(prompt="sumarize"),
-        "no prompt 'sumarize': give a prompt file, or one of classify, extract, judge, summarize",
+        "no shipped prompt is called 'sumarize', they are classify, extract, judge, summarize; "
+        "for a file write its path: ./sumarize",
     ),
     "no prompt": (echoing(prompt=""), 'give one prompt: -p PROMPT, or --instruction "..."'),
     "output in a folder that isn't there": (

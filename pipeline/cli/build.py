@@ -189,7 +189,7 @@ def choose(name: str | None, instruction: str | None, fields: str | None = None)
     """
     if (name is None) == (instruction is None):
         raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
-    prompt = load(name) if name else from_instruction(instruction or "")
+    prompt = from_instruction(instruction or "") if name is None else load(name)
     return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
 
 

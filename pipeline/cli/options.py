@@ -26,7 +26,8 @@ Input = Annotated[
     ),
 ]
 PromptName = Annotated[
-    str | None, typer.Option("--prompt", "-p", help="A prompt file, or a shipped prompt's name.")
+    str | None,
+    typer.Option("--prompt", "-p", help="A prompt file (./FILE), or a shipped prompt's name."),
 ]
 Instruction = Annotated[
     str | None, typer.Option("--instruction", help="A prompt in a sentence, in place of a file.")

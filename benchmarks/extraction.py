@@ -91,7 +91,7 @@ def _measure(way: str, folder: Path) -> tuple[float, ...]:
         return asyncio.run(_watch(asyncio.to_thread(sys.stdin.read)))
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     if way == "pipeline":
-        from pipeline.sources.folder import FolderSource
+        from pipeline.sources.files.folder import FolderSource
 
         started = time.perf_counter()
         read = sum(document.error is None for document in FolderSource(folder))
@@ -124,14 +124,14 @@ async def _extract(paths: list[Path], at_once: int) -> int:
 def _stall(folder: Path) -> tuple[float, float]:
     """Watch the loop of a run over a folder."""
     from pipeline.backends.opening import open_backend
-    from pipeline.chunks import Steps
-    from pipeline.engine import Engine
-    from pipeline.progress import Quiet
-    from pipeline.prompt import from_instruction
-    from pipeline.run import Run
-    from pipeline.sources.folder import FolderSource
+    from pipeline.engine.loop import Engine
+    from pipeline.engine.progress import Quiet
+    from pipeline.engine.run import Run
+    from pipeline.engine.steps import Steps
+    from pipeline.journal.store import Store
+    from pipeline.prompting.prompt import from_instruction
+    from pipeline.sources.files.folder import FolderSource
     from pipeline.sources.spool import Spool
-    from pipeline.store import Store
 
     with tempfile.TemporaryDirectory() as name:
         store = Store(Path(name, "out.csv"))

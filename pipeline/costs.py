@@ -256,3 +256,11 @@ def _listed(model: ModelInfo) -> Price | None:
     if price.input_mtok is None or price.output_mtok is None:
         return None
     return Price(_tiers(price), _source())
+
+
+def usd(amount: Decimal) -> str:
+    """Write an amount so that small ones keep their first digits."""
+    if amount == 0:
+        return "0 USD"
+    digits = 2 if amount >= 1 else max(2, -amount.adjusted() + 1)
+    return f"{amount:,.{digits}f} USD"

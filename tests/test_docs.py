@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import prompt
-from pipeline.outputs.rows import ACCOUNT, CHUNKS
+from pipeline.engine.rows import ACCOUNT, CHUNKS
+from pipeline.prompting import prompt
 from tests.conftest import ROOT
 
 COMMANDS = ("run", "summarize", "classify", "extract", "estimate", "models", "evaluate", "review")

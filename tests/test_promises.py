@@ -23,19 +23,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
-from pipeline import prompt as prompts
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
-from pipeline.chunks import Steps
 from pipeline.costs import fixed_price
-from pipeline.engine import Engine
+from pipeline.engine.loop import Engine
+from pipeline.engine.progress import Quiet
+from pipeline.engine.run import Outcome, Run
+from pipeline.engine.steps import Steps
 from pipeline.errors import BudgetError, FatalError
-from pipeline.progress import Quiet
-from pipeline.prompt import Prompt
-from pipeline.run import Outcome, Run
+from pipeline.journal.store import Store
+from pipeline.prompting import prompt as prompts
+from pipeline.prompting.prompt import Prompt
 from pipeline.sources.opening import open_source
 from pipeline.sources.spool import Spool
-from pipeline.store import Store
 from tests.running import (
     PRICE,
     PROMPT,

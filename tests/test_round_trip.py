@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
-from pipeline.sources.table import unique_names
+from pipeline.sources.tables.table import unique_names
 from tests.running import run_here
 
 ECHO = ("--instruction", "Answer.", "--model", "echo")

@@ -15,16 +15,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import prompt as prompts
-from pipeline import schema
 from pipeline.backends.opening import open_backend
-from pipeline.chunks import Steps
 from pipeline.costs import fixed_price
-from pipeline.engine import Engine
-from pipeline.outputs.rows import Rows
+from pipeline.engine.loop import Engine
+from pipeline.engine.rows import Rows
+from pipeline.engine.steps import Steps
+from pipeline.journal.store import Store
 from pipeline.outputs.tables import write_table
-from pipeline.prompt import Prompt
-from pipeline.store import Store
+from pipeline.prompting import prompt as prompts
+from pipeline.prompting import schema
+from pipeline.prompting.prompt import Prompt
 from pipeline.types import Document
 from tests.server import Behaviour, Server
 from tests.torture import TABLE

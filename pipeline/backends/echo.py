@@ -13,7 +13,7 @@ from pipeline.backends.base import Backend
 from pipeline.backends.messages import messages, names
 from pipeline.costs import FREE, Counter
 from pipeline.limits.gate import Gate
-from pipeline.schema import Schema, resolve
+from pipeline.prompting.schema import Schema, resolve
 from pipeline.types import Request, Response, Usage
 
 DEEPEST = 8

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import openai
 import orjson
 
-from pipeline import schema
+from pipeline.prompting import schema
 
 Rung = Literal["json_schema", "tools", "json_object", "words"]
 RUNGS: tuple[Rung, ...] = ("json_schema", "tools", "json_object", "words")

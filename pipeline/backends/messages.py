@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline import images
+from pipeline.sources.files import images
 from pipeline.types import Detail, Image, Message, Request
 
 

@@ -18,7 +18,6 @@ from email.utils import parsedate_to_datetime
 import openai
 import orjson
 
-from pipeline import images
 from pipeline.backends.base import Backend
 from pipeline.backends.formats import Formats, Rung
 from pipeline.backends.messages import messages, names, shown
@@ -36,6 +35,7 @@ from pipeline.errors import (
     UnsentError,
 )
 from pipeline.limits.gate import Gate
+from pipeline.sources.files import images
 from pipeline.types import Level, Levels, Request, Response, Usage
 
 # Codes of https://platform.openai.com/docs/guides/error-codes

@@ -84,7 +84,7 @@ def _run() -> int:
 def complain(message: str) -> None:
     """Print an error: a line, or an object where the log is made of them."""
     if "--json-log" in sys.argv:
-        from pipeline.progress import event
+        from pipeline.engine.progress import event
 
         event("error", text=message)
     else:

@@ -10,26 +10,26 @@ from pipeline.cli import complain
 from pipeline.cli.build import Built
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import many
+from pipeline.engine.progress import Progress, event
 from pipeline.errors import PipelineError, UsageError
-from pipeline.outputs.corrections import Corrections
-from pipeline.outputs.reviewed import check_workbook
 from pipeline.outputs.tables import check_output
 from pipeline.outputs.targets import Target
 from pipeline.places import is_address, path_here
-from pipeline.progress import Progress, event
-from pipeline.schema import allowed, plain
-from pipeline.templates import alias
+from pipeline.prompting.schema import allowed, plain
+from pipeline.prompting.templates import alias
+from pipeline.review.corrections import Corrections
+from pipeline.review.workbook_in import check_workbook
 
 if TYPE_CHECKING:
-    from pipeline.outputs.evaluation import Evaluation
-    from pipeline.prompt import Prompt
+    from pipeline.evaluation.scores import Evaluation
+    from pipeline.prompting.prompt import Prompt
 
 
 def check_afterwards(built: Built, options: RunOptions, target: Target) -> None:
     """Raise UsageError, before anything is paid, if what is wanted afterwards can't be done."""
     corrections = built.run.corrections(target.path)
     if options.expected is not None:
-        from pipeline.calibration import require
+        from pipeline.evaluation.calibration import require
 
         require()
     if options.review is not None:
@@ -57,7 +57,8 @@ def evaluated(built: Built, options: RunOptions, target: Target) -> Evaluation |
     """Evaluate what was written, where that is wanted. What fails is said: the output stands."""
     if options.expected is None:
         return None
-    from pipeline.outputs import evaluation, graded
+    from pipeline.evaluation import gold as graded
+    from pipeline.evaluation import scores as evaluation
 
     answer = built.run.predicted
     try:
@@ -74,7 +75,8 @@ def tell(found: Evaluation | None, options: RunOptions, progress: Progress) -> N
     """Say how right the answers are."""
     if found is None:
         return
-    from pipeline.outputs import evaluation_json, evaluation_text
+    from pipeline.evaluation import as_json as evaluation_json
+    from pipeline.evaluation import as_text as evaluation_text
 
     if options.json_log:
         event("evaluation", **evaluation_json.as_json(found))
@@ -101,7 +103,7 @@ def hand_over(built: Built, options: RunOptions, target: Target, progress: Progr
 
 
 def _lay_out(path: Path, built: Built, options: RunOptions, target: Target) -> int:
-    from pipeline.outputs import reviewing
+    from pipeline.review import workbook_out as reviewing
 
     run = built.run
     corrections = run.corrections(target.path)

@@ -15,24 +15,24 @@ from pipeline import costs
 from pipeline.access import Access, find_access
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, is_offline, open_backend
-from pipeline.chunks import Steps
 from pipeline.cli.labelling import SHOTS, Labelling, Stronger
 from pipeline.cli.options import Options, RunOptions
-from pipeline.engine import Engine
+from pipeline.engine.escalation import Escalation, Promise
+from pipeline.engine.loop import Engine
+from pipeline.engine.run import Run
+from pipeline.engine.steps import Steps
 from pipeline.errors import UsageError
-from pipeline.escalation import Escalation, Promise
-from pipeline.fields import read as read_fields
-from pipeline.outputs.corrections import reviewed_path
-from pipeline.outputs.graded import find_prefix
+from pipeline.evaluation.gold import find_prefix
+from pipeline.journal.store import Store
 from pipeline.places import local_path
-from pipeline.prompt import Prompt, from_instruction, load
-from pipeline.run import Run
+from pipeline.prompting.fields import read as read_fields
+from pipeline.prompting.prompt import Prompt, from_instruction, load
+from pipeline.review.corrections import reviewed_path
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.sources.selection import select
 from pipeline.sources.spool import Spool
-from pipeline.sources.table import Dialect
-from pipeline.store import Store
+from pipeline.sources.tables.table import Dialect
 from pipeline.types import Detail
 
 # With --max-cost an answer must be bounded; this is the bound where the prompt gives none.
@@ -195,7 +195,7 @@ def choose(name: str | None, instruction: str | None, fields: str | None = None)
 
 def label(prompt: Prompt, options: Options, labelling: Labelling) -> Prompt:
     """Let a prompt choose from labels, with examples of how, and say how sure it is."""
-    from pipeline.labels import read_examples, read_labels
+    from pipeline.prompting.label_files import read_examples, read_labels
 
     multi = labelling.multi
     known = read_labels(labelling.labels or "", other=labelling.other)
@@ -253,7 +253,7 @@ def open_input(
         never_text=_gold_columns(options),
     )
     if options.answers is not None:
-        from pipeline.outputs.answered import Answered
+        from pipeline.review.answered import Answered
 
         source = Answered(source, options.answers)
     return select(source, limit=options.limit, sample=options.sample)

@@ -40,8 +40,8 @@ def estimate(
     """Say what a run would send and cost. Nothing is sent; the whole input is read."""
     from pipeline.cli.build import build, choose, label
     from pipeline.cli.words import echo_plan
+    from pipeline.journal.store import Store
     from pipeline.outputs.targets import open_target
-    from pipeline.store import Store
 
     chosen = choose(prompt, instruction, fields)
     labelling.check()

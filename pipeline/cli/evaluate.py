@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from pipeline.cascade import LEVEL
 from pipeline.cli import app
 from pipeline.cli.options import needs
 from pipeline.errors import UsageError
+from pipeline.evaluation.threshold import LEVEL
 
 if TYPE_CHECKING:
-    from pipeline.cascade import Choice
-    from pipeline.outputs.evaluation import Evaluation
-    from pipeline.outputs.graded import Answers
+    from pipeline.evaluation.gold import Answers
+    from pipeline.evaluation.scores import Evaluation
+    from pipeline.evaluation.threshold import Choice
 
 Table = TypeVar("Table")
 
@@ -71,7 +71,7 @@ def evaluate(
     debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
 ) -> None:
     """Say how right answers are. Accuracy, macro-F1, each label, the mistakes, the cost."""
-    from pipeline.calibration import require
+    from pipeline.evaluation.calibration import require
 
     if (expected is None) == (score is None):
         raise UsageError("give the column of the right answers, --expected, or of scores, --score")
@@ -95,7 +95,7 @@ def evaluate(
         return
     typer.echo(_words(found))
     if choice is not None and accuracy is not None:
-        from pipeline.outputs.evaluation_text import describe_choice
+        from pipeline.evaluation.as_text import describe_choice
 
         typer.echo(
             f"\n{describe_choice(choice, accuracy=accuracy, level=level, both=len(found) == 2)}"
@@ -105,8 +105,9 @@ def evaluate(
 def _evaluations(
     outputs: list[str], expected: list[str], predicted: str | None, on: str | None, worst: int
 ) -> list[Evaluation]:
-    from pipeline.outputs import evaluation, graded
-    from pipeline.outputs.comparison import pair_up
+    from pipeline.evaluation import gold as graded
+    from pipeline.evaluation import scores as evaluation
+    from pipeline.evaluation.comparison import pair_up
 
     read = partial(graded.read, expected=expected, predicted=predicted, on=on)
     tables = [_read(output, read) for output in outputs]
@@ -122,8 +123,8 @@ def _evaluations(
 
 
 def _figures(found: list[Evaluation], choice: Choice | None) -> dict[str, object]:
-    from pipeline.outputs.comparison import compare
-    from pipeline.outputs.evaluation_json import as_json, cascade_json, comparison_json
+    from pipeline.evaluation.as_json import as_json, cascade_json, comparison_json
+    from pipeline.evaluation.comparison import compare
 
     cascade = {} if choice is None else {"cascade": cascade_json(choice)}
     if len(found) == 1:
@@ -133,8 +134,8 @@ def _figures(found: list[Evaluation], choice: Choice | None) -> dict[str, object
 
 
 def _words(found: list[Evaluation]) -> str:
-    from pipeline.outputs.comparison import compare
-    from pipeline.outputs.evaluation_text import describe, describe_comparison
+    from pipeline.evaluation.as_text import describe, describe_comparison
+    from pipeline.evaluation.comparison import compare
 
     if len(found) == 1:
         return describe(found[0])
@@ -142,9 +143,9 @@ def _words(found: list[Evaluation]) -> str:
 
 
 def _scores(outputs: list[str], score: str, on: str | None, worst: int, as_json: bool) -> None:
-    from pipeline.outputs.evaluation_json import duel_json, judged_json
-    from pipeline.outputs.evaluation_text import describe_duel, describe_scores
-    from pipeline.outputs.judged import compare_scores, read_scores
+    from pipeline.evaluation.as_json import duel_json, judged_json
+    from pipeline.evaluation.as_text import describe_duel, describe_scores
+    from pipeline.evaluation.judged import compare_scores, read_scores
 
     read = partial(read_scores, column=score, worst=worst, on=on)
     found = [_read(output, read) for output in outputs]
@@ -168,7 +169,7 @@ def _read(output: str, read: Callable[..., Table]) -> Table:
 
 def _threshold(found: list[Evaluation], accuracy: float, level: float) -> Choice:
     """Choose from which confidence on the first table's answers may stand."""
-    from pipeline import cascade
+    from pipeline.evaluation import threshold as cascade
 
     _check_sample(found[0].answers)
     # What the first model failed at is asked of the stronger one; what was skipped, of none.
@@ -184,7 +185,7 @@ def _threshold(found: list[Evaluation], accuracy: float, level: float) -> Choice
 
 def _check_sample(answers: Answers) -> None:
     """Raise UsageError where the rows of a table can't tell what --accuracy is to promise."""
-    from pipeline.outputs.corrections import check_sample
+    from pipeline.review.corrections import check_sample
 
     check_sample(answers.pairs)
     sure = [row for row in answers.rows if row.confidence is not None and any(row.predicted)]

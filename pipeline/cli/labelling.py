@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pipeline.cascade import LEVEL, check
 from pipeline.cli.options import needs, read_price
 from pipeline.costs import Price
 from pipeline.errors import UsageError
+from pipeline.evaluation.threshold import LEVEL, check
 
 SHOTS = 8
 BELOW = 0.85

@@ -26,8 +26,9 @@ def review(
 ) -> None:
     """Read a reviewed workbook back. Its answers go into the output and a table beside it."""
     from pipeline.cli.words import many
-    from pipeline.outputs import corrections, reviewed
     from pipeline.places import path_here
+    from pipeline.review import corrections
+    from pipeline.review import workbook_in as reviewed
 
     to = None if output is None else path_here(output)
     found = reviewed.read_back(path_here(workbook), to)
@@ -61,10 +62,10 @@ def _noted(output: Path) -> Iterator[None]:
     """
     from pipeline.cli.build import command_line
     from pipeline.cli.session import keep_changed
+    from pipeline.engine.progress import Lines
+    from pipeline.journal.store import Store
     from pipeline.outputs.targets import open_target
     from pipeline.places import shown
-    from pipeline.progress import Lines
-    from pipeline.store import Store
 
     store = Store(output)
     if not store.path.exists():

@@ -41,8 +41,8 @@ def run(
 @takes_options
 def summarize(input: Input, options: RunOptions) -> None:
     """Sum up each document in two or three sentences."""
-    from pipeline import prompt as prompts
     from pipeline.cli.session import go
+    from pipeline.prompting import prompt as prompts
 
     sys.exit(go(input, prompts.load("summarize"), options))
 
@@ -60,9 +60,9 @@ def classify(
     ] = "classify",
 ) -> None:
     """Give each row or document its label. With --multi, all the labels that fit."""
-    from pipeline import prompt as prompts
     from pipeline.cli.build import label
     from pipeline.cli.session import go
+    from pipeline.prompting import prompt as prompts
 
     if labelling.labels is None:
         raise UsageError("give the labels: --labels billing,bug,praise or --labels labels.yaml")

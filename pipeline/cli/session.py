@@ -19,14 +19,14 @@ from pipeline.cli.build import Built, build, command_line, fetching
 from pipeline.cli.labelling import Stronger
 from pipeline.cli.options import RunOptions
 from pipeline.cli.words import describe_outcome, describe_plan
+from pipeline.engine.progress import Bar, JsonLines, Lines, Progress, Quiet
+from pipeline.engine.run import Outcome, Plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
+from pipeline.journal.store import Store, free_name, set_aside
 from pipeline.outputs.tables import check_columns, clear_drafts
 from pipeline.outputs.targets import Target, open_target
 from pipeline.places import is_address, shown
-from pipeline.progress import Bar, JsonLines, Lines, Progress, Quiet
-from pipeline.prompt import Prompt
-from pipeline.run import Outcome, Plan
-from pipeline.store import Store, free_name, set_aside
+from pipeline.prompting.prompt import Prompt
 
 INTERRUPTED = 130
 

@@ -9,10 +9,11 @@ from decimal import Decimal
 import typer
 
 from pipeline.cli.build import Built, command_line
-from pipeline.escalation import Escalation
+from pipeline.costs import usd
+from pipeline.engine.escalation import Escalation
+from pipeline.engine.progress import Progress, duration
+from pipeline.engine.run import Outcome, Plan
 from pipeline.outputs.targets import Target
-from pipeline.progress import Progress, duration, usd
-from pipeline.run import Outcome, Plan
 
 REASONS = 5
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import orjson
 
-from pipeline.sources.jsonl import Number
+from pipeline.sources.tables.jsonl import Number
 
 Rows = Iterable[Mapping[str, object]]
 

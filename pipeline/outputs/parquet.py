@@ -17,7 +17,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from pipeline.outputs.cells import Rows, clean, to_json, to_text
-from pipeline.sources.workbook import Padded
+from pipeline.sources.tables.workbook import Padded
 from pipeline.types import Column
 
 if TYPE_CHECKING:

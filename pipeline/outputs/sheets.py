@@ -11,7 +11,7 @@ from typing import Any
 from unicodedata import east_asian_width
 
 from pipeline.outputs.cells import clean, to_text
-from pipeline.sources.workbook import Padded
+from pipeline.sources.tables.workbook import Padded
 
 _MAX_INTEGER = 2**53  # as far as a double counts
 _MIN_WIDTH, _UNKNOWN_WIDTH, _MAX_WIDTH = 9, 24, 60

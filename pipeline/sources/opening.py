@@ -14,18 +14,18 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.places import Place, is_address, local_path, path_here
-from pipeline.sources.archives import Format, find_table, is_packed
 from pipeline.sources.base import Source
-from pipeline.sources.csvs import CsvTable, tsv
-from pipeline.sources.excel import ExcelTable
-from pipeline.sources.folder import FolderSource
-from pipeline.sources.inputs import FileInput, PipedInput
-from pipeline.sources.jsonl import JsonlTable
-from pipeline.sources.parquet import ParquetTable
+from pipeline.sources.files.folder import FolderSource
+from pipeline.sources.files.walk import IGNORE_FILE, walk
 from pipeline.sources.piped import PipedDocument, sniff
 from pipeline.sources.remote import RemoteFile, RemoteFolder
-from pipeline.sources.table import Dialect, TableSource
-from pipeline.sources.walk import IGNORE_FILE, walk
+from pipeline.sources.tables.archives import Format, find_table, is_packed
+from pipeline.sources.tables.csv import CsvTable, tsv
+from pipeline.sources.tables.excel import ExcelTable
+from pipeline.sources.tables.inputs import FileInput, PipedInput
+from pipeline.sources.tables.jsonl import JsonlTable
+from pipeline.sources.tables.parquet import ParquetTable
+from pipeline.sources.tables.table import Dialect, TableSource
 
 TABLES: dict[str, Format] = {
     ".csv": CsvTable,

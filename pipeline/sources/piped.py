@@ -7,11 +7,11 @@ from itertools import islice
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.sources.base import METADATA
-from pipeline.sources.csvs import read_cells, sniff_delimiter
 from pipeline.sources.decoding import decode, encoding_of
-from pipeline.sources.inputs import PipedInput
-from pipeline.sources.jsonl import parse_object
-from pipeline.sources.table import Dialect
+from pipeline.sources.tables.csv import read_cells, sniff_delimiter
+from pipeline.sources.tables.inputs import PipedInput
+from pipeline.sources.tables.jsonl import parse_object
+from pipeline.sources.tables.table import Dialect
 from pipeline.types import Column, Document
 
 

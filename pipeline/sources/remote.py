@@ -20,10 +20,10 @@ from pipeline.errors import DocumentError, PipelineError, UsageError
 from pipeline.places import Listed, Place
 from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted, Source, Wrapper
-from pipeline.sources.extract import Readers, extract, extract_all
-from pipeline.sources.folder import FolderSource, document
-from pipeline.sources.patterns import Ignore, matcher
-from pipeline.sources.walk import is_hidden
+from pipeline.sources.files.extract import Readers, extract, extract_all
+from pipeline.sources.files.folder import FolderSource, document
+from pipeline.sources.files.patterns import Ignore, matcher
+from pipeline.sources.files.walk import is_hidden
 from pipeline.types import Column, Document
 
 _FETCHES = 8  # at once; one at a time, a store 50 ms away gives 20 files a second

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import schema
 from pipeline.backends.base import Backend
 from pipeline.backends.formats import Formats
 from pipeline.backends.opening import open_backend
 from pipeline.errors import RejectedError
+from pipeline.prompting import schema
 from pipeline.types import Message, Request, Response
 from tests.backends.asking import complete, complete_all, request
 from tests.server import Fault, Server

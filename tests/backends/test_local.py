@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline import prompt as prompts
 from pipeline.backends.base import Answered
 from pipeline.backends.opening import open_backend
 from pipeline.errors import FatalError, RejectedError, UsageError
+from pipeline.prompting import prompt as prompts
 from pipeline.types import Document, Request, Response
 from tests.backends.asking import TIMEOUT_SECONDS, complete, stream
 from tests.running import pipeline, read_rows, run_here, write_rows

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from pipeline import images
 from pipeline.backends.base import Backend
 from pipeline.backends.online import retry_after
 from pipeline.backends.opening import Limits, open_backend
@@ -29,6 +28,7 @@ from pipeline.errors import (
     UsageError,
 )
 from pipeline.limits.circuit import FAILURES, Circuit
+from pipeline.sources.files import images
 from pipeline.types import Message, Request, Response, Usage
 from tests.backends.asking import MODEL, complete, complete_all, request
 from tests.pictures import write

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.outputs import parquet
 from pipeline.outputs.cells import clean
 from pipeline.outputs.tables import write_table
-from pipeline.sources.workbook import Padded
+from pipeline.sources.tables.workbook import Padded
 from pipeline.types import Column, Kind
 
 

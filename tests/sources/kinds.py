@@ -8,8 +8,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from compound import doc, encrypted_office, msg, ppt, xls
-from samples import PNG, docx, eml, epub, gz, notebook, odf, packed, pdf, pptx, rtf, xlsx
+from tests.sources.compound import doc, encrypted_office, msg, ppt, xls
+from tests.sources.samples import (
+    PNG,
+    docx,
+    eml,
+    epub,
+    gz,
+    notebook,
+    odf,
+    packed,
+    pdf,
+    pptx,
+    rtf,
+    xlsx,
+)
 
 DAMAGED = "damaged, or not what its name says"
 PICTURE = "not a picture that can be read; it may be damaged"

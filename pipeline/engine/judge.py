@@ -1,0 +1,214 @@
+"""What an answer is worth, and what to ask where it is worth nothing.
+
+An answer that doesn't fit is asked for again once with the reason, one that was cut off or is empty
+once with a larger allowance. A refusal is an answer: nobody asks again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.backends.base import Answered
+from pipeline.engine.confidence import choice, majority, of_tokens
+from pipeline.errors import BackendError, RejectedError
+from pipeline.prompting.schema import Checker, parse
+from pipeline.types import Message, Request, Response, Result
+
+LARGER = 4  # times the allowance, for an answer that was cut off
+LEAST_LARGER = 1.5  # times, or it isn't worth the asking
+_THOUGHTS = re.compile(r"\s*<think>(?:.*?</think>\s*|.*)", re.DOTALL)
+MOST_QUOTED = 4_000  # characters of an answer are sent back with what is wrong with it
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with an answer, what the user can do, and whether asking again may mend it."""
+
+    reason: str
+    advice: str = ""
+    mendable: bool = True
+
+
+class Judge:
+    """Judges the answers of a run. `window_tokens` is what prompt and answer may have together,
+    `longest_tokens` how long an answer is worth waiting for.
+    """
+
+    def __init__(self, window_tokens: int | None = None, longest_tokens: int | None = None) -> None:
+        self._window_tokens = window_tokens
+        self._longest_tokens = longest_tokens
+        self._checker: tuple[Mapping[str, object] | None, Checker | None] = (None, None)
+
+    def settle(self, answered: Answered, trail: Sequence[Result] = ()) -> Result:
+        """Make a result of an answer. `trail` are the earlier ones to the same."""
+        result = Result(
+            request=answered.request,
+            status="failed",
+            usage=answered.usage,
+            cost_usd=answered.cost_usd,
+            attempts=answered.attempts,
+            latency_seconds=answered.latency_seconds,
+        )
+        try:
+            return self._settle(result, answered.answer, trail)
+        except Exception as error:  # others wait to be written with it, and are paid for
+            problem = f"unexpected {type(error).__name__}: {error}"
+            return replace(result, error=f"the answer can't be read ({problem})")
+
+    def _settle(
+        self, result: Result, answer: Response | BackendError | None, trail: Sequence[Result]
+    ) -> Result:
+        first = next((earlier.error for earlier in trail if earlier.status == "again"), None)
+        if not isinstance(answer, Response):
+            after = f" (asked again because {first})" if first else ""
+            return replace(result, error=f"{answer}{after}")
+        answer = replace(answer, content=_said(answer.content))
+        result = replace(
+            result,
+            content=answer.content,
+            model=answer.model,
+            finish_reason=answer.finish_reason,
+        )
+        flaw = self._flaw(result.request, answer)
+        if flaw is None:
+            return self._good(result, answer, trail, first)
+        twice = " (asked twice)" if trail and trail[-1].status == "again" else ""
+        begun = replace(result, status="again", error=flaw.reason)
+        if flaw.mendable and not twice and self.again([*trail, begun]) is not None:
+            return begun
+        failed = replace(result, error=f"{flaw.reason}{twice}{flaw.advice}")
+        return self._voted(failed, trail, None) if result.request.votes > 1 else failed
+
+    def _good(
+        self, result: Result, response: Response, trail: Sequence[Result], first: str | None
+    ) -> Result:
+        """Take a good answer, or the one of several that came most often."""
+        content, confidence = result.content or "", None
+        if (checker := self._checker_of(result.request)) is not None:
+            content = checker.fit(content)
+            confidence = _confidence(result.request, response, content)
+        if result.request.votes > 1:
+            return self._voted(result, trail, content)
+        note = f"asked again because {first}" if first else None
+        return replace(result, status="ok", error=note, content=content, confidence=confidence)
+
+    def _voted(self, result: Result, trail: Sequence[Result], content: str | None) -> Result:
+        """Take one of several answers, None where it is none; the last brings the majority.
+
+        An answer that is none agrees with no other: the confidence is the share of all.
+        """
+        earlier = [vote.content for vote in trail if vote.status == "vote"]
+        votes, wanted = [*earlier, content], result.request.votes
+        if len(votes) < wanted:
+            error = f"{len(votes)} of {wanted} answers so far"
+            return replace(result, status="vote", error=error, content=content)
+        good = [vote for vote in votes if vote is not None]
+        if not good:
+            return result
+        chosen, share = majority(good, result.request.choice, asked=wanted)
+        bad = wanted - len(good)
+        return replace(
+            result,
+            status="ok",
+            error=f"{bad} of {wanted} answers could not be used" if bad else None,
+            content=chosen,
+            confidence=share,
+        )
+
+    def _flaw(self, request: Request, response: Response) -> Flaw | None:
+        """Say what is wrong with an answer; None if it can be used."""
+        if response.refusal:
+            return Flaw(f"the model refused: {response.refusal}", mendable=False)
+        if response.finish_reason == "content_filter":
+            return Flaw("the provider's content filter stopped the answer", mendable=False)
+        if response.finish_reason == "length":
+            return _cut_off(request, response)
+        if _empty(response.content):
+            return Flaw(f"the answer is empty (finish_reason {response.finish_reason})")
+        if (checker := self._checker_of(request)) is None:
+            return None
+        try:
+            checker.fit(response.content or "")
+        except RejectedError as error:
+            return Flaw(str(error))
+        return None
+
+    def _checker_of(self, request: Request) -> Checker | None:
+        if request.schema is not self._checker[0]:  # one object for all requests of a prompt
+            self._checker = (request.schema, Checker(request.schema) if request.schema else None)
+        return self._checker[1]
+
+    def again(self, trail: Sequence[Result]) -> Request | None:
+        """Make the request that follows on these answers: one that mends the last, or the next of
+        several. None where none would.
+
+        It has the key of the first: the journal adds them up.
+        """
+        request, last = trail[0].request, trail[-1]
+        if last.status == "vote":
+            return _next(request, len(trail))
+        if last.finish_reason == "length" or _empty(last.content):
+            return self._larger(request, last)
+        said = (last.content or "")[:MOST_QUOTED]
+        told = f"That can't be used: {last.error}. Please answer again and fix this."
+        messages = (*request.messages, Message("assistant", said), Message("user", told))
+        return replace(request, messages=messages)
+
+    def _larger(self, request: Request, last: Result) -> Request | None:
+        """Ask the same with a larger allowance, as far as the model's window goes."""
+        spent = last.usage.completion_tokens if last.usage is not None else 0
+        allowed = request.max_tokens or spent  # with no limit of ours the server has one
+        if last.finish_reason != "length" and request.max_tokens is None:
+            return request
+        most = allowed * LARGER
+        if self._window_tokens is not None and last.usage is not None:
+            most = min(most, self._window_tokens - last.usage.prompt_tokens)
+        if self._longest_tokens is not None:
+            most = min(most, self._longest_tokens)
+        worth = allowed and most >= allowed * LEAST_LARGER
+        return replace(request, max_tokens=most) if worth else None
+
+
+def _next(request: Request, number: int) -> Request:
+    """Ask the same again; a seed that stayed the same would bring the same answer."""
+    seed = request.parameters.get("seed")
+    if not isinstance(seed, int):
+        return request
+    return replace(request, parameters={**request.parameters, "seed": seed + number})
+
+
+def _confidence(request: Request, response: Response, content: str) -> float | None:
+    """Say how sure the choice in an answer is, where the server gave its log-probabilities."""
+    found = choice(request.schema or {}, request.choice) if response.tokens else None
+    if found is None:
+        return None
+    name, values = found
+    chosen = parse(content).get(name)
+    if not isinstance(chosen, str) or chosen not in values:
+        return None
+    return of_tokens(response.tokens, name, values, chosen)
+
+
+def _said(content: str | None) -> str | None:
+    """Leave out what an open model thinks aloud before it answers."""
+    found = _THOUGHTS.match(content) if content else None
+    return content[found.end() :] if content and found else content
+
+
+def _empty(content: str | None) -> bool:
+    return not (content or "").strip()
+
+
+def _cut_off(request: Request, response: Response) -> Flaw:
+    """Say what used the allowance up."""
+    spent = response.usage.completion_tokens if response.usage is not None else None
+    allowed = request.max_tokens or spent
+    advice = "; raise --max-tokens" if request.max_tokens else "; --max-tokens may allow more"
+    allowance = "what the server allows" if allowed is None else f"{allowed:,} tokens"
+    if not _empty(response.content):
+        return Flaw(f"the answer was cut off at {allowance}", advice)
+    if response.usage is not None and response.usage.reasoning_tokens:
+        return Flaw(f"reasoning used up the whole allowance of {allowance}", advice)
+    return Flaw(f"the answer is empty, its allowance of {allowance} used up", advice)

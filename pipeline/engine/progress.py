@@ -1,0 +1,243 @@
+"""What a run shows while it goes on: a line on a terminal, a line now and then elsewhere.
+
+All of it goes to standard error, so that pipes stay clean.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pipeline.costs import usd
+from pipeline.types import Request, Result
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+LINE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Spent:
+    """What this run has done so far."""
+
+    answered: int = 0
+    failed: int = 0
+    again: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, result: Result) -> None:
+        """Count a result."""
+        again = result.status == "again"
+        self.again += again
+        self.answered += not again
+        self.failed += result.status == "failed"
+        if result.usage:
+            self.prompt_tokens += result.usage.prompt_tokens
+            self.completion_tokens += result.usage.completion_tokens
+        if result.cost_usd is not None:
+            self.cost_usd += result.cost_usd
+        elif result.content is not None:
+            self.unpriced += 1
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def cost(self) -> str:
+        """Say what it cost; nothing where no price is known."""
+        if self.unpriced:
+            return f"at least {usd(self.cost_usd)}" if self.cost_usd else ""
+        return usd(self.cost_usd)
+
+
+class Progress(ABC):
+    """Shows results as they come in; `note` says something that the user should know.
+
+    `state` tells in a few words what the run is doing or waiting for.
+    """
+
+    def __init__(self) -> None:
+        self.spent = Spent()
+        self.requests = 0
+        self.state: Callable[[], str] = str
+
+    def start(self, requests: int) -> None:
+        """Begin to count, towards this many."""
+        self.spent = Spent()
+        self.requests = requests
+
+    def expect(self, requests: Iterable[Request]) -> Iterator[Request]:
+        """Count towards more, as they come to light."""
+        for request in requests:
+            self.requests += 1
+            yield request
+
+    def add(self, result: Result) -> None:
+        """Count a result, and show it when it's time."""
+        self.spent.add(result)
+        self.show()
+
+    @abstractmethod
+    def show(self) -> None:
+        """Show how far it is, if it's time; called for each result and each second."""
+
+    @abstractmethod
+    def note(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        """Say what a quiet run says, too."""
+        self.note(text)
+
+    def total(self, **values: object) -> None:  # noqa: B027  # the notes have said it in words
+        """Give the figures of the whole run."""
+
+    def close(self) -> None:  # noqa: B027  # most have nothing to close
+        """Show no more."""
+
+
+class Quiet(Progress):
+    """Says only what went wrong or is about to."""
+
+    def show(self) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Lines(Progress):
+    """A plain line now and then: for logs."""
+
+    def __init__(self, every_seconds: float = LINE_SECONDS) -> None:
+        super().__init__()
+        self._every = every_seconds
+        self._next = 0.0
+        self._last = (0.0, 0)  # when the last line was written, and how many answers there were
+
+    def start(self, requests: int) -> None:
+        super().start(requests)
+        self._last = (time.monotonic(), 0)
+        self._next = time.monotonic() + self._every
+
+    def show(self) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + self._every
+            self.line()
+
+    def line(self) -> None:
+        spent = self.spent
+        since, before = self._last
+        self._last = (time.monotonic(), spent.answered)
+        rate = (spent.answered - before) / max(self._last[0] - since, 1e-9)
+        left = max(self.requests - spent.answered, 0)
+        parts = [
+            f"{spent.answered:,} of {self.requests:,}",
+            f"{spent.failed:,} failed",
+            f"{rate:.1f} a second",
+            f"{spent.tokens:,} tokens",
+            spent.cost(),
+            f"{duration(left / rate)} left" if rate else "",
+            self.state(),
+        ]
+        self.note(", ".join(part for part in parts if part))
+
+    def note(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class JsonLines(Lines):
+    """The same as JSON, an object a line: for programs that read logs."""
+
+    def line(self) -> None:
+        spent = self.spent
+        event(
+            "progress",
+            answered=spent.answered,
+            requests=self.requests,
+            failed=spent.failed,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            cost_usd=None if spent.unpriced else float(spent.cost_usd),
+            seconds=round(spent.seconds, 1),
+            state=self.state(),
+        )
+
+    def note(self, text: str) -> None:
+        event("note", text=text)
+
+    def total(self, **values: object) -> None:
+        event("summary", **values)
+
+
+class Bar(Progress):
+    """tqdm's bar: for a person who watches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm[Any] | None = None
+
+    def start(self, requests: int) -> None:
+        from tqdm import tqdm
+
+        super().start(requests)
+        self._bar = tqdm(
+            total=requests,
+            unit=" rows",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
+            "[{rate_fmt}, {remaining} left{postfix}]",
+        )
+
+    def show(self) -> None:
+        if self._bar is None:
+            return
+        spent = self.spent
+        failed = f"{spent.failed:,} failed" if spent.failed else ""
+        parts = [failed, f"{spent.tokens:,} tokens", spent.cost(), self.state()]
+        self._bar.set_postfix_str(", ".join(part for part in parts if part), refresh=False)
+        self._bar.total = self.requests
+        self._bar.update(spent.answered - self._bar.n)
+
+    def note(self, text: str) -> None:
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def event(name: str, **values: object) -> None:
+    """Write an object of a JSON log."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    print(json.dumps({"time": stamp, "event": name, **values}), file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Write a time as a person would say it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

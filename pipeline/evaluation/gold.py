@@ -1,0 +1,402 @@
+"""A table with the right answers beside those that were given, whoever wrote it.
+
+Only the table is read, no journal: what a person has changed in it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+
+from pipeline.errors import UsageError
+from pipeline.outputs.cells import to_text
+from pipeline.places import shown
+from pipeline.prompting.labels import alike
+from pipeline.sources.base import Source
+from pipeline.sources.opening import open_source
+from pipeline.types import Document
+
+REVIEWED, FINAL = "reviewed_", "final_"  # columns of what a person has said
+_ANSWERS = ("label", "output")
+_SHOWN_CHARACTERS = 200
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)\.\d+")
+_THOUSANDS = re.compile(r"(-?[1-9]\d{0,2}(?:,\d{3})+)((?:\.\d+)?)")
+# They take no room on a screen: zero-width spaces, word joiners, soft hyphens, byte-order marks.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\u00ad\ufeff"))
+
+
+class Spelling:
+    """How answers write their labels. What a person wrote is the same but for case and space."""
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        self._labels = dict.fromkeys(labels)
+        known: dict[str, list[str]] = {}
+        for label in self._labels:
+            known.setdefault(alike(label), []).append(label)
+        self._known = {name: found[0] for name, found in known.items() if len(found) == 1}
+
+    def __contains__(self, text: str) -> bool:
+        return self(text) in self._labels
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __call__(self, text: str) -> str:
+        return text if text in self._labels else self._known.get(alike(text), text)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The column of an answer and the column that says what it should have been; `spelling` is that
+    of the labels, where these are known.
+    """
+
+    predicted: str
+    expected: str
+    spelling: Spelling | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """A row with what was expected of it. An answer that isn't there is the empty text.
+
+    `spelled` says that the two were the same only to the eye: another case, other spaces, another
+    coding of the same letters. `key` is what another table's row is found by.
+    """
+
+    name: str
+    expected: tuple[str, ...]
+    predicted: tuple[str, ...]
+    spelled: bool = False
+    status: str = ""
+    cost_usd: Decimal | None = None
+    confidence: float | None = None
+    text: str = ""
+    key: str = ""
+    model: str = ""
+
+    @property
+    def right(self) -> bool:
+        return self.expected == self.predicted
+
+
+@dataclass(slots=True)
+class Order:
+    """Tells whether the same texts stand in another order, without keeping them."""
+
+    column: str | None
+    in_order: int = 0
+    in_any: int = 0
+
+    def add(self, text: str) -> None:
+        """Take the next row's text."""
+        found = hash(text)
+        self.in_order = hash((self.in_order, found))
+        self.in_any += found
+
+    def differs(self, other: Order) -> bool:
+        """Say whether it is only the order in which two tables differ."""
+        same = (self.column, self.in_any) == (other.column, other.in_any)
+        return same and self.column is not None and self.in_order != other.in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The rows of a table that say what was expected, and how many don't.
+
+    `several` says that an answer is a set of labels: JSON arrays, in the order of the alphabet.
+    `confidence` is the column that the rows' confidence is of: what the model showed, not what a
+    run that knew some of the right answers has made of it. `order` is that of the rows' texts.
+    """
+
+    name: str
+    pairs: tuple[Pair, ...]
+    rows: tuple[Graded, ...]
+    blank: int = 0
+    unreadable: int = 0
+    several: bool = False
+    confidence: str = "confidence"
+    order: Order | None = None
+
+
+def read(
+    output: str,
+    expected: Sequence[str],
+    *,
+    predicted: str | None = None,
+    on: str | None = None,
+    name: str | None = None,
+    fetch_to: Path | None = None,
+) -> Answers:
+    """Read an output and what was expected of it.
+
+    `expected` are columns, each by itself, as `ANSWER=COLUMN`, or several with commas between; `on`
+    is the column whose cell is a row's key, `name` what the table is called, `fetch_to` a folder
+    for what lies elsewhere. Raises UsageError where a column isn't there.
+    """
+    source = open_source(output, fetch_to=fetch_to)
+    names = [column.name for column in source.columns]
+    pairs = find_pairs(names, expected, predicted, source.name)
+    if on is not None:
+        check_column(on, names, source.name)
+    memo: dict[str, str] = {}  # a million rows of ten labels hold ten strings
+    rows: list[Graded] = []
+    order = Order(source.text_column)
+    blank = unreadable = 0
+    prefix = find_prefix(names)
+    raw = f"{prefix or ''}raw_confidence"
+    confidence = raw if raw in names else f"{prefix or ''}confidence"
+    for document in source:
+        if document.error:
+            unreadable += 1
+            continue
+        row = _grade(document, source, pairs, prefix, confidence, on, memo)
+        if any(row.expected):
+            rows.append(row)
+            order.add(seen(document.text))
+        else:
+            blank += 1
+    several = len(pairs) == 1 and _are_sets(rows)
+    if len(pairs) == 1:
+        spelling = Spelling({label for row in rows for label in _labels(row.predicted[0], several)})
+        rows = [_respelled(row, spelling, several) for row in rows]
+    return Answers(
+        name or shown(output),
+        tuple(pairs),
+        tuple(rows),
+        blank,
+        unreadable,
+        several,
+        confidence,
+        order,
+    )
+
+
+def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
+    """Say whether a row's answers are the expected ones; None where nothing is expected of it."""
+    write = seen if len(pairs) == 1 else _value
+    expected = tuple(write(row.get(pair.expected)) for pair in pairs)
+    predicted = tuple(write(row.get(pair.predicted)) for pair in pairs)
+    if not any(expected):
+        return None
+    if len(pairs) > 1:
+        return all(map(_same, expected, predicted))
+    several = array(predicted[0]) is not None
+    spelling = pairs[0].spelling or Spelling(_labels(predicted[0], several))
+    return _normal(expected[0], spelling, several) == _normal(predicted[0], spelling, several)
+
+
+def is_known(row: Mapping[str, object], pair: Pair) -> bool:
+    """Say whether what is expected of a row is among the labels, as far as these are known."""
+    text = seen(row.get(pair.expected))
+    return pair.spelling is None or all(label in pair.spelling for label in _labels(text, True))
+
+
+def _are_sets(rows: Sequence[Graded]) -> bool:
+    """Say whether all that was answered are JSON arrays, as `classify --multi` writes them."""
+    given = [row.predicted[0] for row in rows if row.predicted[0]]
+    return bool(given) and all(array(text) is not None for text in given)
+
+
+def _respelled(row: Graded, spelling: Spelling, several: bool) -> Graded:
+    """Write what was expected as the answers are written."""
+    expected = _normal(row.expected[0], spelling, several)
+    predicted = _normal(row.predicted[0], spelling, several)
+    if (expected, predicted) == (row.expected[0], row.predicted[0]):
+        return row
+    spelled = row.spelled or (not several and expected == predicted and not row.right)
+    return replace(row, expected=(expected,), predicted=(predicted,), spelled=spelled)
+
+
+def _normal(text: str, spelling: Spelling, several: bool) -> str:
+    """Write a label, or a set of them (as an array, in the order of the alphabet), one way."""
+    if not several or not text:
+        return spelling(text)
+    return json.dumps(sorted(set(map(spelling, _labels(text, several)))), ensure_ascii=False)
+
+
+def _labels(text: str, several: bool) -> list[str]:
+    """List the labels of a cell: of an array, or what stands between commas, ; or |."""
+    if not several:
+        return [text] if text else []
+    found = array(text)
+    labels = re.split(r"[,;|]", text) if found is None else found
+    return [label for label in map(seen, labels) if label]
+
+
+def array(text: str) -> list[object] | None:
+    """Read a JSON array; None where a text is none."""
+    if not text.startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
+
+
+def seen(cell: object) -> str:
+    """Write a cell as a reader sees it: 3.0 is 3, runs of spaces are one, accents are accents."""
+    text = to_text(cell)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).translate(_INVISIBLE)
+    text = " ".join(text.split())
+    whole = _WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
+
+
+def find_prefix(names: Sequence[str]) -> str | None:
+    """Find what a run put before the names of its columns; None where no run wrote them."""
+    ends = [name.removesuffix("status") for name in names if name.endswith("status")]
+    known = set(names)
+    written = [start for start in ends if f"{start}cost_usd" in known]
+    return written[-1] if written else None
+
+
+def find_pairs(
+    names: Sequence[str],
+    expected: Sequence[str],
+    predicted: str | None,
+    table: str,
+    *,
+    inputs: Sequence[str] | None = None,
+) -> list[Pair]:
+    """Find which column holds the answer to each column that was expected. That is one of the
+    `inputs`, where not all columns are.
+    """
+    inputs = names if inputs is None else inputs
+    wanted = [part for text in expected for part in _split(text, inputs)]
+    pairs = [_pair(part, names, inputs, predicted, table) for part in wanted]
+    if predicted is not None and len(pairs) > 1:
+        raise UsageError(
+            "--predicted names one column: with several write --expected ANSWER=COLUMN"
+        )
+    twice = [pair.predicted for pair in pairs if pair.predicted == pair.expected]
+    if twice:
+        raise UsageError(f'the column "{twice[0]}" can\'t be compared with itself')
+    return pairs
+
+
+def _split(text: str, names: Sequence[str]) -> list[str]:
+    """Split at commas, unless a column has such a name."""
+    return [text] if text in names else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pair(
+    wanted: str, names: Sequence[str], inputs: Sequence[str], predicted: str | None, table: str
+) -> Pair:
+    answer, equals, column = wanted.partition("=")
+    named = equals and wanted not in inputs
+    check_column(column if named else wanted, inputs, table)
+    if not named:
+        answer, column = predicted or _answer(wanted, names, table), wanted
+    check_column(answer, names, table)
+    return Pair(answer, column)
+
+
+def _answer(expected: str, names: Sequence[str], table: str) -> str:
+    prefix = find_prefix(names) or ""
+    for name in _ANSWERS:
+        if f"{prefix}{name}" in names and f"{prefix}{name}" != expected:
+            return f"{prefix}{name}"
+    after = expected.partition("_")[2]  # gold_urgency -> urgency
+    if after and f"{prefix}{after}" in names:
+        return f"{prefix}{after}"
+    raise UsageError(
+        f"which column of {table} is the answer? name it with --predicted; "
+        f"its columns are: {', '.join(names)}"
+    )
+
+
+def check_column(name: str, names: Sequence[str], table: str) -> None:
+    """Raise UsageError where a table has no such column."""
+    if name in names:
+        return
+    close = get_close_matches(name, names, 1)
+    hint = f'; did you mean "{close[0]}"?' if close else f"; its columns are: {', '.join(names)}"
+    raise UsageError(f'{table} has no column "{name}"{hint}')
+
+
+def _grade(
+    document: Document,
+    source: Source,
+    pairs: Sequence[Pair],
+    prefix: str | None,
+    confidence: str,
+    on: str | None,
+    memo: dict[str, str],
+) -> Graded:
+    fields = document.fields
+    write = partial(_label, memo=memo) if len(pairs) == 1 else _value
+    expected = tuple(write(fields.get(pair.expected)) for pair in pairs)
+    predicted = tuple(write(fields.get(pair.predicted)) for pair in pairs)
+    if len(pairs) > 1:
+        expected = tuple(
+            answer if _same(wanted, answer) else wanted
+            for wanted, answer in zip(expected, predicted, strict=True)
+        )
+    same = expected == predicted
+    text = "" if same or source.text_column is None else document.text[: 2 * _SHOWN_CHARACTERS]
+    return Graded(
+        name=document.name,
+        expected=expected,
+        predicted=predicted,
+        spelled=same and any(_differ(fields, pair) for pair in pairs),
+        status=seen(fields.get(f"{prefix}status")) if prefix is not None else "",
+        cost_usd=decimal(fields.get(f"{prefix or ''}cost_usd")),
+        confidence=fraction(fields.get(confidence)),
+        text=" ".join(text.split())[:_SHOWN_CHARACTERS],
+        key=seen(fields.get(on)) if on is not None else "",
+        model=_label(fields.get(f"{prefix}model"), memo) if prefix is not None else "",
+    )
+
+
+def _label(cell: object, memo: dict[str, str]) -> str:
+    text = seen(cell)
+    return memo.setdefault(text, text)
+
+
+def _value(cell: object) -> str:
+    """Write a field's value: unlike labels (versions, say), 1.50 is 1.5; but 007 is a name."""
+    text = seen(cell)
+    return text.rstrip("0").rstrip(".") if _NUMBER.fullmatch(text) else text
+
+
+def _same(expected: str, predicted: str) -> bool:
+    """Say whether two values of a field differ in how they are written only."""
+    return expected == predicted or _bare(expected) == _bare(predicted)
+
+
+def _bare(text: str) -> str:
+    """Take a value's case away, and a number's currency and the commas between its thousands."""
+    bare = "".join(c for c in alike(text) if unicodedata.category(c) != "Sc").strip()
+    number = _THOUSANDS.fullmatch(bare)
+    return _value(number[1].replace(",", "") + number[2]) if number else _value(bare)
+
+
+def _differ(fields: Mapping[str, object], pair: Pair) -> bool:
+    """Say whether two cells that look the same are not the same."""
+    return to_text(fields.get(pair.expected)) != to_text(fields.get(pair.predicted))
+
+
+def decimal(cell: object) -> Decimal | None:
+    """Read a number; None where a cell holds none."""
+    try:
+        number = Decimal(str(cell)) if cell not in (None, "") else None
+    except InvalidOperation:
+        return None
+    return number if number is not None and number.is_finite() else None
+
+
+def fraction(cell: object) -> float | None:
+    """Read a share of 0 to 1; None where a cell holds none."""
+    number = decimal(cell)
+    return float(number) if number is not None and 0 <= number <= 1 else None

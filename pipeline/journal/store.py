@@ -1,0 +1,309 @@
+"""The journal: what was asked and answered, on disk before anyone sees it.
+
+A SQLite file beside the output; `entries.py` says what is in it. Answers quote documents, so the
+file is its owner's alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import filelock
+
+from pipeline.errors import JournalError, JournalFullError, UsageError
+from pipeline.journal import entries
+from pipeline.types import Request, Result
+
+State = Literal["new", "begun", "done"]
+
+SYNC_SECONDS = 1.0  # a power cut costs the answers of this long at most
+
+
+class Store:
+    """The journal of one output. `open` it, and `close` it with the run's exit code.
+
+    `exists` says whether the output is there, where it isn't at `output`.
+    """
+
+    def __init__(self, output: Path, *, exists: Callable[[], bool] | None = None) -> None:
+        self.output = output
+        self._exists = exists or output.exists
+        self.path = output.with_name(f"{output.name}.journal")
+        self._lock = filelock.FileLock(f"{self.path}.lock", blocking=False)
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._synced = 0.0
+        self._writing: sqlite3.Connection | None = None
+        self._run_id = 0
+        self._is_empty = False
+        self.had_answers = False  # before this run
+        self.aside: Path | None = None  # where the journal is that this one takes the place of
+
+    @property
+    def paths(self) -> list[Path]:
+        """Name all files that belong to the journal, and to those set aside."""
+        beside = self.path.parent.glob(f"{glob.escape(self.path.name)}*")
+        return [self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm"), *beside]
+
+    def open(self, command: str) -> None:
+        """Open the journal, made anew if there is none, and note that a run begins.
+
+        Raises JournalError when it is in use, isn't a journal, or can't be written.
+        """
+        try:
+            self._lock.acquire()
+        except filelock.Timeout as error:
+            raise JournalError(self._in_use()) from error
+        except OSError as error:
+            raise JournalError(f"can't write beside {self.path}: {error.strerror}") from error
+        try:
+            with self._failing():
+                self._create()
+                self._writing = self._connect()
+                entries.migrate(self._writing, self.path)
+                self._reading = self._connect()
+                self._run_id = entries.begin(self._writing, command)
+                (empty,) = self._writing.execute(entries.EMPTY).fetchone()
+                self._is_empty, self.had_answers = bool(empty), not empty
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def open_readonly(self, *, fresh: bool = False) -> None:
+        """Open the journal to look at; without one, or with `fresh`, there is nothing to see."""
+        with self._failing():
+            if self.path.exists() and not fresh:
+                address = f"{self.path.absolute().as_uri()}?mode=ro{self._frozen}"
+                self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
+                found = entries.version_of(self._reading, self.path)
+                if found == entries.SCHEMA_VERSION:
+                    return
+                with contextlib.closing(self._reading) as older:
+                    self._reading = sqlite3.connect(":memory:", check_same_thread=False)
+                    if found:
+                        older.backup(self._reading)
+            else:
+                self._reading = sqlite3.connect(":memory:", check_same_thread=False)
+            entries.migrate(self._reading, self.path)
+
+    @property
+    def _frozen(self) -> str:
+        """Tell SQLite that nobody writes, unless somebody does."""
+        return "" if Path(f"{self.path}-wal").exists() else "&immutable=1"
+
+    def _create(self) -> None:
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise JournalError(f"can't write the journal {self.path}: {error.strerror}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # What is committed survives the death of the process. For a power cut there is `_sync`.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    def _in_use(self) -> str:
+        who = ""
+        try:
+            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
+            (pid,) = connection.execute("SELECT pid FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+            connection.close()
+            who = f" (process {pid})"
+        except (sqlite3.Error, TypeError):
+            pass  # it is being made just now: that it is in use is all that can be said
+        return f"another run{who} is writing to this output: wait for it, or choose another output"
+
+    def close(self, exit_code: int) -> None:
+        """Note how the run ended and let go of the journal."""
+        self._syncer.shutdown()
+        self._reading.close()
+        if self._writing is None:
+            return
+        asked = True
+        try:
+            with self._failing():
+                self._writing.execute(
+                    "UPDATE runs SET ended_at = ?, exit_code = ? WHERE id = ?",
+                    (entries.now(), exit_code, self._run_id),
+                )
+            (asked,) = self._writing.execute("SELECT EXISTS (SELECT 1 FROM results)").fetchone()
+        finally:
+            self._writing.close()
+            if not asked:
+                self._undo()
+            Path(self._lock.lock_file).unlink(missing_ok=True)
+            self._lock.release()
+
+    def _undo(self) -> None:
+        """Leave what there was before: nothing was asked."""
+        if self.aside:
+            self.aside.replace(self.path)
+        elif not self._exists():
+            self.path.unlink(missing_ok=True)
+
+    def changed(self) -> bool:
+        """Say whether somebody has changed the output since a run wrote it."""
+        if not self.output.exists():
+            return False
+        with self._failing():
+            written = self._reading.execute(entries.WRITTEN).fetchone()
+        return written is not None and written[0] != self.output.stat().st_mtime_ns
+
+    def wrote(self) -> None:
+        """Note that the output is as it was just written."""
+        assert self._writing is not None, "the journal was opened to look at"
+        with self._failing():
+            self._writing.execute(
+                "UPDATE runs SET output_mtime_ns = ? WHERE id = ?",
+                (self.output.stat().st_mtime_ns, self._run_id),
+            )
+
+    def state(self, key: bytes) -> State:
+        """Say what is left to do for a request: it is `done` when it was answered, or has failed in
+        this run, and `begun` when an earlier run has left it, with answers to follow on or without.
+        """
+        with self._failing():
+            newest = self._reading.execute(entries.NEWEST, (key,)).fetchone()
+        if newest is None:
+            return "new"
+        status, run_id = newest
+        return "done" if status == "ok" or run_id == self._run_id else "begun"
+
+    def trail(self, request: Request) -> list[Result]:
+        """Give the answers that the next is to follow on, the oldest first.
+
+        What failed takes with it what it was asked again for; votes stay.
+        """
+        with self._failing():
+            known = self._reading.execute(entries.SELECT, (request.key,)).fetchall()
+        trail: list[Result] = []
+        for result in (entries.unpack(request, [entry]) for entry in known):
+            if result.status == "ok":
+                trail.clear()
+            elif result.status == "failed":
+                while trail and trail[-1].status == "again":
+                    trail.pop()
+            else:
+                trail.append(result)
+        return trail
+
+    def put_all(self, results: Sequence[Result]) -> None:
+        """Write results; they outlive this process when this returns.
+
+        Called where the answers come in: a commit takes 40 us, a tenth of what it takes to hand it
+        to a thread that must wait for the interpreter.
+        """
+        assert self._writing is not None, "the journal was opened to look at"
+        if not self.path.exists():
+            self._restore()
+        moment = entries.now()
+        self._is_empty = False
+        with self._failing():
+            try:
+                self._writing.execute("BEGIN")
+                self._writing.executemany(
+                    entries.INSERT,
+                    [entries.pack(result, self._run_id, moment) for result in results],
+                )
+                self._writing.execute("COMMIT")
+            except sqlite3.Error:
+                with contextlib.suppress(sqlite3.Error):  # some errors have rolled back already
+                    self._writing.execute("ROLLBACK")
+                raise
+        if time.monotonic() > self._synced + SYNC_SECONDS:
+            self._synced = time.monotonic()
+            self._syncer.submit(_sync, Path(f"{self.path}-wal"))
+
+    def _restore(self) -> None:
+        """Write the journal anew where somebody has removed it: what is open still has it all."""
+        assert self._writing is not None
+        with self._failing():
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise JournalError(f"can't restore {self.path}: {error.strerror}") from error
+            for end in ("-wal", "-shm"):
+                Path(f"{self.path}{end}").unlink(missing_ok=True)
+            self._create()
+            anew = self._connect()
+            self._writing.backup(anew)
+            self._writing.close()
+            self._reading.close()
+            self._writing, self._reading = anew, self._connect()
+
+    def get(self, request: Request) -> Result | None:
+        """Look an answer up, with all that was spent on it; None if it was never asked."""
+        if self._is_empty:
+            return None
+        with self._failing():
+            known = self._reading.execute(entries.SELECT, (request.key,)).fetchall()
+        return entries.unpack(request, known) if known else None
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorname", "")
+            full = code == "SQLITE_FULL" or code.startswith("SQLITE_IOERR")
+            kind = JournalFullError if full else JournalError
+            raise kind(_explain(self.path, error)) from error
+
+
+def set_aside(path: Path) -> Path | None:
+    """Rename a journal, so that the next run starts without its answers; they stay readable."""
+    if not path.exists():
+        return None
+    try:
+        with filelock.FileLock(f"{path}.lock", blocking=False) as lock:
+            with contextlib.suppress(sqlite3.Error):  # what is no journal can be set aside, too
+                _checkpoint(path)
+            aside = free_name(path, datetime.now())
+            path.rename(aside)
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except filelock.Timeout as error:
+        raise UsageError("another run is writing to this output: wait for it") from error
+    return aside
+
+
+def free_name(path: Path, moment: datetime, *, suffix: str = "") -> Path:
+    """Put a moment into a name, before its `suffix`, so that no file has it yet."""
+    stem = f"{path.name.removesuffix(suffix)}-{moment:%Y-%m-%dT%H-%M-%S}"
+    names = (f"{stem}{again}{suffix}" for again in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(free for name in names if not (free := path.with_name(name)).exists())
+
+
+def _checkpoint(path: Path) -> None:
+    """Fold the write-ahead log into the file, so that it can be moved alone."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _sync(path: Path) -> None:
+    """Have the disk write what it holds back."""
+    with contextlib.suppress(OSError), path.open("rb") as file:  # the commits that follow will tell
+        os.fsync(file.fileno())
+
+
+def _explain(path: Path, error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorname", "")
+    if code == "SQLITE_FULL" or "IOERR" in code:
+        return f"can't write the journal {path} ({error}): free some disk"
+    if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+        return (
+            f"{path} is damaged or isn't a journal ({error}): move it away to start without it, "
+            "or mend it with `sqlite3 JOURNAL .recover`"
+        )
+    return f"journal {path}: {error}"

@@ -1,0 +1,209 @@
+"""Labels to choose from, with what they mean, and labelled rows that show how it is done."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import yaml
+
+from pipeline.errors import UsageError
+from pipeline.places import path_here
+from pipeline.prompting.labels import Example, Label, alike
+from pipeline.prompting.schema import spelled
+from pipeline.sources.decoding import decode
+from pipeline.sources.opening import TABLES, open_source
+from pipeline.types import Document
+
+OTHER = "other"
+_YAML = (".yaml", ".yml")
+_SOME = 3  # of the values that are no labels are told
+
+
+def read_labels(given: str, *, other: bool = False) -> list[Label]:
+    """Read labels: `billing,bug,praise`, or a YAML file or a table of names, descriptions and
+    examples. With `other` there is one more, for what none of them fits.
+    """
+    suffix = Path(given).suffix.lower()
+    if suffix in _YAML:
+        labels = _from_yaml(path_here(given))
+    elif suffix in TABLES:
+        labels = _from_table(given)
+    else:
+        labels = [Label(name) for part in given.split(",") if (name := part.strip())]
+    if other:
+        labels.append(Label(OTHER, "None of the other labels fits."))
+    names = [alike(label) for label in labels]
+    twice = [label for label in labels if names.count(alike(label)) > 1]
+    if twice:
+        raise UsageError(f"--labels {given}: {twice[0]!r} is there twice; give each label once")
+    if len(labels) < 2:
+        raise UsageError(f"--labels {given}: give at least two labels, each once")
+    return labels
+
+
+def _from_yaml(path: Path) -> list[Label]:
+    """Read a list of names, or of mappings, or a mapping of names to what they mean."""
+    try:
+        # As text: a label may be called `no`, or `007`.
+        data = yaml.load(decode(path.read_bytes()), yaml.BaseLoader)
+    except OSError as error:
+        raise UsageError(f"can't read the labels {path}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UsageError(
+            f"the labels {path} are not YAML: {' '.join(str(error).split())}"
+        ) from error
+    if isinstance(data, dict) and isinstance(data.get("labels"), list | dict):
+        data = data["labels"]
+    if isinstance(data, dict):
+        data = [
+            {"name": name, **entry}
+            if isinstance(entry, dict)
+            else {"name": name, "description": entry}
+            for name, entry in data.items()
+        ]
+    if not isinstance(data, list):
+        raise UsageError(f"the labels {path} are no list of labels")
+    return [
+        _label(entry if isinstance(entry, dict) else {"name": entry}, str(path)) for entry in data
+    ]
+
+
+def _from_table(uri: str) -> list[Label]:
+    source = open_source(uri)
+    names = {column.name.strip().lower(): column.name for column in source.columns}
+    first = next((names[name] for name in ("name", "label") if name in names), None)
+    if first is None:
+        heads = ", ".join(names.values())
+        only = "; is that a label? Put a line `name` above it" if len(names) == 1 else ""
+        raise UsageError(
+            f"--labels {uri}: a table of labels needs a column `name`, and may have `description` "
+            f"and `examples`; its first line says: {heads}{only}"
+        )
+    chosen = {"name": first}
+    chosen |= {key: names[key] for key in ("description", "examples") if key in names}
+    return [
+        _label({key: document.fields.get(name) for key, name in chosen.items()}, document.name)
+        for document in source
+    ]
+
+
+def _label(entry: Mapping[str, object], where: str) -> Label:
+    unknown = sorted(set(entry) - {"name", "description", "examples"})
+    name = str(entry.get("name") or "").strip()
+    if unknown or not name:
+        problem = f"`{unknown[0]}` is not known" if unknown else "a label has no name"
+        raise UsageError(f"{where}: {problem}; it has a name, a description and examples")
+    examples = entry.get("examples") or ()
+    if isinstance(examples, str):
+        examples = re.split(r"\s*(?:\n|\|)\s*", examples.strip())
+    texts = tuple(str(text) for text in examples) if isinstance(examples, Iterable) else ()
+    return Label(name, str(entry.get("description") or "").strip(), texts)
+
+
+def read_examples(
+    uri: str,
+    labels: Sequence[Label],
+    *,
+    name: str,
+    text_column: str | None,
+    multi: bool,
+    shots: int,
+) -> tuple[tuple[Example, ...], list[str]]:
+    """Take labelled rows of a table, each label in turn, one more than `shots`: the one that is
+    itself asked is left out. `name` is the output that they answer.
+
+    Besides, say which were left out. Raises UsageError where there are none to show.
+    """
+    source = open_source(uri)
+    if text_column is not None and text_column in [column.name for column in source.columns]:
+        source = open_source(uri, text_column=text_column)
+    if source.text_column is None:
+        raise UsageError(
+            f"--examples {uri}: which column is the text? name it with --text-column; its columns "
+            f"are {', '.join(column.name for column in source.columns)}"
+        )
+    documents = [document for document in source if document.error is None]
+    column = _gold_column([item.name for item in source.columns], documents, labels, name, multi)
+    if column is None:
+        raise UsageError(
+            f"--examples {uri}: no column holds the labels {', '.join(labels)}; name it `{name}`"
+        )
+    given = [
+        (document, value)
+        for document in documents
+        if document.text.strip() and not _blank(value := document.fields.get(column))
+    ]
+    found: dict[str, Example] = {}
+    others: list[str] = []
+    for document, value in given:
+        gold = _gold(value, labels, multi)
+        if gold:
+            answer = json.dumps({name: gold if multi else gold[0]}, ensure_ascii=False)
+            found.setdefault(alike(document.text), Example(document, answer))
+        else:
+            others.append(str(value))
+    if not found:
+        said = ", ".join(map(repr, list(dict.fromkeys(others))[:_SOME])) or "nothing"
+        raise UsageError(
+            f'--examples {uri}: no text has one of the labels {", ".join(labels)} in "{column}", '
+            f"which says {said}"
+        )
+    by_answer: dict[str, list[Example]] = {}
+    for example in found.values():
+        by_answer.setdefault(example.answer, []).append(example)
+    in_turn = chain.from_iterable(zip_longest(*by_answer.values()))
+    shown = tuple(example for example in in_turn if example is not None)[: shots + 1]
+    return shown, _left_out(others, len(given))
+
+
+def _left_out(others: Sequence[str], count: int) -> list[str]:
+    """Say how many of the examples have a label that is none, if any."""
+    if not others:
+        return []
+    have = "has" if len(others) == 1 else "have"
+    return [
+        f"{len(others):,} of {count:,} examples {have} a label that is none of the labels "
+        f"(the first: {others[0]!r}): left out"
+    ]
+
+
+def _blank(cell: object) -> bool:
+    return cell is None or not str(cell).strip()
+
+
+def _gold_column(
+    names: Sequence[str],
+    documents: Sequence[Document],
+    labels: Sequence[Label],
+    output: str,
+    multi: bool,
+) -> str | None:
+    """Find the column of the labels: the one named as the output, or the only one made of them."""
+    if output in names:
+        return output
+    made = []
+    for name in names:
+        values = [document.fields.get(name) for document in documents]
+        given = [value for value in values if not _blank(value)]
+        if given and all(_gold(value, labels, multi) for value in given):
+            made.append(name)
+    return made[0] if len(made) == 1 else None
+
+
+def _gold(value: object, labels: Sequence[Label], multi: bool) -> list[str]:
+    """Read the labels of a row; none if they aren't labels."""
+    parts: list[object] = [value]
+    if multi and isinstance(value, str):
+        try:
+            loaded = json.loads(value)
+        except ValueError:
+            loaded = re.split(r"[,;|]", value)
+        parts = loaded if isinstance(loaded, list) else [loaded]
+    elif isinstance(value, list):
+        parts = value
+    names = [spelled(str(part).strip(), labels) for part in parts if part is not None]
+    return names if all(name in labels for name in names) else []

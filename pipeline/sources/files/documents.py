@@ -1,0 +1,187 @@
+"""Documents that aren't text: xberg reads them. Nothing outside of this module knows xberg.
+
+It gets bytes, never an address, so that it fetches nothing; OCR, which would fetch its models, is
+off. It resolves no external entities and unpacks no more than it is told here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DocumentError
+from pipeline.sources.base import Extracted
+from pipeline.sources.decoding import looks_binary
+from pipeline.sources.files import images
+from pipeline.sources.files.kinds import OFFICE_BEFORE_2007
+
+if TYPE_CHECKING:
+    from xberg import ExtractedDocument
+
+_MOST_UNPACKED_BYTES = 500_000_000
+_MOST_PARTS = 10_000
+_MOST_CELLS = 5_000_000
+_HEAD_BYTES = 8192
+_NAMELESS = "compressed_content"  # what xberg calls the one file in a .gz
+# How a compound file lists the stream of that name: the name, and its length in bytes.
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le").ljust(64, b"\0") + b"\x22\0"
+# Their paragraphs are lines, which Markdown would join.
+_LINES = frozenset({".doc", ".dot", ".eml", ".msg"})
+_UNKNOWN = "not text, and not a document format that can be read"
+_DAMAGED = "damaged, or not what its name says"
+_PROTECTED = "protected by a password"
+_NO_PAGES = "there are no pages in it: it may be damaged"
+_TOO_LARGE = f"it unpacks to more than {_MOST_UNPACKED_BYTES // 1_000_000} MB"
+# What xberg says, and what it means.
+_REASONS = (
+    ("password", _PROTECTED),
+    ("ncrypted", _PROTECTED),
+    ("Transcription", "sound or video has no text"),
+    ("No page boundaries", _NO_PAGES),
+    ("Table cell limit", f"its tables have over {_MOST_CELLS:,} cells: split it"),
+    ("bomb", _TOO_LARGE),
+    ("exceed", _TOO_LARGE),
+    ("Unsupported format", _UNKNOWN),
+)
+
+
+def read_document(data: bytes, path: Path) -> Extracted:
+    """Read a document of any format: its text or, of a scan, its images.
+
+    Raises DocumentError, saying why, where it can't be read.
+    """
+    suffix = path.suffix.lower()
+    if data.startswith(b"PK"):
+        _check_archive(data)
+    if data.startswith(OFFICE_BEFORE_2007):
+        _check_compound(data)
+    # The name helps to tell formats apart; one that isn't UTF-8 would be refused.
+    filename = os.fsencode(path.name).decode("utf-8", "replace")
+    data = data.removeprefix(codecs.BOM_UTF8)  # which JSON may not have
+    found = _ask_xberg(data, filename=filename, markdown=suffix not in _LINES)
+    if found.mime_type == "text/plain" and looks_binary(data[:_HEAD_BYTES]):
+        raise DocumentError(_UNKNOWN)  # what xberg doesn't know it takes for text
+    scanned = _scanned_pages(found)
+    extracted = Extracted(
+        _text(found),
+        title=_line(found.metadata.title or found.metadata.subject),
+        author=_line(", ".join(found.metadata.authors or [])),
+        pages=_pages(found),
+        scanned_pages=scanned,
+    )
+    if extracted.text.strip():
+        return extracted
+    if found.mime_type == "application/pdf" or found.mime_type.startswith("image/"):
+        return replace(extracted, text="", images=images.parse(data, path))
+    return replace(extracted, text="", error="there is no text in it")
+
+
+def read_page(source: str) -> str:
+    """Read a page of HTML as Markdown."""
+    return _ask_xberg(source.encode(errors="replace"), mime_type="text/html").content
+
+
+def _check_archive(data: bytes) -> None:
+    """Refuse what would unpack to more than can be held; damage is for xberg to judge."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            parts = archive.infolist()
+            manifest = archive.read("META-INF/manifest.xml") if _has_manifest(parts) else b""
+    except Exception:  # a damaged archive can raise anything
+        return
+    if sum(part.file_size for part in parts) > _MOST_UNPACKED_BYTES or len(parts) > _MOST_PARTS:
+        raise DocumentError(_TOO_LARGE)
+    # OpenDocument encrypts the parts and says so in its list of them.
+    if b"encryption-data" in manifest or any(part.flag_bits & 1 for part in parts):
+        raise DocumentError(_PROTECTED)
+
+
+def _has_manifest(parts: list[zipfile.ZipInfo]) -> bool:
+    return any(p.filename == "META-INF/manifest.xml" and p.file_size < 1 << 20 for p in parts)
+
+
+def _check_compound(data: bytes) -> None:
+    """Refuse what Office has encrypted: xberg would take the bytes of an old document for text."""
+    sectors = range(512, min(len(data), 1 << 20), 512)
+    word = next((at for at in sectors if data.startswith(b"\xec\xa5", at)), None)
+    flags = b"" if word is None else data[word + 11 : word + 12]
+    if any(flag & 1 for flag in flags) or _ENCRYPTED in data:
+        raise DocumentError(_PROTECTED)
+
+
+def _ask_xberg(
+    data: bytes,
+    *,
+    filename: str | None = None,
+    mime_type: str | None = None,
+    markdown: bool = True,
+) -> ExtractedDocument:
+    import asyncio
+
+    import xberg
+
+    asked = xberg.ExtractInput(kind="bytes", bytes=data, filename=filename, mime_type=mime_type)
+    config = xberg.ExtractionConfig(
+        use_cache=False,
+        disable_ocr=True,
+        output_format="markdown" if markdown else "plain",
+        escape_markdown=False,
+        extraction_timeout_secs=None,  # the worker's time is bounded
+        # Otherwise all <meta> of a page are put before its text, as a broken heading.
+        html_options=xberg.ConversionOptions(extract_metadata=False),
+        security_limits=xberg.SecurityLimits(
+            max_archive_size=_MOST_UNPACKED_BYTES,
+            max_files_in_archive=_MOST_PARTS,
+            max_table_cells=_MOST_CELLS,
+        ),
+    )
+    try:
+        found = asyncio.run(xberg.extract(asked, config))
+    except (RuntimeError, ValueError) as error:  # xberg raises nothing finer
+        raise DocumentError(_reason(str(error))) from error
+    if found.results:
+        return found.results[0]
+    raise DocumentError(_reason(found.errors[0].message if found.errors else ""))
+
+
+def _reason(message: str) -> str:
+    return next((meaning for sign, meaning in _REASONS if sign in message), _DAMAGED)
+
+
+def _text(found: ExtractedDocument) -> str:
+    """Give the text of a document; of an archive, that of all the documents in it."""
+    about = found.metadata.format
+    if not (about and about.archive):
+        return found.content
+    parts = sorted((entry.path, _text(entry.result)) for entry in found.children or [])
+    return "\n\n".join(
+        text if path == _NAMELESS else f"# {path}\n\n{text}" for path, text in parts if text.strip()
+    )
+
+
+def _scanned_pages(found: ExtractedDocument) -> tuple[int, ...]:
+    about = found.metadata.format
+    pdf = about.pdf if about else None
+    return tuple(pdf.scanned_pages or ()) if pdf else ()
+
+
+def _pages(found: ExtractedDocument) -> int | None:
+    """Give the number of pages or slides: what the document says itself comes before a guess."""
+    metadata, about = found.metadata, found.metadata.format
+    if about and about.pdf:
+        return about.pdf.page_count
+    if about and about.pptx:
+        return about.pptx.slide_count
+    said = metadata.additional.get("page_count", "")
+    if said.isdecimal():
+        return int(said)
+    return metadata.pages.total_count if metadata.pages else None
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split())[:1000]

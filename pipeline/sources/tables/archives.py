@@ -1,0 +1,97 @@
+"""Which files are tables, packed or not: `a.csv`, `a.csv.gz`, the one in `a.zip`, `a.zip/b.csv`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile
+
+from pipeline.errors import UsageError
+from pipeline.sources.tables.inputs import FileInput, ZippedInput, unpack
+from pipeline.sources.tables.table import Dialect, Table
+
+Format = Callable[[FileInput, Dialect], Table]
+
+_STREAMED = frozenset({".csv", ".tsv", ".jsonl"})  # the others are read here and there
+_MOST_NAMES = 10
+
+
+def is_packed(path: Path) -> bool:
+    """Say whether a path leads into a zip file: `tables.zip/a.csv`."""
+    archive = _archive(path)
+    return archive is not None and archive != path
+
+
+def find_table(path: Path, formats: Mapping[str, Format]) -> tuple[FileInput, Format] | None:
+    """Find the table that a path names, and how to read it; None where the file is no table.
+
+    Raises UsageError where an archive holds several tables, or not the one that is named.
+    """
+    archive = _archive(path)
+    if archive is None:
+        suffix = _suffix(path)
+        file = FileInput(path)
+    else:
+        name = _only_table(archive, formats) if archive == path else _named(archive, path, formats)
+        if name is None:
+            return None
+        suffix = PurePosixPath(name).suffix.lower()
+        file = ZippedInput(archive, name)
+    if suffix not in formats:
+        return None
+    if suffix not in _STREAMED and (archive or path.suffix.lower() == ".gz"):
+        file = unpack(file, (archive or path).stat().st_size)
+    return file, formats[suffix]
+
+
+def _suffix(path: Path) -> str:
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return name.suffix.lower()
+
+
+def _archive(path: Path) -> Path | None:
+    """Find the zip file that a path is or leads into."""
+    places = (path, *path.parents)
+    return next((p for p in places if p.suffix.lower() == ".zip" and os.path.isfile(p)), None)
+
+
+def _only_table(archive: Path, formats: Collection[str]) -> str | None:
+    """Find the one table of an archive; None where it holds other files, too: documents."""
+    names = _names(archive)
+    if not names or any(PurePosixPath(name).suffix.lower() not in formats for name in names):
+        return None
+    if len(names) > 1:
+        listed = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
+        raise UsageError(
+            f"{archive} holds {len(names)} tables: {listed}; name one, such as {archive}/{names[0]}"
+        )
+    return names[0]
+
+
+def _named(archive: Path, path: Path, formats: Collection[str]) -> str:
+    name = path.relative_to(archive).as_posix()
+    names = _names(archive)
+    if name in names and PurePosixPath(name).suffix.lower() in formats:
+        return name
+    if name in names:
+        raise UsageError(f"{path} is no table; only tables are read out of an archive")
+    same = [other for other in names if PurePosixPath(other).name == path.name]
+    close = same or get_close_matches(name, names, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise UsageError(f"{archive} holds no file {name}{hint}")
+
+
+def _names(archive: Path) -> list[str]:
+    """Name the files of an archive, but for those that file managers hide."""
+    try:
+        with ZipFile(archive) as opened:
+            names = [item.filename for item in opened.infolist() if not item.is_dir()]
+    except (BadZipFile, OSError):
+        return []
+    return [
+        name
+        for name in names
+        if not name.startswith("__MACOSX/") and not PurePosixPath(name).name.startswith(".")
+    ]

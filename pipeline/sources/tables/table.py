@@ -1,0 +1,211 @@
+"""A table as a source: each row a document, whatever the format it is read from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Protocol
+
+from pipeline.errors import DocumentError, UsageError
+from pipeline.sources.files import images
+from pipeline.sources.tables.inputs import FileInput
+from pipeline.types import Column, Document, Image
+
+Row = tuple[int, dict[str, object], str | None]
+
+_PEEK_ROWS = 50
+_SAYS = {
+    "encoding": "is of a table that is text",
+    "delimiter": "is of a .csv or .tsv table",
+    "sheet": "names a sheet of a workbook",
+    "header_row": "is of a workbook, a .csv or a .tsv table",
+}
+# fmt: off
+_TEXT_NAMES = frozenset({
+    "text", "content", "body", "message", "document", "description", "comment", "comments",
+    "review", "reviews", "question", "ticket", "feedback", "transcript", "abstract", "complaint",
+    "sentence", "utterance", "article", "paragraph", "tweet",
+})
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How a table is written, as far as the user says it; what is None is found out.
+
+    `header_row` is counted from 1; what is above it is no part of the table. `doubts_header`: where
+    the first row looks like a title, ask for the header's instead of taking it.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+    header_row: int | None = None
+    doubts_header: bool = False
+
+    def only(self, name: str, *known: str) -> Dialect:
+        """Raise UsageError where it says of the file `name` what no file of its format has."""
+        for field, what in _SAYS.items():
+            if getattr(self, field) is not None and field not in known:
+                option = f"--{field.replace('_', '-')}"
+                raise UsageError(f"{option} {what}, and {name} is none; leave {option} out")
+        return self
+
+
+class Table(Protocol):
+    """A format of tables. `unit` is what the numbers of its rows count: "line" or "row".
+
+    `notices` are what the user should know of how it is read.
+    """
+
+    unit: str
+    columns: Sequence[Column]
+    notices: Sequence[str]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield each row's number, its fields and why it can't be used, from the start."""
+
+    def fraction(self) -> float:
+        """Say how much of the rows has been read, 0 to 1."""
+
+
+class TableSource:
+    """The rows of a table. Paths in its `image_column` are relative to its folder."""
+
+    variables: Sequence[str] = ()
+
+    def __init__(
+        self,
+        file: FileInput,
+        table: Table,
+        *,
+        text_column: str | None = None,
+        image_column: str | None = None,
+        never_text: Collection[str] = (),
+    ) -> None:
+        self.name = file.name
+        self.columns = table.columns
+        self.image_column = self._named(table, image_column) if image_column else None
+        self.notices: Sequence[str] = [f"{file.name}: {notice}" for notice in table.notices]
+        self.text_column = self._text_column(table, text_column, {image_column, *never_text})
+        self._file = file
+        self._table = table
+        self._skimming = False
+        self._fraction: float | None = 0.0  # before the first row and after the last
+
+    def __iter__(self) -> Iterator[Document]:
+        self._fraction = None
+        where = f"{self.name}, {self._table.unit} "
+        column = self.text_column
+        for position, (number, fields, error) in enumerate(self._table.rows()):
+            text = ""
+            found: tuple[Image, ...] = ()
+            if error is None and not self._skimming:
+                found, error = self._images(fields)
+                text = "" if column is None or error else _text(fields.get(column))
+            yield Document(position, f"{where}{number}", fields, text, error, images=found)
+        self._fraction = 1.0
+
+    def _images(self, fields: Mapping[str, object]) -> tuple[tuple[Image, ...], str | None]:
+        """Give a row's images, or why they can't be read."""
+        if self.image_column is None:
+            return (), None
+        try:
+            return images.find(fields.get(self.image_column), self._file.folder), None
+        except DocumentError as error:
+            return (), str(error)
+
+    def fraction(self) -> float:
+        """Say how much of the table has been read, by bytes or by rows."""
+        return self._table.fraction() if self._fraction is None else self._fraction
+
+    def skim(self) -> None:
+        """From here on leave the text out; a row's fields are read all the same."""
+        self._skimming = True
+
+    def changed(self) -> bool:
+        """Say whether the file's size or time differ from when it was opened."""
+        return self._file.changed()
+
+    def _text_column(
+        self, table: Table, wanted: str | None, others: Collection[str | None]
+    ) -> str | None:
+        if wanted is not None:
+            return self._named(table, wanted)
+        names = [column.name for column in table.columns if column.name not in others]
+        # Beside images, what is left is no text because it is alone.
+        if not names or (self.image_column and len(names) < 2):
+            return next((name for name in names if name.strip().lower() in _TEXT_NAMES), None)
+        return find_text_column(names, (row[1] for row in islice(table.rows(), _PEEK_ROWS)))
+
+    def _named(self, table: Table, wanted: str) -> str:
+        names = [column.name for column in table.columns]
+        if wanted in names:
+            return wanted
+        close = get_close_matches(wanted, names, 1)
+        hint = f'; did you mean "{close[0]}"?' if close else ""
+        raise UsageError(
+            f'{self.name} has no column "{wanted}"; its columns are {", ".join(names)}{hint}'
+        )
+
+
+def find_text_column(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str | None:
+    """Find the column that is clearly the text: the only one, so named, or by far the longest."""
+    if len(names) == 1:
+        return names[0]
+    named = [name for name in names if name.strip().lower() in _TEXT_NAMES]
+    if len(named) == 1:
+        return named[0]
+    peeked = list(rows)
+    lengths = {name: _mean_length([row.get(name) for row in peeked]) for name in names}
+    longest, next_longest = sorted(names, key=lengths.__getitem__, reverse=True)[:2]
+    clear = lengths[longest] >= max(20.0, 3 * lengths[next_longest])
+    return longest if clear else None
+
+
+def renamed(header: Iterable[object], names: Sequence[str]) -> list[str]:
+    """Say which columns have another name than the header gives them."""
+    pairs = [(str(cell), name) for cell, name in zip(header, names, strict=True)]
+    said = [
+        f'another column "{cell}" is called "{name}"'
+        if cell.strip()
+        else f'a column without a name is called "{name}"'
+        for cell, name in pairs
+        if cell != name
+    ]
+    more = [f"and {len(said) - 5} more"] if len(said) > 6 else said[5:]
+    return [", ".join(said[:5] + more)] if said else []
+
+
+def unique_names(header: Iterable[object]) -> list[str]:
+    """Name each column once: `name`, `name_2`; the third without a name is `column_3`."""
+    wanted = [str(cell) for cell in header]
+    wanted = [name if name.strip() else f"column_{i}" for i, name in enumerate(wanted, 1)]
+    names: dict[str, None] = {}
+    for name in wanted:
+        unique, number = name, 2
+        while unique in names or (unique != name and unique in wanted):
+            unique, number = f"{name}_{number}", number + 1
+        names[unique] = None
+    return list(names)
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, str):
+        return cell
+    if cell is None:
+        return ""
+    if isinstance(cell, dict | list):
+        return json.dumps(cell, ensure_ascii=False, default=str)
+    return str(cell)
+
+
+def _mean_length(cells: Sequence[object]) -> float:
+    """Give the mean length of a column of strings; a column of anything else has none."""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    if not texts or any(cell is not None and not isinstance(cell, str) for cell in cells):
+        return 0.0
+    return sum(map(len, texts)) / len(texts)

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+
+from pipeline.engine.progress import JsonLines, Lines
+from pipeline.prompting.prompt import from_instruction
+from pipeline.types import Document, Result, Usage
+
+
+@pytest.mark.parametrize(
+    ("progress", "line"),
+    [(Lines(), "1 of 3, 0 failed"), (JsonLines(), '"answered": 1, "requests": 3, "failed": 0')],
+)
+def test_what_is_escalated_is_counted_towards(
+    progress: Lines, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt = from_instruction("Sum up.")
+    requests = [prompt.render(Document(place, "a.csv", {}, str(place))) for place in range(2)]
+    progress.start(1)
+    progress.add(Result(requests[0], "ok", content="yes", usage=Usage(10, 1)))
+    assert list(progress.expect(requests)) == requests
+    progress.line()
+    assert line in capsys.readouterr().err

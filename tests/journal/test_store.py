@@ -1,0 +1,566 @@
+"""The journal keeps what was paid for, whatever happens to who writes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import JournalError, UsageError
+from pipeline.journal.entries import SCHEMA_VERSION
+from pipeline.journal.store import Store, set_aside
+from pipeline.types import Document, Message, Request, Result, Usage
+from tests.running import ROOT, query
+
+
+def request(name: str = "a", turn: int = 0) -> Request:
+    """Make a request whose key is its document's name."""
+    return Request(
+        document=Document(0, name, {}),
+        turn=turn,
+        key=name.encode("utf-8", "surrogatepass").ljust(32),
+        model="m",
+        messages=(Message("user", name),),
+        parameters={},
+        max_tokens=None,
+        response_format=None,
+    )
+
+
+def ok(name: str = "a", content: str = "answer", cost: str | None = "0.5") -> Result:
+    return Result(
+        request=request(name),
+        status="ok",
+        content=content,
+        model="m-1",
+        finish_reason="stop",
+        usage=Usage(10, 5, 4, 2, 3),
+        cost_usd=None if cost is None else Decimal(cost),
+        attempts=1,
+        latency_seconds=0.25,
+    )
+
+
+def failed(name: str = "a", error: str = "HTTP 400: no") -> Result:
+    return Result(request(name), "failed", error=error, attempts=1, latency_seconds=0.5)
+
+
+def put(store: Store, *results: Result) -> None:
+    store.put_all(results)
+
+
+@contextmanager
+def opened(output: Path, command: str = "pipeline run") -> Iterator[Store]:
+    store = Store(output)
+    store.open(command)
+    try:
+        yield store
+    finally:
+        store.close(0)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "labels.csv"
+
+
+@pytest.fixture
+def journal(output: Path) -> Path:
+    return output.with_name("labels.csv.journal")
+
+
+# What is kept
+
+
+def test_an_answer_comes_back_as_it_was(output: Path) -> None:
+    with opened(output) as store:
+        assert store.get(request()) is None
+        put(store, ok())
+        found = store.get(request())
+    assert found == Result(
+        request=request(),
+        status="ok",
+        content="answer",
+        model="m-1",
+        finish_reason="stop",
+        usage=Usage(10, 5, 4, 2, 3),
+        cost_usd=Decimal("0.5"),
+        attempts=1,
+        latency_seconds=0.25,
+        entry=1,
+    )
+
+
+def test_the_next_run_finds_what_the_last_one_wrote(output: Path) -> None:
+    with opened(output) as store:
+        put(store, ok("a"), ok("b", "other"))
+    with opened(output) as store:
+        assert (store.state(request("a").key), store.state(request("c").key)) == ("done", "new")
+        found = store.get(request("b"))
+    assert found is not None
+    assert found.content == "other"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kept"),
+    [
+        ("again", "again"),
+        ("again failed", ""),
+        ("again failed again", "again"),
+        ("vote vote failed", "vote vote"),
+        ("vote again vote again failed", "vote again vote"),
+        ("vote failed vote failed failed again", "vote vote again"),
+    ],
+)
+def test_what_failed_leaves_the_votes_before_it(output: Path, statuses: str, kept: str) -> None:
+    with opened(output) as store:
+        put(store, *(replace(ok(), status=status) for status in statuses.split()))  # type: ignore[arg-type]
+    with opened(output) as store:
+        assert store.state(request().key) == "begun"
+        assert [result.status for result in store.trail(request())] == kept.split()
+
+
+def test_what_failed_is_asked_again_by_the_next_run_and_not_by_this_one(output: Path) -> None:
+    with opened(output) as store:
+        put(store, failed())
+        assert store.state(request().key) == "done"
+    with opened(output) as store:
+        assert (store.state(request().key), store.trail(request())) == ("begun", [])
+        found = store.get(request())
+        assert found is not None
+        assert (found.status, found.error) == ("failed", "HTTP 400: no")
+        put(store, ok())
+        assert store.state(request().key) == "done"
+    with opened(output) as store:
+        assert store.state(request().key) == "done"
+
+
+def test_the_newest_entry_answers_and_all_of_them_are_billed(output: Path) -> None:
+    with opened(output) as store:
+        put(store, failed(error="HTTP 500: once"))
+        put(store, ok(content="not JSON", cost="0.1"))
+        put(store, failed(error="HTTP 500: twice"), ok(content="yes", cost="0.02"))
+        found = store.get(request())
+    assert found == Result(
+        request=request(),
+        status="ok",
+        content="yes",
+        model="m-1",
+        finish_reason="stop",
+        usage=Usage(20, 10, 8, 4, 6),
+        cost_usd=Decimal("0.12"),
+        attempts=4,
+        latency_seconds=1.5,
+        entry=1,
+    )
+
+
+def test_tokens_and_cost_that_nobody_knows_stay_unknown(output: Path) -> None:
+    with opened(output) as store:
+        put(store, failed("a"), ok("b", cost=None), ok("c", cost="0"))
+        found = [store.get(request(name)) for name in "abc"]
+    assert [(result.usage, result.cost_usd) for result in found if result] == [
+        (None, None),
+        (Usage(10, 5, 4, 2, 3), None),
+        (Usage(10, 5, 4, 2, 3), Decimal(0)),
+    ]
+
+
+def test_a_sum_of_which_a_part_has_no_price_is_unknown(output: Path) -> None:
+    with opened(output) as store:
+        put(store, ok(cost=None), failed(), ok(content="yes", cost="0.5"))
+        found = get(store, "a")
+    assert (found.usage, found.cost_usd) == (Usage(20, 10, 8, 4, 6), None)
+
+
+@pytest.mark.parametrize("cost", ["0.0000001", "1E-7", "0.1000", "123456789.123456789123456789"])
+def test_a_cost_is_kept_to_the_last_digit(output: Path, cost: str) -> None:
+    with opened(output) as store:
+        put(store, ok(cost=cost))
+        found = store.get(request())
+    assert found is not None
+    assert found.cost_usd == Decimal(cost)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("é 漢 😀", "é 漢 😀"),
+        ("a\x00b\r\n\u2028", "a\x00b\r\n\u2028"),
+        ("half \ud83d of a pair", "half \ufffd of a pair"),
+        ("\ud83d\ude00", "😀"),
+        ("", ""),
+    ],
+)
+def test_any_text_can_be_kept(output: Path, text: str, kept: str) -> None:
+    with opened(output) as store:
+        put(store, ok(text, content=text), failed("b", error=text))
+        found = [store.get(request(text)), store.get(request("b"))]
+    assert [(result.content, result.error) for result in found if result] == [
+        (kept, None),
+        (None, kept),
+    ]
+    documents = query(Path(f"{output}.journal"), "SELECT document FROM results ORDER BY id")
+    assert documents == [(kept,), ("b",)]
+
+
+# The file
+
+
+def test_the_journal_is_its_owners_alone(output: Path, journal: Path) -> None:
+    before = os.umask(0)
+    try:
+        with opened(output) as store:
+            put(store, ok())
+            files = [path for path in output.parent.iterdir() if not path.name.endswith(".lock")]
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in files}
+    finally:
+        os.umask(before)
+    assert modes == {
+        "labels.csv.journal": 0o600,
+        "labels.csv.journal-wal": 0o600,
+        "labels.csv.journal-shm": 0o600,
+    }
+
+
+def test_a_run_leaves_one_file(output: Path, journal: Path) -> None:
+    with opened(output) as store:
+        put(store, ok())
+    assert list(output.parent.iterdir()) == [journal]
+
+
+def test_the_journal_knows_its_runs(output: Path, journal: Path) -> None:
+    output.touch()  # a run that asked nothing and wrote nothing leaves nothing
+    with opened(output, "pipeline run a"):
+        pass
+    store = Store(output)
+    store.open("pipeline run b")
+    store.close(3)
+    assert query(journal, "SELECT id, command, pid, exit_code, version FROM runs") == [
+        (1, "pipeline run a", os.getpid(), 0, "0.1.0"),
+        (2, "pipeline run b", os.getpid(), 3, "0.1.0"),
+    ]
+    (times,) = query(journal, "SELECT started_at, ended_at FROM runs WHERE id = 1")
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(time)) for time in times)
+
+
+def test_any_sqlite_tool_sums_the_cost_by_day(output: Path, journal: Path) -> None:
+    with opened(output) as store:
+        put(store, ok("a", cost="0.1"), ok("b", cost="0.2"), ok("c", cost=None), failed("d"))
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.execute("UPDATE results SET finished_at = '2026-11-22T23:59:59Z'")
+        connection.execute(
+            "UPDATE results SET finished_at = '2026-11-23T00:00:00Z' WHERE document = 'b'"
+        )
+        connection.commit()
+    by_day = "SELECT date(finished_at), ROUND(SUM(cost_usd), 6) FROM results GROUP BY 1"
+    assert query(journal, by_day) == [("2026-11-22", 0.1), ("2026-11-23", 0.2)]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r'sqlite3 labels.csv.journal "(.*)"', readme)
+    assert query(journal, shown) == [("2026-11-22", 3, 0.1), ("2026-11-23", 1, 0.2)]
+
+
+def test_looking_leaves_no_trace(output: Path, journal: Path) -> None:
+    store = Store(output)
+    store.open_readonly()
+    assert store.get(request()) is None
+    store.close(0)
+    assert list(output.parent.iterdir()) == []
+    with opened(output) as writing:
+        put(writing, ok())
+    before = journal.read_bytes()
+    store = Store(output)
+    store.open_readonly()
+    assert store.state(request().key) == "done"
+    store.close(0)
+    assert journal.read_bytes() == before
+    assert list(output.parent.iterdir()) == [journal]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_a_journal_that_was_only_just_begun_is_empty(
+    output: Path, journal: Path, readonly: bool
+) -> None:
+    """A run was killed between making the file and its tables."""
+    journal.touch()
+    store = Store(output)
+    if readonly:
+        store.open_readonly()
+    else:
+        store.open("pipeline run")
+    assert store.get(request()) is None
+    store.close(0)
+
+
+# What is refused
+
+
+def refusal(output: Path, *, readonly: bool = False) -> str:
+    store = Store(output)
+    with pytest.raises(JournalError) as caught:
+        if readonly:
+            store.open_readonly()
+            store.get(request())
+        else:
+            store.open("pipeline run")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_journal_of_an_older_version_is_read_and_brought_up_to_date(
+    output: Path, journal: Path
+) -> None:
+    with opened(output) as store:
+        put(store, ok())
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.executescript("ALTER TABLE results DROP COLUMN confidence")
+        connection.executescript("ALTER TABLE runs DROP COLUMN output_mtime_ns")
+        connection.execute("PRAGMA user_version = 1")
+    store = Store(output)
+    store.open_readonly()
+    found = store.get(request())
+    store.close(0)
+    assert found is not None and (found.content, found.confidence) == ("answer", None)
+    assert query(journal, "PRAGMA user_version") == [(1,)]  # to look at it changes nothing
+    with opened(output) as store:
+        put(store, replace(ok("b"), confidence=0.5))
+        assert [(item.content, item.confidence) for item in (get(store, "a"), get(store, "b"))] == [
+            ("answer", None),
+            ("answer", 0.5),
+        ]
+
+
+def test_what_an_answer_follows_on_is_found_again(output: Path) -> None:
+    again, vote = replace(failed(), status="again"), replace(ok(), status="vote")
+    with opened(output) as store:
+        put(store, failed(), again, vote)
+        assert store.state(request().key) == "done"  # in this run
+    with opened(output) as store:
+        assert store.state(request().key) == "begun"
+        assert [item.status for item in store.trail(request())] == ["again", "vote"]
+        put(store, ok())
+    with opened(output) as store:
+        assert store.state(request().key) == "done"
+        assert store.trail(request()) == []
+        found = get(store, "a")
+        assert (found.attempts, found.cost_usd) == (4, Decimal("1.0"))
+
+
+def get(store: Store, name: str) -> Result:
+    found = store.get(request(name))
+    assert found is not None
+    return found
+
+
+def test_a_journal_of_a_newer_version_is_refused_and_left_alone(
+    output: Path, journal: Path
+) -> None:
+    with opened(output) as store:
+        put(store, ok())
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    assert refusal(output) == (
+        f"{journal} was written by a newer version of this program: update it, "
+        "or choose another output"
+    )
+    assert query(journal, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
+    assert query(journal, "SELECT content FROM results") == [("answer",)]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize("size", [0, 100])
+def test_what_is_no_journal_is_refused_and_left_alone(
+    output: Path, journal: Path, readonly: bool, size: int
+) -> None:
+    data = b"not a database, but a text of some length" + b"." * size
+    journal.write_bytes(data)
+    assert refusal(output, readonly=readonly) == (
+        f"{journal} is damaged or isn't a journal (file is not a database): move it away to start "
+        "without it, or mend it with `sqlite3 JOURNAL .recover`"
+    )
+    assert journal.read_bytes() == data
+
+
+def test_after_a_refusal_nothing_is_locked(output: Path, journal: Path) -> None:
+    journal.write_bytes(b"not a database, but a text of some length")
+    refusal(output)
+    journal.unlink()
+    with opened(output) as store:
+        put(store, ok())
+        assert store.state(request().key) == "done"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.journal.store import Store
+
+store = Store(Path(sys.argv[1]))
+store.open("pipeline run")
+print("open", flush=True)
+sys.stdin.read()
+store.close(0)
+"""
+
+
+@contextmanager
+def other(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run code in a second process, up to its first line; it ends with its standard input."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_run_on_one_output_is_refused_by_the_number_of_the_first(output: Path) -> None:
+    with other(HOLD, output) as first:
+        assert refusal(output) == (
+            f"another run (process {first.pid}) is writing to this output: "
+            "wait for it, or choose another output"
+        )
+        with pytest.raises(UsageError) as caught:
+            set_aside(Path(f"{output}.journal"))
+        assert "another run" in str(caught.value)
+        first.communicate("")
+    with opened(output):
+        pass
+
+
+def test_a_run_on_another_output_is_not_in_the_way(output: Path) -> None:
+    with other(HOLD, output), opened(output.with_name("other.csv")) as store:
+        put(store, ok())
+        assert store.state(request().key) == "done"
+
+
+def test_a_run_that_was_killed_locks_nothing(output: Path) -> None:
+    with other(HOLD, output) as first:
+        first.kill()
+        first.wait()
+        with opened(output) as store:
+            put(store, ok())
+            assert store.state(request().key) == "done"
+
+
+# Kill -9
+
+WRITE = """
+import sys
+from pathlib import Path
+from pipeline.journal.store import Store
+from pipeline.types import Document, Request, Result, Usage
+
+def result(number):
+    document = Document(number, f"row {number}", {})
+    request = Request(document, 0, b"%032d" % number, "m", (), {}, None, None)
+    return Result(request, "ok", content="answer " * 200, usage=Usage(1, 1), attempts=1)
+
+def main():
+    store = Store(Path(sys.argv[1]))
+    store.open("pipeline run")
+    for start in range(0, 1_000_000, 7):
+        store.put_all([result(start + number) for number in range(7)])
+        print(start + 7, flush=True)
+
+main()
+"""
+
+
+@pytest.mark.parametrize("batches", [1, 20, 150])
+def test_kill_9_leaves_a_whole_journal_with_all_that_was_put(
+    output: Path, journal: Path, batches: int
+) -> None:
+    with other(WRITE, output) as writer:
+        assert writer.stdout is not None
+        said = 7
+        for _ in range(batches - 1):
+            said = int(writer.stdout.readline())
+        writer.kill()
+        rest = writer.stdout.read().splitlines()
+        put_by_then = int(rest[-1]) if rest else said
+    assert query(journal, "PRAGMA integrity_check") == [("ok",)]
+    (found,) = query(
+        journal, "SELECT COUNT(*), COUNT(DISTINCT key), MIN(LENGTH(content)) FROM results"
+    )
+    # A whole batch may have been written that nobody was told of any more.
+    assert found in [(count, count, 1400) for count in (put_by_then, put_by_then + 7)]
+    with opened(output) as store:
+        assert all(store.state(b"%032d" % number) == "done" for number in range(put_by_then))
+        put(store, ok())
+
+
+# Starting afresh
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def contents(paths: Sequence[Path]) -> set[object]:
+    return {content for path in paths for (content,) in query(path, "SELECT content FROM results")}
+
+
+def test_a_journal_set_aside_stays_readable(output: Path, journal: Path) -> None:
+    with opened(output) as store:
+        put(store, ok())
+    aside = set_aside(journal)
+    assert aside is not None
+    assert re.fullmatch(r"labels\.csv\.journal-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", aside.name)
+    assert names(output.parent) == [aside.name]
+    assert contents([aside]) == {"answer"}
+    with opened(output) as store:
+        assert store.state(request().key) == "new"
+
+
+def test_a_journal_set_aside_after_a_kill_has_all_its_answers(output: Path, journal: Path) -> None:
+    with other(WRITE, output) as writer:
+        assert writer.stdout is not None
+        written = int(writer.stdout.readline())
+        writer.kill()
+    assert (output.parent / "labels.csv.journal-wal").exists()
+    aside = set_aside(journal)
+    assert aside is not None
+    assert names(output.parent) == [aside.name]
+    ((count,),) = query(aside, "SELECT COUNT(*) FROM results")
+    assert int(str(count)) >= written
+
+
+def test_without_a_journal_there_is_nothing_to_set_aside(journal: Path) -> None:
+    assert set_aside(journal) is None
+    assert list(journal.parent.iterdir()) == []
+
+
+def test_journals_set_aside_one_after_the_other_are_all_kept(output: Path, journal: Path) -> None:
+    asides = []
+    for content in "abc":
+        with opened(output) as store:
+            put(store, ok(content=content))
+        asides.append(set_aside(journal))
+    assert contents([path for path in asides if path]) == {"a", "b", "c"}
+
+
+def test_what_is_no_journal_can_be_set_aside(output: Path, journal: Path) -> None:
+    journal.write_bytes(b"not a database, but a text of some length")
+    aside = set_aside(journal)
+    assert aside is not None
+    assert aside.read_bytes() == b"not a database, but a text of some length"
+    with opened(output):
+        pass

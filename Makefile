@@ -1,33 +1,50 @@
-# Each target works in a fresh clone: uv makes the environment it needs.
-UV ?= $(shell command -v uv || echo .venv/bin/uv)
-RUN = $(UV) run --group dev
+# Each target works in a fresh clone: the environment is made first, of what the locks pin.
+BIN = .venv/bin
+UV = $(BIN)/uv
+RUN = $(BIN)/python -m
+LOCKS = requirements-uv.lock requirements.lock requirements-remote.lock requirements-dev.lock
+EXPORT = $(UV) export -q --locked --no-emit-project --no-header
+EXCEPT = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1))
 
-.PHONY: install format check test bench bench-memory bench-extraction bench-faults
+.PHONY: install lock format check test bench bench-memory bench-extraction bench-faults
 
-install:
-	$(UV) sync --group dev
+install: .venv/installed
 
-format:
+.venv/installed: pyproject.toml $(LOCKS)
+	test -x $(BIN)/python || python3 -m venv .venv
+	$(BIN)/pip install -q -r requirements-uv.lock
+	$(UV) pip install -q -p .venv --no-deps -r requirements.lock -r requirements-remote.lock -r requirements-dev.lock -b requirements.lock -e .
+	touch $@
+
+# Renews all pins. uv.lock isn't committed: it names a package index.
+lock:
+	$(UV) lock -q --upgrade
+	$(EXPORT) --only-group uv -o requirements-uv.lock
+	$(EXPORT) --extra evaluate --extra local --group build -o requirements.lock
+	$(EXPORT) --extra remote $(call EXCEPT,requirements.lock) -o requirements-remote.lock
+	$(EXPORT) --group dev $(call EXCEPT,requirements.lock requirements-remote.lock) -o requirements-dev.lock
+
+format: install
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-check:
+check: install
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
-	$(RUN) lint-imports
+	$(BIN)/lint-imports
 
-test:
+test: install
 	$(RUN) pytest
 
-bench:
-	$(RUN) python -m benchmarks.rows
+bench: install
+	$(RUN) benchmarks.rows
 
-bench-memory:
-	$(RUN) python -m benchmarks.memory
+bench-memory: install
+	$(RUN) benchmarks.memory
 
-bench-extraction:
-	$(RUN) python -m benchmarks.extraction
+bench-extraction: install
+	$(RUN) benchmarks.extraction
 
-bench-faults:
-	$(RUN) python -m benchmarks.faults
+bench-faults: install
+	$(RUN) benchmarks.faults

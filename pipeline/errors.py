@@ -17,6 +17,11 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+def needs(feature: str, extra: str) -> str:
+    """Return the message of a feature whose extra isn't installed."""
+    return f"{feature} needs the extra `{extra}`, which isn't installed: see Install in the README"
+
+
 class DocumentError(PipelineError):
     """One document can't be read; its row fails and the run goes on."""
 

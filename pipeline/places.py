@@ -22,9 +22,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from pipeline.errors import PipelineError, UsageError
-
-INSTALL = 'pip install "document-pipeline[remote]"'
+from pipeline.errors import PipelineError, UsageError, needs
 
 # A chain, such as simplecache::s3://bucket, is one, too.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.I)
@@ -292,7 +290,11 @@ def _explain(error: Exception, scheme: str) -> str:
     said = shown(said.strip().partition("\n")[0]).rstrip(". \r") or name
     if isinstance(error, ImportError):
         ours = scheme in (*_UNDOING, *_WHOLE, *_WEB) or not find_spec("fsspec")
-        return f"{scheme}:// needs more to be installed: {INSTALL if ours else said}"
+        return (
+            needs(f"{scheme}://", "remote")
+            if ours
+            else f"{scheme}:// needs more to be installed: {said}"
+        )
     if isinstance(error, NotImplementedError):
         return f"that can't be done at {scheme}://; choose another place"
     if isinstance(error, FileNotFoundError) or status == 404 or "NotFound" in name:

@@ -75,10 +75,8 @@ def test_every_page_is_linked() -> None:
 def test_every_option_of_the_documentation_is_one() -> None:
     known = "".join(usage(command) for command in COMMANDS)
     text = "\n".join(PAGES.values())
-    for other in ("--group dev", "--extra evaluate", "--no-deps"):
-        text = text.replace(other, "")
     options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
-    assert sorted(option for option in options if option not in known) == []
+    assert sorted(option for option in options - {"--no-deps"} if option not in known) == []
 
 
 def test_every_column_of_the_readme_is_one() -> None:
@@ -100,7 +98,18 @@ def test_the_prompt_of_the_documentation_is_one() -> None:
     assert [column.name for column in read.columns] == ["urgency", "reason"]
 
 
-def test_the_lines_that_set_up_need_python_and_pip_alone() -> None:
-    setup = "python3 -m venv .venv && .venv/bin/pip install -q uv && .venv/bin/uv run "
-    assert after("try").startswith(f"{setup}pipeline classify data/tickets.csv ")
-    assert after("test") == f"{setup}--group dev pytest"
+def test_nobody_is_told_to_install_a_package_of_this_name_from_an_index() -> None:
+    code = sorted((ROOT / "pipeline").rglob("*.py"))
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *code):
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"(install|add|run|uvx|--with|--from)\b.*document-pipeline", text), page
+        assert "document-pipeline[" not in text, page
+
+
+def test_the_lines_that_set_up_need_python_alone_and_install_what_is_locked() -> None:
+    setup = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements-uv.lock && "
+    setup += ".venv/bin/uv pip install -q -p .venv --no-deps -r requirements.lock "
+    rest = "-r requirements-remote.lock -r requirements-dev.lock "
+    build = "-b requirements.lock -e . && .venv/bin/"
+    assert after("try").startswith(f"{setup}{build}pipeline classify data/tickets.csv ")
+    assert after("test") == f"{setup}{rest}{build}pytest"

@@ -282,16 +282,14 @@ def test_a_missing_permission_is_known_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("missing", ["fsspec", "s3fs", "platformdirs"])
-def test_without_the_extra_the_line_that_installs_it_is_named(
-    here: Elsewhere, bucket: str, missing: str
-) -> None:
+def test_without_the_extra_it_is_named(here: Elsewhere, bucket: str, missing: str) -> None:
     (here.folder / "none").mkdir()
     (here.folder / "none" / f"{missing}.py").write_text("raise ModuleNotFoundError")
     path = f"{here.folder / 'none'}:{Path(__file__).parents[1]}"
     ended = here.run("s3://bucket/in", "s3://bucket/out.csv", PYTHONPATH=path)
     assert ended.code == 2
     (error,) = ended.errors
-    assert error.endswith(' needs more to be installed: pip install "document-pipeline[remote]"')
+    assert " needs the extra `remote`, which isn't installed: see Install in the README" in error
 
 
 def test_a_plan_of_a_bucket_is_made_and_nothing_written(

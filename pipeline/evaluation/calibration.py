@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, needs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,10 +19,6 @@ ISOTONIC_ROWS = 1000  # with fewer, isotonic regression learns the sample by hea
 FOLDS = 5
 SEED = 0
 _NEAREST = 1e-6  # to 0 and 1, whose log-odds are infinite
-_INSTALL = (
-    "this needs scikit-learn: pip install 'document-pipeline[evaluate]', "
-    "or in a clone: uv run --extra evaluate pipeline ..."
-)
 
 Method = Literal["isotonic", "platt"]
 METHODS: dict[Method, str] = {"isotonic": "isotonic regression", "platt": "Platt scaling"}
@@ -33,7 +29,7 @@ def require() -> None:
     try:
         import sklearn  # noqa: F401
     except ImportError as error:
-        raise UsageError(_INSTALL) from error
+        raise UsageError(needs("this", "evaluate")) from error
 
 
 @dataclass(frozen=True, slots=True)

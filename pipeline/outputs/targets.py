@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError, UsageError, needs
 from pipeline.outputs.tables import check_output, find_writer
-from pipeline.places import INSTALL, Place, local_path
+from pipeline.places import Place, local_path
 
 _LONGEST_NAME = 100  # what is put behind it must fit, too
 
@@ -94,7 +94,7 @@ def _desk(address: str) -> Path:
     try:
         from platformdirs import user_data_path
     except ImportError as error:
-        raise UsageError(f"{address} needs more to be installed: {INSTALL}") from error
+        raise UsageError(needs(address, "remote")) from error
     folders = [_fit(part) for part in address.replace("://", "/").split("/") if part]
     return user_data_path("document-pipeline", appauthor=False).joinpath("journals", *folders)
 

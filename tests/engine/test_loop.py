@@ -28,10 +28,7 @@ def commands() -> list[list[str]]:
     section = README[README.index("## Can the answers") : README.index("## What comes out")]
     typed = re.findall(r"```sh\n(.+?)```", section, re.DOTALL)
     lines = [line for block in typed for line in block.splitlines()]
-    found = [
-        re.sub(r"^\.venv/bin/uv run (--extra evaluate )?pipeline ", "", line) for line in lines
-    ]
-    return [shlex.split(line) for line in found]
+    return [shlex.split(line.removeprefix(".venv/bin/pipeline ")) for line in lines]
 
 
 @installed

@@ -229,5 +229,5 @@ def test_without_scikit_learn_nothing_is_sent(
     monkeypatch.setenv("PYTHONPATH", ":".join([str(folder), *sys.path]))
     ended = classify(folder, server, "--confidence", "--expected", "gold")
     assert ended.code == 2
-    assert ended.errors[0].startswith("error: this needs scikit-learn: pip install ")
+    assert ended.errors[0].startswith("error: this needs the extra `evaluate`")
     assert server.tally.received == 0

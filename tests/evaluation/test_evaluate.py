@@ -248,8 +248,7 @@ def test_without_scikit_learn_the_error_says_how_to_install_it(folder: Path) -> 
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
-        "error: this needs scikit-learn: pip install 'document-pipeline[evaluate]', "
-        "or in a clone: uv run --extra evaluate pipeline ...\n"
+        "error: this needs the extra `evaluate`, which isn't installed: see Install in the README\n"
     )
 
 

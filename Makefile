@@ -6,7 +6,7 @@ LOCKS = requirements-uv.lock requirements.lock requirements-remote.lock requirem
 EXPORT = $(UV) export -q --locked --no-emit-project --no-header
 EXCEPT = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1))
 
-.PHONY: install lock format check test bench bench-memory bench-extraction bench-faults
+.PHONY: install lock sbom format check test bench bench-memory bench-extraction bench-faults
 
 install: .venv/installed
 
@@ -23,6 +23,10 @@ lock:
 	$(EXPORT) --extra evaluate --extra local --group build -o requirements.lock
 	$(EXPORT) --extra remote $(call EXCEPT,requirements.lock) -o requirements-remote.lock
 	$(EXPORT) --group dev $(call EXCEPT,requirements.lock requirements-remote.lock) -o requirements-dev.lock
+
+# What the locks hold and its licences: docs/sbom.json, and a table in docs/security.md.
+sbom: install
+	$(RUN) tools.sbom
 
 format: install
 	$(RUN) ruff format .

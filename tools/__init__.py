@@ -1,0 +1,1 @@
+"""What keeps this repository up to date; no part of the program."""

@@ -36,6 +36,7 @@ from pipeline.prompting import prompt as prompts
 from pipeline.prompting.prompt import Prompt
 from pipeline.sources.opening import open_source
 from pipeline.sources.spool import Spool
+from tests.journal.samples import opened
 from tests.running import (
     PRICE,
     PROMPT,
@@ -146,7 +147,8 @@ def test_after_kill_9_the_same_command_goes_on(
     server.change(latency_seconds=UNSTEADY, seed=seed)
     made = job(tmp_path, server, texts(60))
     made.path.write_text("an older output")
-    made.journal.touch()  # else it would be somebody else's
+    with opened(made.path):
+        pass  # without a journal it would be somebody else's
     command = ("--max-concurrency", in_flight)
     process = made.start(*command)
     server.wait(billed=answers)

@@ -18,7 +18,7 @@ from pipeline.cli.afterwards import check_afterwards, evaluated, hand_over, tell
 from pipeline.cli.build import Built, build, command_line, fetching
 from pipeline.cli.labelling import Stronger
 from pipeline.cli.options import RunOptions
-from pipeline.cli.words import describe_outcome, describe_plan
+from pipeline.cli.words import describe_damage, describe_outcome, describe_plan
 from pipeline.engine.progress import Bar, JsonLines, Lines, Progress, Quiet
 from pipeline.engine.run import Outcome, Plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
@@ -135,7 +135,12 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     check_afterwards(built, options, target)
     plan = built.run.plan()
     progress.note(describe_plan(plan, built))
-    if plan.requests and not plan.known and built.run.engine.store.had_answers:
+    store = built.run.engine.store
+    if store.mended:
+        progress.note(f"the index of {store.path} was damaged and has been made anew")
+    if store.damaged:
+        progress.note(describe_damage(store.path, len(store.damaged)))
+    if plan.requests and not plan.known and store.had_answers:
         progress.note(
             "no answer in the journal is to one of these requests: the prompt, the model, an "
             "option or the input is another than before"
@@ -152,12 +157,12 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
         complain(str(fatal))
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
-    keep_changed(target, built.run.engine.store, progress)
+    keep_changed(target, store, progress)
     calibrated = built.run.calibrate()
     if not (interrupted or fatal):
         built.run.count()
     outcome = built.run.write(target.path, reason)
-    built.run.engine.store.wrote()
+    store.wrote()
     found = None if interrupted or fatal else evaluated(built, options, target)
     target.deliver()
     code = _exit_code(built, outcome, interrupted, fatal, progress)

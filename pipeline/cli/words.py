@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import typer
 
@@ -43,6 +44,14 @@ def describe_plan(plan: Plan, built: Built) -> str:
     return f"{', '.join(parts)}: {'; and '.join(costs)}"
 
 
+def describe_damage(journal: Path, count: int) -> str:
+    """Say what becomes of damaged entries of a journal."""
+    return (
+        f"{many(count, 'entry')} of {journal} {'is' if count == 1 else 'are'} damaged and not "
+        "used: an answer that is lost is asked for again, and what it cost is counted no longer"
+    )
+
+
 def _escalated(plan: Plan, escalation: Escalation) -> str:
     """Say what the stronger model may cost, if it has to be asked about all."""
     price, most = escalation.engine.backend.price, plan.escalated_usd
@@ -54,7 +63,8 @@ def _escalated(plan: Plan, escalation: Escalation) -> str:
 
 def many(count: int, what: str) -> str:
     """Count things, in words that fit one of them, too."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    several = f"{what[:-1]}ies" if what.endswith("ry") else f"{what}s"
+    return f"{count:,} {what if count == 1 else several}"
 
 
 def _cost(plan: Plan, built: Built) -> str:

@@ -10,6 +10,8 @@ import contextlib
 import glob
 import os
 import sqlite3
+import stat
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +23,7 @@ import filelock
 
 from pipeline.errors import JournalError, JournalFullError, UsageError
 from pipeline.journal import entries
+from pipeline.journal.entries import Entry
 from pipeline.types import Request, Result
 
 State = Literal["new", "begun", "done"]
@@ -41,10 +44,13 @@ class Store:
         self._lock = filelock.FileLock(f"{self.path}.lock", blocking=False)
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._synced = 0.0
+        self._opened: list[sqlite3.Connection] = []
         self._writing: sqlite3.Connection | None = None
         self._run_id = 0
         self._is_empty = False
         self.had_answers = False  # before this run
+        self.mended = False  # its index was damaged and has been made anew
+        self.damaged: set[int] = set()  # entries looked up that aren't as they were written
         self.aside: Path | None = None  # where the journal is that this one takes the place of
 
     @property
@@ -58,6 +64,7 @@ class Store:
 
         Raises JournalError when it is in use, isn't a journal, or can't be written.
         """
+        _check_files(self.path)
         try:
             self._lock.acquire()
         except filelock.Timeout as error:
@@ -66,24 +73,31 @@ class Store:
             raise JournalError(f"can't write beside {self.path}: {error.strerror}") from error
         try:
             with self._failing():
-                self._create()
+                created = self._create()
                 self._writing = self._connect()
+                if not created:
+                    self._check(self._writing)
                 entries.migrate(self._writing, self.path)
+                self.mended = entries.mend(self._writing, self.path)
                 self._reading = self._connect()
                 self._run_id = entries.begin(self._writing, command)
                 (empty,) = self._writing.execute(entries.EMPTY).fetchone()
                 self._is_empty, self.had_answers = bool(empty), not empty
         except BaseException:
+            for connection in self._opened:
+                connection.close()
             self._lock.release()
             raise
 
     def open_readonly(self, *, fresh: bool = False) -> None:
         """Open the journal to look at; without one, or with `fresh`, there is nothing to see."""
         with self._failing():
-            if self.path.exists() and not fresh:
+            if os.path.lexists(self.path) and not fresh:
+                _check_files(self.path)
                 address = f"{self.path.absolute().as_uri()}?mode=ro{self._frozen}"
                 self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
-                found = entries.version_of(self._reading, self.path)
+                _guard(self._reading)
+                found = self._check(self._reading)
                 if found == entries.SCHEMA_VERSION:
                     return
                 with contextlib.closing(self._reading) as older:
@@ -99,17 +113,37 @@ class Store:
         """Tell SQLite that nobody writes, unless somebody does."""
         return "" if Path(f"{self.path}-wal").exists() else "&immutable=1"
 
-    def _create(self) -> None:
+    def _check(self, connection: sqlite3.Connection) -> int:
+        """Return the version of a journal that was there already.
+
+        Raises JournalError if it isn't one, or holds nothing though its output has been written.
+        """
+        found = entries.check(connection, self.path)
+        if not found and self._exists():
+            raise JournalError(
+                f"{self.path} is empty, so the answers in {self.output} can't be reused: move both "
+                "away, or ask everything again with --fresh"
+            )
+        return found
+
+    def _create(self) -> bool:
+        """Make the file; return whether there was none."""
         try:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            return True
         except FileExistsError:
-            return
+            return False
         except OSError as error:
             raise JournalError(f"can't write the journal {self.path}: {error.strerror}") from error
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        self._opened.append(connection)
+        _guard(connection)
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            # Else it takes a rollback journal to get there, which a kill would leave behind.
+            connection.execute("PRAGMA journal_mode = MEMORY")
+            connection.execute("PRAGMA journal_mode = WAL")
         # What is committed survives the death of the process. For a power cut there is `_sync`.
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
@@ -120,8 +154,8 @@ class Store:
             connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
             (pid,) = connection.execute("SELECT pid FROM runs ORDER BY id DESC LIMIT 1").fetchone()
             connection.close()
-            who = f" (process {pid})"
-        except (sqlite3.Error, TypeError):
+            who = f" (process {int(pid)})"
+        except (sqlite3.Error, TypeError, ValueError):
             pass  # it is being made just now: that it is in use is all that can be said
         return f"another run{who} is writing to this output: wait for it, or choose another output"
 
@@ -174,22 +208,20 @@ class Store:
         """Say what is left to do for a request: it is `done` when it was answered, or has failed in
         this run, and `begun` when an earlier run has left it, with answers to follow on or without.
         """
-        with self._failing():
-            newest = self._reading.execute(entries.NEWEST, (key,)).fetchone()
-        if newest is None:
+        known = self._entries(key)
+        if not known:
             return "new"
-        status, run_id = newest
-        return "done" if status == "ok" or run_id == self._run_id else "begun"
+        newest = known[-1]
+        return "done" if newest.status == "ok" or newest.run_id == self._run_id else "begun"
 
     def trail(self, request: Request) -> list[Result]:
         """Give the answers that the next is to follow on, the oldest first.
 
         What failed takes with it what it was asked again for; votes stay.
         """
-        with self._failing():
-            known = self._reading.execute(entries.SELECT, (request.key,)).fetchall()
         trail: list[Result] = []
-        for result in (entries.unpack(request, [entry]) for entry in known):
+        for entry in self._entries(request.key):
+            result = entries.unpack(request, [entry])
             if result.status == "ok":
                 trail.clear()
             elif result.status == "failed":
@@ -198,6 +230,17 @@ class Store:
             else:
                 trail.append(result)
         return trail
+
+    def _entries(self, key: bytes) -> list[Entry]:
+        """Return the entries under a key, the oldest first; damaged ones are left out."""
+        if self._is_empty:
+            return []
+        with self._failing():
+            known = entries.find(self._reading, key)
+        intact = [entry for entry in known if entries.is_intact(key, entry)]
+        if len(intact) < len(known):
+            self.damaged |= {entry.id for entry in known} - {entry.id for entry in intact}
+        return intact
 
     def put_all(self, results: Sequence[Result]) -> None:
         """Write results; they outlive this process when this returns.
@@ -245,17 +288,14 @@ class Store:
 
     def get(self, request: Request) -> Result | None:
         """Look an answer up, with all that was spent on it; None if it was never asked."""
-        if self._is_empty:
-            return None
-        with self._failing():
-            known = self._reading.execute(entries.SELECT, (request.key,)).fetchall()
+        known = self._entries(request.key)
         return entries.unpack(request, known) if known else None
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite quotes what it can't read
             code = getattr(error, "sqlite_errorname", "")
             full = code == "SQLITE_FULL" or code.startswith("SQLITE_IOERR")
             kind = JournalFullError if full else JournalError
@@ -264,8 +304,9 @@ class Store:
 
 def set_aside(path: Path) -> Path | None:
     """Rename a journal, so that the next run starts without its answers; they stay readable."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
+    _check_files(path)
     try:
         with filelock.FileLock(f"{path}.lock", blocking=False) as lock:
             with contextlib.suppress(sqlite3.Error):  # what is no journal can be set aside, too
@@ -282,7 +323,31 @@ def free_name(path: Path, moment: datetime, *, suffix: str = "") -> Path:
     """Put a moment into a name, before its `suffix`, so that no file has it yet."""
     stem = f"{path.name.removesuffix(suffix)}-{moment:%Y-%m-%dT%H-%M-%S}"
     names = (f"{stem}{again}{suffix}" for again in ("", *(f"-{n}" for n in range(2, 1000))))
-    return next(free for name in names if not (free := path.with_name(name)).exists())
+    return next(free for name in names if not os.path.lexists(free := path.with_name(name)))
+
+
+def _check_files(path: Path) -> None:
+    """Raise JournalError if a journal or a file of its own is a link or no file.
+
+    A rollback journal, which ours never have, can name any file for SQLite to delete.
+    """
+    for end in ("", "-wal", "-shm", ".lock"):
+        file = f"{path}{end}"
+        if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
+            kind = "a link" if os.path.islink(file) else "not a file"
+            raise JournalError(f"{file} is {kind}: move it away, or choose another output")
+    if os.path.lexists(undo := f"{path}-journal"):
+        raise JournalError(
+            f"{undo} was not written by this program, and SQLite would act on it: move it away"
+        )
+
+
+def _guard(connection: sqlite3.Connection) -> None:
+    """Let nothing in a stranger's file act by itself."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
 
 
 def _checkpoint(path: Path) -> None:
@@ -297,13 +362,13 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _explain(path: Path, error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorname", "")
+def _explain(path: Path, error: Exception) -> str:
+    code, message = getattr(error, "sqlite_errorname", ""), " ".join(str(error).split())
     if code == "SQLITE_FULL" or "IOERR" in code:
-        return f"can't write the journal {path} ({error}): free some disk"
-    if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
+        return f"can't write the journal {path} ({message}): free some disk"
+    if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT") or isinstance(error, UnicodeDecodeError):
         return (
-            f"{path} is damaged or isn't a journal ({error}): move it away to start without it, "
+            f"{path} is damaged or isn't a journal ({message}): move it away to start without it, "
             "or mend it with `sqlite3 JOURNAL .recover`"
         )
-    return f"journal {path}: {error}"
+    return f"journal {path}: {message}"

@@ -19,54 +19,9 @@ import pytest
 from pipeline.errors import JournalError, UsageError
 from pipeline.journal.entries import SCHEMA_VERSION
 from pipeline.journal.store import Store, set_aside
-from pipeline.types import Document, Message, Request, Result, Usage
+from pipeline.types import Result, Usage
+from tests.journal.samples import failed, ok, opened, put, request
 from tests.running import ROOT, query
-
-
-def request(name: str = "a", turn: int = 0) -> Request:
-    """Make a request whose key is its document's name."""
-    return Request(
-        document=Document(0, name, {}),
-        turn=turn,
-        key=name.encode("utf-8", "surrogatepass").ljust(32),
-        model="m",
-        messages=(Message("user", name),),
-        parameters={},
-        max_tokens=None,
-        response_format=None,
-    )
-
-
-def ok(name: str = "a", content: str = "answer", cost: str | None = "0.5") -> Result:
-    return Result(
-        request=request(name),
-        status="ok",
-        content=content,
-        model="m-1",
-        finish_reason="stop",
-        usage=Usage(10, 5, 4, 2, 3),
-        cost_usd=None if cost is None else Decimal(cost),
-        attempts=1,
-        latency_seconds=0.25,
-    )
-
-
-def failed(name: str = "a", error: str = "HTTP 400: no") -> Result:
-    return Result(request(name), "failed", error=error, attempts=1, latency_seconds=0.5)
-
-
-def put(store: Store, *results: Result) -> None:
-    store.put_all(results)
-
-
-@contextmanager
-def opened(output: Path, command: str = "pipeline run") -> Iterator[Store]:
-    store = Store(output)
-    store.open(command)
-    try:
-        yield store
-    finally:
-        store.close(0)
 
 
 @pytest.fixture
@@ -324,6 +279,7 @@ def test_a_journal_of_an_older_version_is_read_and_brought_up_to_date(
     with opened(output) as store:
         put(store, ok())
     with closing(sqlite3.connect(journal)) as connection:
+        connection.executescript("ALTER TABLE results DROP COLUMN checksum")
         connection.executescript("ALTER TABLE results DROP COLUMN confidence")
         connection.executescript("ALTER TABLE runs DROP COLUMN output_mtime_ns")
         connection.execute("PRAGMA user_version = 1")

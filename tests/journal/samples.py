@@ -1,0 +1,57 @@
+"""Journals for tests: results to put into one, and how to open it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from pipeline.journal.store import Store
+from pipeline.types import Document, Message, Request, Result, Usage
+
+
+def request(name: str = "a", turn: int = 0) -> Request:
+    """Make a request whose key is its document's name."""
+    return Request(
+        document=Document(0, name, {}),
+        turn=turn,
+        key=name.encode("utf-8", "surrogatepass").ljust(32),
+        model="m",
+        messages=(Message("user", name),),
+        parameters={},
+        max_tokens=None,
+        response_format=None,
+    )
+
+
+def ok(name: str = "a", content: str = "answer", cost: str | None = "0.5") -> Result:
+    return Result(
+        request=request(name),
+        status="ok",
+        content=content,
+        model="m-1",
+        finish_reason="stop",
+        usage=Usage(10, 5, 4, 2, 3),
+        cost_usd=None if cost is None else Decimal(cost),
+        attempts=1,
+        latency_seconds=0.25,
+    )
+
+
+def failed(name: str = "a", error: str = "HTTP 400: no") -> Result:
+    return Result(request(name), "failed", error=error, attempts=1, latency_seconds=0.5)
+
+
+def put(store: Store, *results: Result) -> None:
+    store.put_all(results)
+
+
+@contextmanager
+def opened(output: Path, command: str = "pipeline run") -> Iterator[Store]:
+    store = Store(output)
+    store.open(command)
+    try:
+        yield store
+    finally:
+        store.close(0)

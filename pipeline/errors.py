@@ -52,8 +52,10 @@ class TransientError(BackendError):
     `retry_after_seconds` is how long the server asked to wait, if it did. `lost` says that it may
     have done the work all the same, and bill it: the answer was lost on its way. `usage` is what it
     says that it billed, where an answer came that is of no use. `overloaded` is what it says of
-    itself.
+    itself. `weight` is how many failures of its row it counts for.
     """
+
+    weight = 1
 
     def __init__(
         self,
@@ -74,6 +76,25 @@ class TransientError(BackendError):
 
 class LimitError(TransientError):
     """A rate limit."""
+
+
+class OversizedError(TransientError):
+    """A reply that was broken off for its size. It was probably billed, and what was asked is
+    probably why: the row is asked about once more.
+    """
+
+    weight = 5
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, lost=True)
+
+
+class PackedError(TransientError):
+    """A reply that can't be unpacked. `unasked` says that it is packed as nobody asked for."""
+
+    def __init__(self, message: str, *, unasked: bool = False) -> None:
+        super().__init__(message, lost=True)
+        self.unasked = unasked
 
 
 class UnreachableError(TransientError):

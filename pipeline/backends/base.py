@@ -288,6 +288,8 @@ class Backend(ABC):
             self.gate.refuse(taken, error.levels, error.retry_after_seconds)
             raise
         except TransientError as error:
+            # It waits to be asked again, and the frames of its traceback hold the reply.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
             self._blame(answered, taken, error)
             raise
         except UnsentError:
@@ -316,7 +318,7 @@ class Backend(ABC):
         own = self.gate.blames(taken, error, answered.failed_since)
         if answered.failed_since is None:
             answered.failed_since = self.gate.circuit.answers
-        answered.failures += own
+        answered.failures += own * error.weight
         self.gate.fail(taken, error, cost, own=own)
 
     def _bill(

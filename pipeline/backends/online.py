@@ -21,7 +21,7 @@ import orjson
 from pipeline.backends.base import Backend
 from pipeline.backends.formats import Formats, Rung
 from pipeline.backends.messages import messages, names, shown
-from pipeline.backends.replies import read_response
+from pipeline.backends.replies import Asked, read_response
 from pipeline.backends.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
 from pipeline.errors import (
@@ -30,6 +30,7 @@ from pipeline.errors import (
     DocumentError,
     FatalError,
     LimitError,
+    PackedError,
     RejectedError,
     TransientError,
     UnsentError,
@@ -45,6 +46,7 @@ NO_LOGPROBS = (
     "gives no log-probabilities: confidence stays empty; "
     "--votes 5 asks five times and takes the share that agrees"
 )
+IMAGE_TOKENS = 20_000  # no rule counts more for one
 FEW_LOGPROBS = 5  # what servers tell that don't tell 20
 TOO_LONG = "context_length_exceeded"
 _BUSY = {408, 409, 425}
@@ -126,8 +128,13 @@ class Online(Backend):
         while True:
             body = self._body(request, names(request), rung)
             sent = _encode(self._body(request, urls, rung) if urls else body)
+            asked = _asked(request, body, len(sent))
             try:
-                reply = await self._transport.post(sent, timeout_seconds)
+                reply = await self._transport.post(sent, timeout_seconds, asked.most_bytes)
+            except PackedError as error:
+                if error.unasked and not self.gate.circuit.answers:  # it packs all of them so
+                    raise AccessError(f"{self.base_url}: {error}") from error
+                raise
             except openai.APIStatusError as error:
                 # Others in flight may have found out the same; the body then differs by now.
                 if error.status_code == 400 and (
@@ -143,13 +150,17 @@ class Online(Backend):
                 continue
             if refusal is not None:
                 self._formats.learn(rung, refusal)
-            response = read_response(reply.content, read_levels(reply.headers))
+            levels = read_levels(reply.headers)
+            response = read_response(reply.content, levels, asked=asked, note=self._notice)
             if body.get("logprobs") and not response.tokens and response.content:
                 self._miss_logprobs()
             return self._formatted(response, request, rung)
 
     def _miss_logprobs(self) -> None:
-        notice = f"{self.model} {NO_LOGPROBS}"
+        self._notice(NO_LOGPROBS)
+
+    def _notice(self, text: str) -> None:
+        notice = f"{self.model} {text}"
         if notice not in self.notices:
             self.notices.append(notice)
 
@@ -261,6 +272,16 @@ class Online(Backend):
         text = str(said or error.response.reason_phrase or "no reason given")
         text = re.sub(r"\bsk-[\w*.-]*\w", "sk-...", text).replace(self._api_key, "...")
         return " ".join(text.split())[:300]
+
+
+def _asked(request: Request, body: Mapping[str, object], sent_bytes: int) -> Asked:
+    """Say what a reply can be judged by: a token of the prompt has a byte at least."""
+    alternatives = body.get("top_logprobs", 0) if body.get("logprobs") else None
+    return Asked(
+        prompt_tokens=sent_bytes + IMAGE_TOKENS * len(shown(request)),
+        max_tokens=request.max_tokens,
+        alternatives=alternatives if isinstance(alternatives, int) else None,
+    )
 
 
 def _encode(body: Mapping[str, object]) -> bytes:

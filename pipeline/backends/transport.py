@@ -2,8 +2,8 @@
 
 The SDK builds one request, in rehearsal; its address and its headers, the key among them, serve
 for all that follow. A reply that is an error goes back through the SDK, which makes its exception
-of it. Sending each request through the SDK and its HTTP client costs three to five times the CPU
-(benchmarks/rows.py measures both).
+of it. What comes back is bounded, headers and body. Sending each request through the SDK and its
+HTTP client costs three to five times the CPU (benchmarks/rows.py measures both).
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ import httpx2
 import openai
 import truststore
 
-from pipeline.errors import UnreachableError
+from pipeline.backends.bodies import ENCODINGS, Bodies
+from pipeline.errors import OversizedError, PackedError, TransientError, UnreachableError
 
 CONNECT_SECONDS = 30.0
 PATH = "/chat/completions"
+ERROR_BYTES = 2**16  # of an error are read: its first words count
 # What belongs to the rehearsed request alone.
 _OWN_HEADERS = {"host", "content-length", "connection", "idempotency-key", "accept-encoding"}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: a status below 300, headers (any case), the body."""
+    """What came back: a status, headers (any case), the body as it was before it was packed."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,12 +50,8 @@ class Rehearsal(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.built = request
         reply = _given.get()
-        headers = [
-            (name, value)
-            for name, value in reply.headers.items()
-            if name.lower() != "content-encoding"  # aiohttp has decoded it
-        ]
-        return httpx2.Response(reply.status, headers=headers, content=reply.content)
+        headers = {name: value for name, value in reply.headers.items() if _serves(name)}
+        return httpx2.Response(reply.status, headers=_readable(headers), content=reply.content)
 
 
 class Transport:
@@ -62,6 +60,7 @@ class Transport:
     def __init__(self, base_url: str, api_key: str) -> None:
         self.base_url = base_url
         self._rehearsal = Rehearsal()
+        self._bodies = Bodies()
         client = httpx2.AsyncClient(transport=self._rehearsal, trust_env=False)
         self._sdk = openai.AsyncOpenAI(
             api_key=api_key, base_url=base_url, max_retries=0, http_client=client
@@ -75,12 +74,14 @@ class Transport:
         self._headers = {
             name: value for name, value in built.headers.items() if name not in _OWN_HEADERS
         }
+        self._headers["accept-encoding"] = ENCODINGS
         self._proxy = _proxy(self._url)
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._session = aiohttp.ClientSession(
             # limit=0: how many are in flight is the gate's business.
             connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # it knows no bound
         )
 
     async def close(self) -> None:
@@ -89,9 +90,9 @@ class Transport:
             await self._session.close()
         await self._sdk.close()
 
-    async def post(self, body: bytes, timeout_seconds: float) -> Reply:
+    async def post(self, body: bytes, timeout_seconds: float, most_bytes: int) -> Reply:
         """Post a body. Raises openai.APIStatusError for a status of 300 or more, UnreachableError
-        when no reply came.
+        when no reply came, OversizedError or another TransientError when it can't be taken.
         """
         try:
             async with self._session.post(
@@ -102,16 +103,33 @@ class Transport:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS),
             ) as response:
-                reply = Reply(response.status, response.headers, await response.read())
+                reply = await self._read(response, most_bytes)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise self._unreachable(_reason(error), lost=False) from error
         except TimeoutError as error:
             raise self._unreachable(f"no answer in {timeout_seconds:.0f} s", lost=True) from error
+        except aiohttp.ClientResponseError as error:  # its text has the address, with a password
+            said = " ".join(error.message.split())[:200]
+            problem = f"the reply isn't HTTP that can be read ({said})"
+            raise TransientError(problem, lost=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable(_reason(error), lost=True) from error
         if reply.status >= 300:
             await self._through_sdk(reply)
         return reply
+
+    async def _read(self, response: aiohttp.ClientResponse, most_bytes: int) -> Reply:
+        good = response.status < 300
+        try:
+            most_bytes = most_bytes if good else ERROR_BYTES
+            content, problem = await self._bodies.read(response, most_bytes)
+        except PackedError:
+            if good:
+                raise
+            content, problem = b"", None  # an error's status says enough
+        if good and problem is not None:
+            raise OversizedError(f"HTTP {response.status}, but the reply is {problem}")
+        return Reply(response.status, response.headers, content)
 
     async def _through_sdk(self, reply: Reply) -> None:
         """Give the SDK a reply, as if it had just come; of an error it makes its exception."""
@@ -128,6 +146,19 @@ class Transport:
 
     def _unreachable(self, reason: str, *, lost: bool) -> UnreachableError:
         return UnreachableError(f"{self.base_url} can't be reached: {reason}", lost=lost)
+
+
+def _serves(name: str) -> bool:
+    """Say whether a header is one that somebody looks at; an encoding or a cookie is none."""
+    name = name.lower()
+    return name in ("location", "retry-after", "retry-after-ms") or name.startswith("x-ratelimit-")
+
+
+def _readable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Replace what isn't ASCII: a value may be any bytes."""
+    return {
+        name: value.encode("ascii", "replace").decode("ascii") for name, value in headers.items()
+    }
 
 
 def _proxy(url: str) -> str | None:

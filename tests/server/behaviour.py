@@ -61,6 +61,7 @@ Kind = Literal[
     "reset_unread",
     "hang",
     "drip",
+    "flood",
 ]
 
 
@@ -103,7 +104,9 @@ class Fault:
     `at` and `after` go by the request's number (the first is 1), `after_answers` by the answers
     given so far, `probability` by a draw from the request and its attempt (the same in every
     run), `contains` by the text of its messages, `has` by a key of its body. `seconds` is how long
-    a hang or a drip takes, or an error waits. `billed` overrules the kind's own.
+    a hang or a drip takes, or an error waits. `billed` and `payload` (the body) overrule the
+    kind's own. A flood is its payload again and again, until the client has enough; with
+    `seconds`, one in that time.
     """
 
     kind: Kind
@@ -123,6 +126,7 @@ class Fault:
     code: str | None = None
     param: str | None = None
     message: str | None = None
+    payload: bytes | None = None
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

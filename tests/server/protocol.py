@@ -22,6 +22,7 @@ _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus} | {529: "Site Overloaded"}
 _DRIPS = 10
+FLOOD_BYTES = 10**12  # are promised, and never all sent
 
 
 class Slots:
@@ -96,6 +97,8 @@ class Connection(asyncio.Protocol):
         self._working = False
         self._reply: Reply | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._flood: Reply | None = None
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -111,7 +114,15 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._site.left(self)
+        self._flood = None
         self._end("abandoned")
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._loop.call_soon(self._pour)  # not at once: asyncio would lose the connection twice
 
     def reset(self) -> None:
         """Break the connection the hard way: the client gets an RST."""
@@ -208,6 +219,11 @@ class Connection(asyncio.Protocol):
             head = _head(reply, self._site.provider.latest_headers(reply))
             self._transport.write(head + reply.payload[: len(reply.payload) // 2])
             self._transport.close()
+        elif reply.manner == "flood":
+            headers = self._site.provider.latest_headers(reply)
+            self._transport.write(_head(reply, headers, FLOOD_BYTES))
+            self._flood = reply
+            self._pour()
         else:
             self._drip(reply)
 
@@ -242,6 +258,17 @@ class Connection(asyncio.Protocol):
 
         drop()
 
+    def _pour(self) -> None:
+        """Write the payload of a flood as often as the client takes it."""
+        while (reply := self._flood) is not None and not self._paused:
+            if self._transport.is_closing():
+                return
+            self._transport.write(reply.payload)
+            self._site.provider.tally.flooded += len(reply.payload)
+            if reply.drip_seconds:
+                self._loop.call_later(reply.drip_seconds, self._pour)
+                return
+
     def _next(self) -> None:
         self._busy = False
         if self._closing:
@@ -254,11 +281,11 @@ class Connection(asyncio.Protocol):
             self._advance()
 
 
-def _head(reply: Reply, headers: dict[str, str]) -> bytes:
+def _head(reply: Reply, headers: dict[str, str], length: int | None = None) -> bytes:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return (
         f"HTTP/1.1 {reply.status} {_PHRASES.get(reply.status, 'Error')}\r\n"
         f"content-type: {reply.content_type}\r\n"
-        f"content-length: {len(reply.payload)}\r\n"
+        f"content-length: {len(reply.payload) if length is None else length}\r\n"
         f"x-request-id: req_{reply.number}\r\n{lines}\r\n"
     ).encode("latin-1")

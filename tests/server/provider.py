@@ -17,7 +17,7 @@ from .buckets import Clock, RateLimit, Refusal
 from .faults import HTML, MANGLED, STATUSES, Asked, Faults, Status, draw, error_body, status_of
 from .tally import Bill, Record, Tally, digest
 
-Manner = Literal["whole", "truncated", "drip", "closed", "reset"]
+Manner = Literal["whole", "truncated", "drip", "flood", "closed", "reset"]
 Outcome = Literal["sent", "abandoned", "lost"]
 _NORMAL = statistics.NormalDist()
 
@@ -221,7 +221,7 @@ class Provider:
             fault = self.faults.strike(asked)
         status = status_of(fault) if fault else None
         if fault and status and not fault.billed:
-            return _failed(fault, status)
+            return _filled(fault, _failed(fault, status))
         completion = answers.complete(body, self.behaviour, number=tally.received, prompt=prompt)
         wait = self._latency(body, f"{name} {attempt}", completion.bill.completion_tokens)
         if fault is None:
@@ -231,8 +231,8 @@ class Provider:
         if status:
             reply = _failed(fault, status)
             reply.bill, reply.readable = completion.bill, False
-            return reply
-        reply = _faulty(fault, completion, wait)
+            return _filled(fault, reply)
+        reply = _filled(fault, _faulty(fault, completion, wait))
         self._promised += reply.bill is not None
         return reply
 
@@ -289,12 +289,22 @@ def _faulty(fault: Fault, completion: answers.Completion, wait: float) -> Reply:
     return reply
 
 
+def _filled(fault: Fault, reply: Reply) -> Reply:
+    """Send the fault's own body, if it has one."""
+    if fault.payload is not None:
+        reply.payload = fault.payload
+    return reply
+
+
 def _wire(reply: Reply, fault: Fault) -> bool:
     """Set how the bytes go, and say whether that is billed unless told otherwise."""
     if fault.kind == "hang":
         reply.wait_seconds += fault.seconds
     elif fault.kind == "drip":
         reply.manner, reply.drip_seconds = "drip", fault.seconds
+    elif fault.kind == "flood":
+        reply.manner, reply.drip_seconds, reply.readable = "flood", fault.seconds, False
+        reply.status = fault.status or reply.status
     elif fault.kind == "truncated":
         reply.manner, reply.readable = "truncated", False
     elif fault.kind in ("reset", "closed"):

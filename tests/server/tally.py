@@ -72,8 +72,8 @@ class Tally:
 
     `statuses` (a reply was sent; `codes` are those of the errors), `resets` (the server broke the
     connection instead), `abandoned` (the client was gone before its reply), or `lost` (the server
-    was, in an outage). `unreadable` is the part of `billed` that no client can know of: the reply
-    was abandoned, cut off or without usage.
+    was, in an outage). `flooded` are the bytes of floods. `unreadable` is the part of `billed` that
+    no client can know of: the reply was abandoned, cut off or without usage.
     """
 
     received: int = 0
@@ -82,6 +82,7 @@ class Tally:
     resets: int = 0
     abandoned: int = 0
     lost: int = 0
+    flooded: int = 0
     billed: Bill = dataclasses.field(default_factory=Bill)
     unreadable: Bill = dataclasses.field(default_factory=Bill)
     in_flight: int = 0

@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from pipeline.backends.base import Backend
 from pipeline.backends.messages import messages, names
 from pipeline.costs import FREE, Counter
+from pipeline.errors import RejectedError
 from pipeline.limits.gate import Gate
-from pipeline.prompting.schema import Schema, resolve
+from pipeline.prompting.references import Schema, resolve
 from pipeline.types import Request, Response, Usage
 
 DEEPEST = 8
+LOOKED_THROUGH = 10_000
+MOST_CHARACTERS = 10**7
 _FORMATS = {"date": "2000-01-01", "date-time": "2000-01-01T00:00:00Z", "email": "a@example.org"}
 
 
@@ -39,9 +42,7 @@ class Echo(Backend):
         said = request.messages[-1].text
         schema = (request.response_format or {}).get("json_schema")
         if isinstance(schema, dict):
-            said = json.dumps(
-                _instance(schema["schema"], schema["schema"], said), ensure_ascii=False
-            )
+            said = json.dumps(_Least(schema["schema"], said).answer(), ensure_ascii=False)
         return Response(
             content=said,
             finish_reason="stop",
@@ -53,33 +54,54 @@ class Echo(Backend):
         )
 
 
-def _instance(schema: Schema, root: Schema, said: str, depth: int = 0) -> object:
-    """Make the least that fits a schema; of an enum, the value that the text names, if any."""
-    if "$ref" in schema:
-        return _instance(resolve(root, schema["$ref"]), root, said, depth)
-    for several in ("anyOf", "oneOf", "allOf"):
-        if several in schema:
-            # A schema that leads back into itself ends where it may be null.
-            part = schema[several][-1 if depth > DEEPEST else 0]
-            return _instance(part, root, said, depth + 1)
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        values: list[object] = schema["enum"]
-        return next((value for value in values if str(value) in said), values[0])
-    kind = schema.get("type", "string")
-    return _of_kind(kind[0] if isinstance(kind, list) else kind, schema, root, said, depth)
+class _Least:
+    """The least that fits a schema; of an enum, the value that the text names, if any."""
 
+    def __init__(self, root: Schema, said: str) -> None:
+        self._root = root
+        self._said = said
+        self._left = MOST_CHARACTERS
 
-def _of_kind(kind: str, schema: Schema, root: Schema, said: str, depth: int) -> object:
-    if kind == "object":
-        parts = schema.get("properties", {})
-        return {name: _instance(part, root, said, depth + 1) for name, part in parts.items()}
-    if kind == "array":
-        item = _instance(schema["items"], root, said, depth + 1) if schema.get("minItems") else None
-        return [item] * schema.get("minItems", 0)
-    if kind == "string":
-        return _FORMATS.get(schema.get("format", ""), said[: schema.get("maxLength")])
-    least = schema.get("minimum", 0)
-    plain: dict[str, object] = {"integer": least, "number": least, "boolean": False, "null": None}
-    return plain[kind]
+    def answer(self) -> object:
+        """Raise RejectedError where the least is endless, or too much."""
+        try:
+            return self._make(self._root, 0)
+        except RecursionError as error:
+            raise RejectedError("no answer fits this schema: it is endless") from error
+
+    def _make(self, schema: Schema, depth: int) -> object:
+        value = self._value(schema, depth)
+        self._left -= len(value) if isinstance(value, str) else 1
+        if self._left < 0:
+            raise RejectedError("the least that fits this schema is too long for an echo")
+        return value
+
+    def _value(self, schema: Schema, depth: int) -> object:
+        if "$ref" in schema:
+            return self._make(resolve(self._root, schema["$ref"]), depth)
+        for several in ("anyOf", "oneOf", "allOf"):
+            if schema.get(several):
+                # A schema that leads back into itself ends where it may be null.
+                return self._make(schema[several][-1 if depth > DEEPEST else 0], depth + 1)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            values: list[object] = schema["enum"]
+            start = self._said[:LOOKED_THROUGH]
+            return next((value for value in values if str(value) in start), values[0])
+        kind = schema.get("type", "string")
+        return self._of_kind(kind[0] if isinstance(kind, list) else kind, schema, depth)
+
+    def _of_kind(self, kind: str, schema: Schema, depth: int) -> object:
+        if kind == "object":
+            parts = schema.get("properties", {})
+            return {name: self._make(part, depth + 1) for name, part in parts.items()}
+        if kind == "array":
+            item = schema.get("items", {})
+            return [self._make(item, depth + 1) for _ in range(int(schema.get("minItems", 0)))]
+        if kind == "string":
+            most = int(schema.get("maxLength", len(self._said)))
+            return _FORMATS.get(schema.get("format", ""), self._said[:most])
+        least = schema.get("minimum", 0)
+        plain = {"integer": least, "number": least, "boolean": False}
+        return plain.get(kind)

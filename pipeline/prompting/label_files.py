@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 
-import yaml
-
-from pipeline.errors import UsageError
+from pipeline.errors import DocumentError, UsageError
 from pipeline.places import path_here
+from pipeline.prompting import yamls
 from pipeline.prompting.labels import Example, Label, alike
 from pipeline.prompting.schema import spelled
+from pipeline.sources.base import Source
 from pipeline.sources.decoding import decode
 from pipeline.sources.opening import TABLES, open_source
 from pipeline.types import Document
 
 OTHER = "other"
 _YAML = (".yaml", ".yml")
+_MOST_LABELS = 10_000
+_MOST_ROWS = 100_000  # of a table that is held whole
+_MOST_CHARACTERS = 10**8
 _SOME = 3  # of the values that are no labels are told
 
 
@@ -36,8 +40,10 @@ def read_labels(given: str, *, other: bool = False) -> list[Label]:
         labels = [Label(name) for part in given.split(",") if (name := part.strip())]
     if other:
         labels.append(Label(OTHER, "None of the other labels fits."))
-    names = [alike(label) for label in labels]
-    twice = [label for label in labels if names.count(alike(label)) > 1]
+    if len(labels) > _MOST_LABELS:
+        raise UsageError(f"--labels {given}: {len(labels):,} labels; give at most {_MOST_LABELS:,}")
+    counts = Counter(map(alike, labels))
+    twice = [label for label in labels if counts[alike(label)] > 1]
     if twice:
         raise UsageError(f"--labels {given}: {twice[0]!r} is there twice; give each label once")
     if len(labels) < 2:
@@ -48,14 +54,15 @@ def read_labels(given: str, *, other: bool = False) -> list[Label]:
 def _from_yaml(path: Path) -> list[Label]:
     """Read a list of names, or of mappings, or a mapping of names to what they mean."""
     try:
-        # As text: a label may be called `no`, or `007`.
-        data = yaml.load(decode(path.read_bytes()), yaml.BaseLoader)
+        with path.open("rb") as file:
+            raw = file.read(yamls.MOST_BYTES + 1)
+        text = decode(raw)
     except OSError as error:
         raise UsageError(f"can't read the labels {path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(
-            f"the labels {path} are not YAML: {' '.join(str(error).split())}"
-        ) from error
+    except DocumentError as error:
+        raise UsageError(f"can't read the labels {path}: {error}") from error
+    # As text: a label may be called `no`, or `007`.
+    data = yamls.read(text, origin=str(path), what="the labels are", words=True)
     if isinstance(data, dict) and isinstance(data.get("labels"), list | dict):
         data = data["labels"]
     if isinstance(data, dict):
@@ -87,8 +94,21 @@ def _from_table(uri: str) -> list[Label]:
     chosen |= {key: names[key] for key in ("description", "examples") if key in names}
     return [
         _label({key: document.fields.get(name) for key, name in chosen.items()}, document.name)
-        for document in source
+        for document in _few(source, f"--labels {uri}")
     ]
+
+
+def _few(source: Source, what: str) -> Iterator[Document]:
+    """Yield the rows of a table that is to be held whole. Raises UsageError if they are many."""
+    characters = 0
+    for count, document in enumerate(source, 1):
+        characters += sum(len(str(cell)) for cell in document.fields.values())
+        if count > _MOST_ROWS or characters > _MOST_CHARACTERS:
+            raise UsageError(
+                f"{what}: over {_MOST_ROWS:,} rows or {_MOST_CHARACTERS // 10**6} million "
+                "characters; give fewer"
+            )
+        yield document
 
 
 def _label(entry: Mapping[str, object], where: str) -> Label:
@@ -99,7 +119,7 @@ def _label(entry: Mapping[str, object], where: str) -> Label:
         raise UsageError(f"{where}: {problem}; it has a name, a description and examples")
     examples = entry.get("examples") or ()
     if isinstance(examples, str):
-        examples = re.split(r"\s*(?:\n|\|)\s*", examples.strip())
+        examples = [text for part in re.split(r"[\n|]", examples) if (text := part.strip())]
     texts = tuple(str(text) for text in examples) if isinstance(examples, Iterable) else ()
     return Label(name, str(entry.get("description") or "").strip(), texts)
 
@@ -126,7 +146,8 @@ def read_examples(
             f"--examples {uri}: which column is the text? name it with --text-column; its columns "
             f"are {', '.join(column.name for column in source.columns)}"
         )
-    documents = [document for document in source if document.error is None]
+    rows = _few(source, f"--examples {uri}")
+    documents = [document for document in rows if document.error is None]
     column = _gold_column([item.name for item in source.columns], documents, labels, name, multi)
     if column is None:
         raise UsageError(
@@ -200,7 +221,7 @@ def _gold(value: object, labels: Sequence[Label], multi: bool) -> list[str]:
     if multi and isinstance(value, str):
         try:
             loaded = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             loaded = re.split(r"[,;|]", value)
         parts = loaded if isinstance(loaded, list) else [loaded]
     elif isinstance(value, list):

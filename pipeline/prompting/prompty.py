@@ -210,17 +210,9 @@ def read(source: str, *, name: str, origin: str) -> tuple[FrontMatter, Templates
 
 
 def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
-    import yaml
+    from pipeline.prompting import yamls
 
-    try:
-        data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 2}" if mark else ""
-        problem = getattr(error, "problem", None) or "it can't be read"
-        raise UsageError(f"{origin}{where}: the front matter is not YAML: {problem}") from error
-    except ValueError as error:  # a date that there isn't
-        raise UsageError(f"{origin}: the front matter is not YAML: {error}") from error
+    data = yamls.read(text, origin=origin, what="the front matter is", line=2) or {}
     if not isinstance(data, dict):
         raise UsageError(f"{origin}: the front matter is not YAML with `key: value` lines")
     try:
@@ -233,8 +225,6 @@ def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
             "is not a key of a prompt file" if known else first["msg"].removeprefix("Value error, ")
         )
         raise UsageError(f"{origin}: `{key}` {problem}") from error
-    except RecursionError as error:
-        raise UsageError(f"{origin}: a YAML alias (`*name`) stands in what it names") from error
 
 
 def _split(body: str) -> Templates:

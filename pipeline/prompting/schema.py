@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import unquote
 
 from pipeline.errors import RejectedError, UsageError
+from pipeline.prompting.references import Extent, check_origin, check_work, resolve
 from pipeline.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ MOST_PROBLEMS = 3  # of an answer are told
 MOST_CHARACTERS = 200  # of each of them
 MOST_STEPS = 100  # into a schema, which may lead back into itself
 MOST_TRIES = 100  # to find an object in prose
+
+_PATTERN_BYTES = 1 << 24  # of a compiled regular expression
+_PATTERNS_BYTES = 1 << 27  # of all in a schema
 
 _KINDS: dict[object, Kind] = {
     "string": "text",
@@ -42,6 +45,7 @@ def check(schema: Schema) -> None:
     """Raise UsageError unless this is a JSON Schema of an object with properties."""
     import jsonschema_rs
 
+    check_origin(schema)
     try:
         jsonschema_rs.meta.validate(dict(schema))
     except jsonschema_rs.ValidationError as error:
@@ -176,15 +180,6 @@ def allowed(schema: Schema, name: str) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
-def resolve(root: Schema, reference: str) -> Schema:
-    """Find what a reference into the same schema names; nothing where that isn't there."""
-    found: Any = root
-    for step in filter(None, reference.removeprefix("#").split("/")):
-        name = unquote(step).replace("~1", "/").replace("~0", "~")
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
 def cells(value: Mapping[str, object], schema: Schema) -> dict[str, object]:
     """Lay an answer out by column: whole numbers as integers, dates as dates."""
     return {
@@ -209,9 +204,14 @@ class Checker:
         import jsonschema_rs
 
         self._schema = lenient(schema)
+        extent = Extent(self._schema)
+        self._counts = not extent.small
+        most_bytes = min(_PATTERN_BYTES, _PATTERNS_BYTES // max(1, extent.patterns))
+        # Without look-around, which no server's grammar knows either, patterns take linear time.
+        patterns = jsonschema_rs.RegexOptions(size_limit=most_bytes, dfa_size_limit=most_bytes)
         try:
             self._validator = jsonschema_rs.validator_for(
-                self._schema, validate_formats=True, offline=True
+                self._schema, validate_formats=True, offline=True, pattern_options=patterns
             )
         except jsonschema_rs.ValidationError as error:
             raise UsageError(f"outputs: the schema can't be used: {error.message}") from error
@@ -224,6 +224,8 @@ class Checker:
         """
         given = parse(content)
         value = _spelled(given, self._schema, self._schema, MOST_STEPS)
+        if self._counts:
+            check_work(value, self._schema)
         try:
             errors = islice(self._validator.iter_errors(value), MOST_PROBLEMS)
             problems = [_problem(error) for error in errors]
@@ -271,7 +273,8 @@ def spelled(text: str, values: Iterable[object]) -> str:
     if text in names:
         return text
     for alike in (_folded, _bare):
-        found = [name for name in names if alike(name) == alike(text)]
+        wanted = alike(text)
+        found = [name for name in names if alike(name) == wanted]
         if len(found) == 1:
             return found[0]
     return text

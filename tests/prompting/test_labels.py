@@ -13,7 +13,9 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.prompting import prompt as prompts
 from pipeline.prompting.label_files import read_examples, read_labels
+from pipeline.prompting.labels import Label
 from pipeline.types import Column, Document, Message
+from tests import bounded
 from tests.running import column, pipeline, read_rows, write_rows
 from tests.server import Server
 
@@ -90,6 +92,16 @@ def test_what_is_no_choice_is_refused(
         ("7", "are no list of labels"),
         ("- {name: a, meaning: b}", "`meaning` is not known"),
         ("- {description: a}", "a label has no name"),
+        ("a: 1\nb: 2\na: 3\n", "l.yaml, line 3: the labels are not YAML: `a` is there twice"),
+        (
+            "x0: &x0 [a, b]\n"
+            + "".join(f"x{n}: &x{n} [{f'*x{n - 1}, ' * 9}]\n" for n in range(1, 20)),
+            "l.yaml, line 7: the labels are not YAML: aliases (`*name`) unfold to too much",
+        ),
+        ("[" * 100_000, "l.yaml, line 1: the labels are not YAML: it goes over 50 levels deep"),
+        ("- a\n" * 100_000, "the labels are too long: over 200,000 characters of YAML"),
+        ("\n".join(f"- l{n}" for n in range(20_000)), "20,000 labels; give at most 10,000"),
+        ("\0" * 100, "not text, and not a document format that can be read"),
     ],
 )
 def test_a_file_of_labels_that_is_none_is_one_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -98,6 +110,39 @@ def test_a_file_of_labels_that_is_none_is_one_line(tmp_path: Path, text: str, pr
         read_labels(str(tmp_path / "l.yaml"))
     assert problem in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "rows", "cell"), [("--labels", 100_001, "a"), ("--examples", 101, "a" * 10**6)]
+)
+def test_a_table_that_is_held_whole_may_not_be_endless(
+    tmp_path: Path, option: str, rows: int, cell: str
+) -> None:
+    path = tmp_path / "t.csv"
+    with path.open("w") as file:
+        file.write("name,text\n")
+        file.writelines(f"{cell},t{n}\n" for n in range(rows))
+    with pytest.raises(UsageError) as caught:
+        if option == "--labels":
+            read_labels(str(path))
+        else:
+            labels = [Label("a"), Label("b")]
+            read_examples(str(path), labels, name="label", text_column=None, multi=False, shots=3)
+    assert str(caught.value) == (
+        f"{option} {path}: over 100,000 rows or 100 million characters; give fewer"
+    )
+
+
+def test_a_cell_of_examples_is_cut_in_time_that_grows_with_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("name,examples\na," + " " * 500_000 + "x\nb, y | z |\n")
+    done = bounded.run(
+        "from pipeline.prompting.label_files import read_labels\n"
+        "print([label.examples for label in read_labels(sys.argv[1])])",
+        path,
+        seconds=20,
+    )
+    assert done.stdout == "[('x',), ('y', 'z')]\n", done.stderr
 
 
 def test_a_table_that_names_no_labels_is_refused(tmp_path: Path) -> None:

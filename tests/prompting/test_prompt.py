@@ -160,7 +160,7 @@ def test_options_get_the_names_of_the_api() -> None:
         ("name", ": the front matter is not YAML with `key: value` lines"),
         (
             "outputs: &a {type: object, properties: {x: *a}}",
-            ": a YAML alias (`*name`) stands in what it names",
+            ", line 2: the front matter is not YAML: an alias (`*name`) stands in what it names",
         ),
         (
             "outputs: {type: object, properties: {a: {type: strin}}}",

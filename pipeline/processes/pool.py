@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Generic, ParamSpec, TypeVar
@@ -54,7 +54,10 @@ class Pool(Generic[Parameters, Value]):
         self._closed = False
 
     def submit(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Future[Value]:
-        """Call it as soon as a process is free. The future of a call not made is cancelled."""
+        """Call it as soon as a process is free. The future of a call not made is cancelled.
+
+        Cancelling a future spares its call unless it has begun.
+        """
         future: Future[Value] = Future()
         with self._lock:
             if self._closed:
@@ -88,13 +91,14 @@ class Pool(Generic[Parameters, Value]):
         """Make a call; return the child to ask next. One that dies may have died of a neighbour's
         hunger for memory: so the call is made once more.
         """
+        if not job.future.set_running_or_notify_cancel():
+            return child
         for again in (True, False):
             try:
                 child = self._ready(child)
                 if child is None:
-                    job.future.cancel()
-                else:
-                    job.future.set_result(job.call(child))
+                    raise CancelledError
+                job.future.set_result(job.call(child))
             except CrashError as error:
                 if again and not error.late and not self._closed:
                     continue

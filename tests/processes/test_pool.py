@@ -150,6 +150,17 @@ def test_closing_ends_a_file_that_is_being_read(tmp_path: Path) -> None:
         pool.submit(Path("b")).result()
 
 
+def test_a_call_that_nobody_waits_for_any_more_leaves_the_others_alone() -> None:
+    pool = Pool(behave, processes=1)
+    try:
+        first, second = pool.submit(Path("a")), pool.submit(Path("b"))
+        second.cancel()
+        assert first.result() == "read a"
+        assert outcomes(pool, "c") == ["read c"]
+    finally:
+        pool.close()
+
+
 PARENT = """
 import os, sys
 from pathlib import Path

@@ -7,11 +7,13 @@ of a folder and the output at the end, where the callers say what it means then.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import mimetypes
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from glob import has_magic
 from importlib.util import find_spec
 from itertools import takewhile
@@ -23,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from pipeline.errors import PipelineError, UsageError, needs
+from pipeline.hosts import is_local
 
 # A chain, such as simplecache::s3://bucket, is one, too.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.I)
@@ -238,9 +241,39 @@ def _connect(address: str, scheme: str) -> tuple[Any, str]:
 
     # Its own limit is five minutes for a file, however large; a proxy or a .netrc is left out.
     timeout = aiohttp.ClientTimeout(total=None, connect=30, sock_read=_SILENT_SECONDS)
-    client = {"timeout": timeout, "trust_env": True}
+    client = {"timeout": timeout, "trust_env": True, "trace_configs": [_tracing()]}
     fs, path = fsspec.url_to_fs(address, client_kwargs=client, encoded="%" in address)
     return fs, path
+
+
+@cache  # file systems of the same options are one
+def _tracing() -> Any:
+    import aiohttp
+
+    config = aiohttp.TraceConfig()
+    config.on_request_redirect.append(_check_redirect)
+    return config
+
+
+async def _check_redirect(session: Any, context: Any, redirect: Any) -> None:
+    """Raise UsageError where a server out there sends us to this machine or its network."""
+    source, headers = redirect.url, redirect.response.headers
+    target = source.join(type(source)(headers.get("Location") or headers.get("URI", "")))
+    if await _leads_here(target.host) and not await _leads_here(source.host):
+        raise UsageError(
+            f"{shown(str(source))} redirects to {shown(str(target))}, which is of this machine or "
+            "its network: name that address itself if you trust it"
+        )
+
+
+async def _leads_here(host: str | None) -> bool:
+    if host is None or is_local(host):
+        return host is not None
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
+    except OSError:  # a proxy may know the name
+        return False
+    return any(is_local(str(address[0])) for *_, address in found)
 
 
 def _walk(fs: Any, folder: str, deep: bool) -> Iterator[dict[str, Any]]:

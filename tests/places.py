@@ -104,12 +104,15 @@ class _Note(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a web server answers for a path. `length` is the length that it says."""
+    """What a web server answers for a path. `length` is the length that it says, `location` where
+    it sends who asks.
+    """
 
     body: bytes = b""
     kind: str = "application/octet-stream"
     status: int = 200
     length: int | None = None
+    location: str | None = None
 
 
 @contextmanager
@@ -132,6 +135,8 @@ def serve_web(pages: Mapping[str, Page]) -> Iterator[str]:
             self.send_response(page.status)
             self.send_header("Content-Type", page.kind)
             self.send_header("Content-Length", str(page.length or len(page.body)))
+            if page.location is not None:
+                self.send_header("Location", page.location)
             self.end_headers()
             return page
 

@@ -361,3 +361,28 @@ def test_what_has_to_be_on_this_machine_says_so(here: Elsewhere, command: tuple[
     (error,) = ended.errors
     assert error.startswith("error: s3://bucket/x.xlsx")
     assert error.endswith(" is an address: name a file of this machine")
+
+
+def test_a_server_out_there_can_not_send_us_to_this_machine(tmp_path: Path) -> None:
+    pages: dict[str, Page] = {"/secret.csv": Page(TABLE, "text/csv")}
+    with serve_web(pages) as inside, serve_web(pages) as proxy:
+        for number, target in enumerate((inside, inside.replace("127.0.0.1", "localhost"))):
+            out_there = f"http://out-there-{number}.test/t.csv"
+            pages[out_there] = Page(status=302, location=f"{target}/secret.csv")
+            command = ["run", out_there, "--instruction", "x", "-o", "out.csv", "--model", "echo"]
+            ended = pipeline(*command, folder=tmp_path, HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
+            assert ended.errors == [
+                f"error: {out_there} redirects to {target}/secret.csv, which is of this machine or "
+                "its network: name that address itself if you trust it"
+            ]
+            assert ended.code == 2
+
+
+def test_a_server_of_this_machine_may_send_us_on(tmp_path: Path) -> None:
+    pages = {
+        "/a.csv": Page(status=302, location="/b.csv"),
+        "/b.csv": Page(TABLE, "text/csv"),
+    }
+    with serve_web(pages) as web:
+        command = ["run", f"{web}/a.csv", "--instruction", "x", "-o", "out.csv", "--model", "echo"]
+        assert pipeline(*command, folder=tmp_path).code == 0

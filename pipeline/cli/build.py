@@ -16,7 +16,7 @@ from pipeline.access import Access, find_access
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, is_offline, open_backend
 from pipeline.cli.labelling import SHOTS, Labelling, Stronger
-from pipeline.cli.options import Options, RunOptions
+from pipeline.cli.options import Options, RunOptions, needs
 from pipeline.engine.escalation import Escalation, Promise
 from pipeline.engine.loop import Engine
 from pipeline.engine.run import Run
@@ -24,7 +24,7 @@ from pipeline.engine.steps import Steps
 from pipeline.errors import UsageError
 from pipeline.evaluation.gold import find_prefix
 from pipeline.journal.store import Store
-from pipeline.places import local_path
+from pipeline.places import local_path, path_here
 from pipeline.prompting.fields import read as read_fields
 from pipeline.prompting.prompt import Prompt, from_instruction, load
 from pipeline.review.corrections import reviewed_path
@@ -230,6 +230,9 @@ def open_input(
     input: str, options: Options, store: Store, target: str, fetch_to: Path | None
 ) -> Source:
     """Open the input, without the run's own files in it."""
+    if options.image_column is None:
+        hosts = options.image_host or None
+        needs("--image-column", image_root=options.image_root, image_host=hosts)
     own = [store.output, *store.paths, reviewed_path(store.output)]
     path = local_path(input)
     if path and any(path.resolve() == mine.resolve() for mine in own):
@@ -238,6 +241,8 @@ def open_input(
         input,
         text_column=options.text_column,
         image_column=options.image_column,
+        image_root=_folder(options.image_root),
+        image_hosts=options.image_host or (),
         glob=options.glob or (),
         exclude=options.exclude or (),
         exclude_paths=own,
@@ -257,6 +262,15 @@ def open_input(
 
         source = Answered(source, options.answers)
     return select(source, limit=options.limit, sample=options.sample)
+
+
+def _folder(image_root: str | None) -> Path | None:
+    if image_root is None:
+        return None
+    folder = path_here(image_root).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"--image-root {image_root}: there is no such folder")
+    return folder
 
 
 def _gold_columns(options: Options) -> list[str]:

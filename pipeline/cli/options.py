@@ -66,6 +66,20 @@ class Options:
     image_column: Annotated[
         str | None, typer.Option(help="Column that holds images: paths, or http(s) addresses.")
     ] = None
+    image_root: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Folder that the images' paths may lead to. [default: the table's]"
+        ),
+    ] = None
+    image_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="Host of this machine or its network that the images' addresses may name. May be "
+            "repeated.",
+        ),
+    ] = None
     image_detail: Annotated[
         Detail, typer.Option(help="How closely to look at images: low is the cheapest.")
     ] = Detail.AUTO

@@ -46,6 +46,8 @@ class _Wish:
 
     text_column: str | None
     image_column: str | None
+    image_root: Path | None
+    image_hosts: Collection[str]
     glob: Sequence[str]
     exclude: Sequence[str]
     dialect: Dialect
@@ -80,6 +82,8 @@ def open_source(
     *,
     text_column: str | None = None,
     image_column: str | None = None,
+    image_root: Path | None = None,
+    image_hosts: Collection[str] = (),
     glob: Sequence[str] = (),
     exclude: Sequence[str] = (),
     dialect: Dialect = Dialect(),  # noqa: B008  # it is frozen
@@ -94,9 +98,12 @@ def open_source(
     of `exclude`, as lines of `.gitignore`, are left out. `exclude_paths` and `exclude_address` are
     files that are never read: the run's own. `fetch_to` is a folder for what is fetched from an
     address, which the caller removes when the source is done with. The columns `never_text` aren't
-    taken for the text, if that has to be found out.
+    taken for the text, if that has to be found out. A table's images are files of its folder, or of
+    `image_root`, or addresses; those of this machine and its network only if of `image_hosts`.
     """
-    wish = _Wish(text_column, image_column, glob, exclude, dialect, never_text)
+    wish = _Wish(
+        text_column, image_column, image_root, image_hosts, glob, exclude, dialect, never_text
+    )
     local = local_path(uri)
     if local is None and fetch_to is not None:
         return _remote(uri, wish, exclude_address, fetch_to)
@@ -142,6 +149,8 @@ def _table(file: FileInput, read: Format, wish: _Wish) -> Source:
         read(file, wish.dialect),
         text_column=wish.text_column,
         image_column=wish.image_column,
+        image_root=wish.image_root,
+        image_hosts=wish.image_hosts,
         never_text=wish.never_text,
     )
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DocumentError
+from pipeline.sources.files.reach import Reach
 from pipeline.types import Image
 from pipeline.vision import Rule, Size
 
@@ -53,23 +54,28 @@ def is_address(text: str) -> bool:
     return text.startswith(("http://", "https://", "data:image/"))
 
 
-def find(cell: object, folder: Path) -> tuple[Image, ...]:
-    """Find the pictures that a table's cell names: a path from `folder` on, an address, or a list.
+def find(cell: object, reach: Reach) -> tuple[Image, ...]:
+    """Find the pictures that a table's cell names: a path, an address, or a list of such.
 
-    Raises DocumentError where one can't be read.
+    Raises DocumentError where one can't be read, or is out of reach.
     """
     if isinstance(cell, Sequence) and not isinstance(cell, str | bytes):
-        return tuple(image for item in cell for image in find(item, folder))
+        return tuple(image for item in cell for image in _find(item, reach))
+    return _find(cell, reach)
+
+
+def _find(cell: object, reach: Reach) -> tuple[Image, ...]:
     text = "" if cell is None else str(cell).strip()
     if not text:
         return ()
     name = " ".join(text.split()) if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    if is_address(text):
-        return (Image(text, hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()),)
-    if "://" in text:
-        raise DocumentError(f"image {name}: give a file, or an address with http:// or https://")
-    path = folder / text
     try:
+        if is_address(text):
+            reach.check(text)
+            return (Image(text, hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()),)
+        if "://" in text:
+            raise DocumentError("give a file, or an address with http:// or https://")
+        path = reach.find(text)
         if os.path.exists(path) and not os.path.isfile(path):
             raise DocumentError("not a file")
         return read(path)

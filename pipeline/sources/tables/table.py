@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.sources.files import images
+from pipeline.sources.files.reach import Reach
 from pipeline.sources.tables.inputs import FileInput
 from pipeline.types import Column, Document, Image
 
@@ -73,7 +75,9 @@ class Table(Protocol):
 
 
 class TableSource:
-    """The rows of a table. Paths in its `image_column` are relative to its folder."""
+    """The rows of a table. Its `image_column` names files of its folder, or of `image_root`, and
+    addresses, but for those of this machine and its network that aren't in `image_hosts`.
+    """
 
     variables: Sequence[str] = ()
 
@@ -84,6 +88,8 @@ class TableSource:
         *,
         text_column: str | None = None,
         image_column: str | None = None,
+        image_root: Path | None = None,
+        image_hosts: Collection[str] = (),
         never_text: Collection[str] = (),
     ) -> None:
         self.name = file.name
@@ -91,6 +97,7 @@ class TableSource:
         self.image_column = self._named(table, image_column) if image_column else None
         self.notices: Sequence[str] = [f"{file.name}: {notice}" for notice in table.notices]
         self.text_column = self._text_column(table, text_column, {image_column, *never_text})
+        self._reach = Reach(file.folder, root=image_root, hosts=image_hosts)
         self._file = file
         self._table = table
         self._skimming = False
@@ -114,7 +121,7 @@ class TableSource:
         if self.image_column is None:
             return (), None
         try:
-            return images.find(fields.get(self.image_column), self._file.folder), None
+            return images.find(fields.get(self.image_column), self._reach), None
         except DocumentError as error:
             return (), str(error)
 

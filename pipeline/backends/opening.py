@@ -48,11 +48,11 @@ def open_backend(
     """
     limits = limits or Limits()
     if model == "echo":
-        from pipeline.backends.echo import Echo
+        from pipeline.backends.servers.echo import Echo
 
         return Echo(gate=_gate(limits), counter=counter(model))
     if model == "local" or model.startswith("local:"):
-        from pipeline.backends.local import SLOTS, Local, model_file
+        from pipeline.backends.servers.local import SLOTS, Local, model_file
 
         gate = _gate(replace(limits, max_concurrency=SLOTS))
         return Local(file=model_file(model), gate=gate, counter=counter("local"))
@@ -70,7 +70,7 @@ def open_backend(
             f"--max-cost needs the price of {model}, which isn't published for {base_url}: "
             f"give it with {price_option} INPUT,OUTPUT (USD per million tokens)"
         )
-    from pipeline.backends.online import Online
+    from pipeline.backends.servers.online import Online
 
     return Online(
         model=model,

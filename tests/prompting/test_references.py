@@ -151,7 +151,7 @@ def test_a_reference_is_found_by_its_steps() -> None:
 CHECKED = """
 import json
 from pipeline.prompting import schema
-from pipeline.backends.echo import _Least
+from pipeline.backends.servers.echo import _Least
 from pipeline.errors import PipelineError
 outputs, answers = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 try:

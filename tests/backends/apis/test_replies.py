@@ -7,9 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.backends.base import Backend
-from pipeline.backends.opening import Limits, open_backend
-from pipeline.backends.replies import (
+from pipeline.backends.apis.replies import (
     DOUBTED,
     FAR_TOKENS,
     FRAME_BYTES,
@@ -19,6 +17,8 @@ from pipeline.backends.replies import (
     Asked,
     read_response,
 )
+from pipeline.backends.base import Backend
+from pipeline.backends.opening import Limits, open_backend
 from pipeline.costs import fixed_price
 from pipeline.errors import TransientError
 from pipeline.types import Response, Usage

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.backends.formats import called
+from pipeline.backends.servers.formats import called
 from pipeline.errors import TransientError
 from pipeline.types import Levels, Response, Token, Usage
 

@@ -20,7 +20,7 @@ import httpx2
 import openai
 import truststore
 
-from pipeline.backends.bodies import ENCODINGS, Bodies
+from pipeline.backends.servers.bodies import ENCODINGS, Bodies
 from pipeline.errors import OversizedError, PackedError, TransientError, UnreachableError
 
 CONNECT_SECONDS = 30.0

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.backends.echo import Echo
 from pipeline.backends.opening import Limits, open_backend
+from pipeline.backends.servers.echo import Echo
 from pipeline.prompting import schema
 from pipeline.types import Message, Request, Response, Usage
 from tests.backends.asking import complete, complete_all, request, stream

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.backends.base import Backend
-from pipeline.backends.formats import Formats
 from pipeline.backends.opening import open_backend
+from pipeline.backends.servers.formats import Formats
 from pipeline.errors import RejectedError
 from pipeline.prompting import schema
 from pipeline.types import Message, Request, Response

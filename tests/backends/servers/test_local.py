@@ -39,7 +39,9 @@ def tickets() -> list[Request]:
 
 def llamas(parent: psutil.Process) -> list[psutil.Process]:
     """Find the processes of embedded models that a process has started."""
-    return [child for child in parent.children() if "pipeline.backends.llama" in child.cmdline()]
+    return [
+        child for child in parent.children() if "pipeline.backends.servers.llama" in child.cmdline()
+    ]
 
 
 @installed

@@ -12,11 +12,11 @@ from decimal import Decimal
 
 import pytest
 
+from pipeline.backends.apis.replies import FRAME_BYTES, MOST_BYTES
 from pipeline.backends.base import MAX_FAILURES, Backend
-from pipeline.backends.bodies import TOGETHER_BYTES
 from pipeline.backends.opening import Limits, open_backend
-from pipeline.backends.replies import FRAME_BYTES, MOST_BYTES
-from pipeline.backends.transport import ERROR_BYTES
+from pipeline.backends.servers.bodies import TOGETHER_BYTES
+from pipeline.backends.servers.transport import ERROR_BYTES
 from pipeline.costs import fixed_price
 from pipeline.errors import (
     AccessError,

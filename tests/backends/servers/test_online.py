@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.backends.apis.replies import read_response
 from pipeline.backends.base import Backend
-from pipeline.backends.online import retry_after
 from pipeline.backends.opening import Limits, open_backend
-from pipeline.backends.replies import read_response
+from pipeline.backends.servers.online import retry_after
 from pipeline.costs import OPENAI_URL, fixed_price
 from pipeline.errors import (
     AccessError,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from pipeline.backends.apis.messages import messages, names
 from pipeline.backends.base import Backend
-from pipeline.backends.messages import messages, names
 from pipeline.costs import FREE, Counter
 from pipeline.errors import RejectedError
 from pipeline.limits.gate import Gate

@@ -18,11 +18,11 @@ from email.utils import parsedate_to_datetime
 import openai
 import orjson
 
+from pipeline.backends.apis.messages import messages, names, shown
+from pipeline.backends.apis.replies import Asked, read_response
 from pipeline.backends.base import Backend
-from pipeline.backends.formats import Formats, Rung
-from pipeline.backends.messages import messages, names, shown
-from pipeline.backends.replies import Asked, read_response
-from pipeline.backends.transport import Transport
+from pipeline.backends.servers.formats import Formats, Rung
+from pipeline.backends.servers.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
 from pipeline.errors import (
     AccessError,

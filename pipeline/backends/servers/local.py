@@ -6,8 +6,8 @@ import asyncio
 import importlib.util
 from pathlib import Path
 
-from pipeline.backends.online import Online
-from pipeline.backends.transport import Transport
+from pipeline.backends.servers.online import Online
+from pipeline.backends.servers.transport import Transport
 from pipeline.costs import FREE, Counter
 from pipeline.errors import AccessError, UsageError, needs
 from pipeline.limits.gate import Gate
@@ -56,7 +56,7 @@ class Local(Online):
 
     def _launch(self) -> str:
         self._child = Launched(
-            "pipeline.backends.llama", str(self._file.absolute()), str(CONTEXT_TOKENS)
+            "pipeline.backends.servers.llama", str(self._file.absolute()), str(CONTEXT_TOKENS)
         )
         address = self._child.output.readline().decode().strip()
         if not address:

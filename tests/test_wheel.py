@@ -77,7 +77,7 @@ def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     wheel = build(ROOT, "wheel", tmp_path / "wheel")
     venv.create(tmp_path / "env", with_pip=True)
     programs = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin")
-    run(programs / "python", "-m", "pip", "install", "-q", wheel, folder=tmp_path)
+    run(programs / "python", "-m", "pip", "install", "-q", "--no-compile", wheel, folder=tmp_path)
     assert run(programs / "pipeline", "--version", folder=tmp_path).startswith("pipeline 0.")
     (tmp_path / "in.csv").write_text("id,text\n007,Hello\n")
     labels = ("--labels", "Hello,Bye", "--model", "echo")

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.asking import completion
 from tests.running import TIMEOUT_SECONDS, column, counts, end, job, query, read_rows, texts, until
-from tests.server import BAD_REPLIES, Behaviour, Fault, Limits, Server, mixture
+from tests.server import BAD_REPLIES, Behaviour, Fault, Kind, Limits, Server, mixture
 
 if sys.platform != "win32":
     import resource
@@ -96,6 +97,52 @@ def test_an_outage_past_the_patience_ends_the_run_and_fails_no_row(
     assert ended.code == 4
     assert any("the server is away (HTTP 503" in line for line in ended.lines)
     assert counts(column(made.rows(), "status")) == {"ok": 20, "skipped": 40}
+
+
+TEN_YEARS = "315360000"
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "value"),
+    [
+        ("rate_limit_exceeded", "retry-after", TEN_YEARS),
+        ("unavailable", "retry-after", TEN_YEARS),
+        ("overloaded", "retry-after", "1e300"),
+        ("rate_limit_exceeded", "retry-after-ms", "1e308"),
+        ("unavailable", "retry-after", "Fri, 31 Dec 9999 23:59:59 GMT"),
+    ],
+)
+def test_a_server_that_says_wait_for_years_ends_the_run_and_fails_no_row(
+    tmp_path: Path, server: Server, kind: Kind, header: str, value: str
+) -> None:
+    fault = Fault(kind, after=20, message="Come back later.", headers={header: value})
+    server.change(faults=(fault,))
+    made = job(tmp_path, server, texts(40))
+    ended = made.run("--max-concurrency", 4)
+    assert ended.code == 4
+    (error,) = ended.errors
+    assert error.startswith("error: the server asks to wait ")
+    assert " days, until 2" in error
+    assert error.endswith("Come back later.")
+    assert counts(column(made.rows(), "status")) == {"ok": 20, "skipped": 20}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-ratelimit-limit-requests": "nan", "x-ratelimit-remaining-requests": "nan"},
+        {"x-ratelimit-limit-requests": "0", "x-ratelimit-remaining-requests": "-1"},
+        {"x-ratelimit-limit-tokens": "1e300", "x-ratelimit-remaining-tokens": "-inf"},
+        {"retry-after": "1e300", "retry-after-ms": "nan"},  # means nothing on an answer
+    ],
+)
+def test_limits_that_cannot_be_are_none(
+    tmp_path: Path, server: Server, headers: dict[str, str]
+) -> None:
+    good = completion(usage={"prompt_tokens": 9, "completion_tokens": 2})
+    server.change(faults=(Fault("status", status=200, payload=good, headers=headers),))
+    ended = job(tmp_path, server, texts(40)).run()
+    assert (ended.code, server.tally.received) == (0, 40)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux changes limits of others")

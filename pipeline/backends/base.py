@@ -285,7 +285,7 @@ class Backend(ABC):
             timeout = self._latencies.timeout(answered.size, answered.failures)
             response = await self.complete(answered.request, timeout)
         except LimitError as error:
-            self.gate.refuse(taken, error.levels, error.retry_after_seconds)
+            self.gate.refuse(taken, error)
             raise
         except TransientError as error:
             # It waits to be asked again, and the frames of its traceback hold the reply.

@@ -180,7 +180,7 @@ class Options:
     ] = None
     patience: Annotated[
         float,
-        typer.Option(min=0, metavar="MINUTES", help="How long to wait for a server that is away."),
+        typer.Option(min=0, metavar="MINUTES", help="How long to wait for a server."),
     ] = 30.0
     hedge: Annotated[
         bool, typer.Option("--hedge/--no-hedge", help="Ask a second time for what hangs.")

@@ -12,8 +12,9 @@ import typer
 from pipeline.cli.build import Built, command_line
 from pipeline.costs import usd
 from pipeline.engine.escalation import Escalation
-from pipeline.engine.progress import Progress, duration
+from pipeline.engine.progress import Progress
 from pipeline.engine.run import Outcome, Plan
+from pipeline.limits.moments import duration
 from pipeline.outputs.targets import Target
 
 REASONS = 5

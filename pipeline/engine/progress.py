@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pipeline.costs import usd
+from pipeline.limits.moments import duration
 from pipeline.types import Request, Result
 
 if TYPE_CHECKING:
@@ -232,12 +233,3 @@ def event(name: str, **values: object) -> None:
     """Write an object of a JSON log."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     print(json.dumps({"time": stamp, "event": name, **values}), file=sys.stderr, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Write a time as a person would say it."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

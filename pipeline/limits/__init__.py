@@ -10,4 +10,5 @@
 | `circuit.py` | whether the server is there at all |
 | `latencies.py` | how long an answer usually takes |
 | `budget.py` | what may be spent |
+| `moments.py` | times in words |
 """

@@ -19,7 +19,6 @@ from pipeline.types import Level
 MARGIN_SECONDS = 0.05  # of the rate is kept back at first, against rounding and reordering
 MOST_MARGIN_SECONDS = 1.0
 AGE_SECONDS = 60.0  # what was seen of the rate is measured anew this often
-LONGEST_SECONDS = 60.0  # to wait before looking again
 SURE_POINTS = 3  # different levels
 SURE_RISE = 20.0  # `remaining` must have moved this far for the slope to tell the rate well
 ROUNDING_SECONDS = 0.001  # `reset` is told in milliseconds
@@ -73,7 +72,7 @@ class Bucket:
         seconds = missing / self.rate if self.rate else math.inf
         if self.in_flight <= 0:
             seconds = min(seconds, max(self._whole_at - now, 0.0))
-        return min(seconds, LONGEST_SECONDS)
+        return seconds
 
     @property
     def _margin(self) -> float:

@@ -1,4 +1,4 @@
-"""Whether the server is there at all. An outage is a pause: it costs no row an attempt.
+"""Whether the server is there and answers. An outage is a pause: it costs no row an attempt.
 
 Pure: every method is told the time.
 """
@@ -20,6 +20,7 @@ class Circuit:
         self.patience_seconds = patience_seconds
         self.opened_at: float | None = None
         self.answers = 0
+        self.refused_at: float | None = None  # for the first time since the last answer
         self.reason = ""
         self._failures = 0
         self._unreachable = False
@@ -31,9 +32,11 @@ class Circuit:
     def open(self) -> bool:
         return self.opened_at is not None
 
-    def expired(self, now: float) -> bool:
-        """Say whether it has been open for longer than anyone wants to wait."""
+    def expired(self, now: float, in_flight: int = 0) -> bool:
+        """Say whether no answer has come for longer than anyone wants to wait."""
         patience = self.patience_seconds
+        if self.refused_at is not None and not in_flight and now - self.refused_at > patience:
+            return True
         if self._unreachable and not self.answers:
             patience = min(patience, STRANGER_SECONDS)
         return self.opened_at is not None and now - self.opened_at > patience
@@ -57,8 +60,15 @@ class Circuit:
         was_open = self.open
         self.answers += 1
         self._failures = 0
+        self.refused_at = None
         self.opened_at, self._probing, self._pause = None, False, FIRST_PROBE_SECONDS
         return was_open
+
+    def refuse(self, now: float, reason: str) -> None:
+        """Note that the server is there and says to wait."""
+        if self.refused_at is None:
+            self.refused_at = now
+        self.reason = reason
 
     def fail(self, now: float, reason: str, *, unreachable: bool = False) -> bool:
         """Note a failure that the server may be to blame for; say whether it begins an outage."""

@@ -14,17 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.errors import BudgetError, FatalError, TransientError, UnreachableError
+from pipeline.errors import BudgetError, FatalError, LimitError, TransientError, UnreachableError
 from pipeline.limits.buckets import Bucket, Mark
 from pipeline.limits.budget import Budget
 from pipeline.limits.ceilings import Ceilings
 from pipeline.limits.circuit import Circuit
+from pipeline.limits.moments import duration, moment
 from pipeline.limits.pace import Pace
 from pipeline.limits.window import Window
 from pipeline.types import Levels, Usage
 
 BYTES_PER_TOKEN = 4  # in English; other languages have more tokens already
+MOST_RATIO = 100.0  # of the server's count to ours, for what its limit is expected to take
 FOREVER = 3600.0  # until something changes
+LOOK_SECONDS = 60.0  # to wait before looking again
 ROOM = 0.2  # of a bucket must be left for a request that needn't be sent
 
 
@@ -71,8 +74,11 @@ class Gate:
         self._door = asyncio.Lock()
         self._news = asyncio.Event()
         self._closed_until = 0.0
+        self._asked_until = 0.0  # by the server, in these words
+        self._words = ""
         self._ratio = 1.0
         self._most_ratio = 0.0
+        self._added_tokens = 0  # by the server, to what we send
 
     @property
     def counts_tokens(self) -> bool:
@@ -130,13 +136,15 @@ class Gate:
 
     def _most(self, prompt_tokens: int) -> int:
         """Correct our count by the most that the server has counted more than we. Before its first
-        count that may be anything up to a token a byte.
+        count that may be anything up to a token a byte; what is more, the server has added.
         """
-        return math.ceil(prompt_tokens * (self._most_ratio or BYTES_PER_TOKEN))
+        ratio = self._most_ratio or BYTES_PER_TOKEN
+        return math.ceil(prompt_tokens * ratio) + self._added_tokens
 
     def _wait(self, now: float, tokens: int, ceiling_usd: Decimal) -> float:
-        if self.circuit.expired(now):
+        if self.circuit.expired(now, self.window.in_flight):
             raise FatalError(self._given_up(now))
+        self._check_patience(self._asked_until - now, self._words)
         if not self.budget.fits(ceiling_usd):
             if not self.budget.reserved_usd:
                 raise BudgetError(self._used_up(ceiling_usd))
@@ -145,21 +153,29 @@ class Gate:
             return FOREVER
         if tokens > self.tokens.capacity and self.tokens.known and self.window.in_flight:
             return FOREVER  # larger than the whole bucket: it goes alone
-        return max(
-            self._closed_until - now,
-            self.circuit.wait(now),
-            self.requests.wait(now, 1.0),
-            self.tokens.wait(now, tokens),
-            self.pace.wait(now),
-        )
+        limited = max(self.requests.wait(now, 1.0), self.tokens.wait(now, tokens))
+        if limited > LOOK_SECONDS and not self.window.in_flight:  # no reply will say otherwise
+            self._check_patience(limited, "its x-ratelimit headers")
+        return max(self._closed_until - now, self.circuit.wait(now), limited, self.pace.wait(now))
+
+    def _check_patience(self, seconds: float, words: str) -> None:
+        """Raise FatalError if the server asks for a longer wait than the user does."""
+        patience = self.circuit.patience_seconds
+        if seconds > patience:
+            raise FatalError(
+                f"the server asks to wait {duration(seconds)}, until {moment(seconds)}, which is "
+                f"more than --patience ({duration(patience)}): {words}"
+            )
 
     def _given_up(self, now: float) -> str:
         circuit = self.circuit
+        if circuit.opened_at is None:
+            refused = duration(now - (circuit.refused_at or now))
+            return f"the server has refused every request for {refused}: {circuit.reason}"
         if not circuit.answers:
             return f"{circuit.reason}; is --base-url right, and does the server run?"
-        away = now - (circuit.opened_at or now)
-        spell = f"{away / 60:.0f} min" if away >= 60 else f"{away:.0f} s"
-        return f"the server has been away for {spell}: {circuit.reason}"
+        away = duration(now - circuit.opened_at)
+        return f"the server has been away for {away}: {circuit.reason}"
 
     def _used_up(self, ceiling_usd: Decimal) -> str:
         budget = self.budget
@@ -186,7 +202,8 @@ class Gate:
 
     async def _wait_for_news(self, seconds: float) -> None:
         self._news.clear()
-        timer = asyncio.get_running_loop().call_later(seconds, self._news.set)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(min(seconds, LOOK_SECONDS), self._news.set)
         try:
             await self._news.wait()
         finally:
@@ -235,19 +252,20 @@ class Gate:
         self._return(self._clock(), taken, None, charged=False)
         self.release()
 
-    def refuse(self, taken: Pass, levels: Levels | None, wait_seconds: float | None) -> None:
+    def refuse(self, taken: Pass, error: LimitError) -> None:
         """Note a 429: nobody sends until the server says so."""
-        now = self._clock()
+        now, levels = self._clock(), error.levels
         self.refused += 1
+        self.circuit.refuse(now, str(error))
+        self._obey(error)
         self.budget.settle(taken.ceiling_usd, None)
         self._return(now, taken, levels, charged=False)
         if levels is not None:
             self.requests.refuse()
             self.tokens.refuse()
-            self.pause(wait_seconds or 0.1)
+            self.pause(0.0 if error.retry_after_seconds else 0.1)
         else:
-            pause = refuse(self.pace, self.window, now, taken.sent_at)
-            self.pause(max(wait_seconds or 0.0, pause))
+            self.pause(refuse(self.pace, self.window, now, taken.sent_at))
         self.release()
 
     def fail(
@@ -261,7 +279,7 @@ class Gate:
             self.budget.settle(taken.ceiling_usd, cost_usd)
         self._return(now, taken, error.levels)
         self.release()
-        self.pause(error.retry_after_seconds or 0.0)
+        self._obey(error)
         if error.overloaded:
             self.window.cut()
         if own:
@@ -287,6 +305,14 @@ class Gate:
         self._return(self._clock(), taken, None)
         self.release()
 
+    def _obey(self, error: TransientError) -> None:
+        """Wait as long as the server asks, if it does."""
+        seconds = error.retry_after_seconds or 0.0
+        self.pause(seconds)
+        until = self._clock() + seconds
+        if until > self._asked_until:
+            self._asked_until, self._words = until, str(error)
+
     def pause(self, seconds: float) -> None:
         """Let nobody through for a while: it holds for the whole run."""
         self._closed_until = max(self._closed_until, self._clock() + seconds)
@@ -299,10 +325,13 @@ class Gate:
 
     def _compare(self, counted: int, prompt_tokens: int) -> None:
         """Learn how the server's count of a prompt differs from ours."""
-        if counted:
-            ratio = prompt_tokens / counted
-            self._ratio += (ratio - self._ratio) * 0.1
-            self._most_ratio = max(self._most_ratio, ratio, 1.0)
+        if not counted:
+            return
+        ratio = prompt_tokens / counted
+        self._ratio += (min(ratio, MOST_RATIO) - self._ratio) * 0.1
+        self._most_ratio = max(self._most_ratio, min(ratio, BYTES_PER_TOKEN), 1.0)
+        if ratio > BYTES_PER_TOKEN:
+            self._added_tokens = max(self._added_tokens, prompt_tokens)
 
     def _return(
         self, now: float, taken: Pass, levels: Levels | None, *, charged: bool = True
@@ -327,8 +356,7 @@ class Gate:
             return f"server away for {now - self.circuit.opened_at:.0f} s"
         until = max(self._closed_until - now, self.requests.wait(now, 1.0), self.pace.wait(now))
         if until > 1:
-            clock = time.strftime("%H:%M:%S", time.localtime(time.time() + until))
-            return f"waiting for the limit until {clock}"
+            return f"waiting for the limit until {moment(until)}"
         return ""
 
 

@@ -1,8 +1,9 @@
-"""Asks a backend as the engine does, for the tests of backends."""
+"""Asks a backend as the engine does, for the tests of backends; makes the reply to one by hand."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from pipeline.backends.base import Answered, Backend
@@ -25,6 +26,12 @@ def request(text: str = "one two three", **changes: object) -> Request:
         "response_format": None,
     }
     return Request(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def completion(**changes: object) -> bytes:
+    """Write a completion; NaN and the infinities as Python's JSON does."""
+    choice = {"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    return json.dumps({"model": "m", "choices": [choice], **changes}).encode()
 
 
 async def stream(requests: Iterable[Request]) -> AsyncIterator[Request]:

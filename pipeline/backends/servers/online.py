@@ -7,13 +7,10 @@ only when it is one.
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 
 import openai
 import orjson
@@ -22,6 +19,7 @@ from pipeline.backends.apis.messages import messages, names, shown
 from pipeline.backends.apis.replies import Asked, read_response
 from pipeline.backends.base import Backend
 from pipeline.backends.servers.formats import Formats, Rung
+from pipeline.backends.servers.headers import read_levels, retry_after
 from pipeline.backends.servers.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
 from pipeline.errors import (
@@ -37,7 +35,7 @@ from pipeline.errors import (
 )
 from pipeline.limits.gate import Gate
 from pipeline.sources.files import images
-from pipeline.types import Level, Levels, Request, Response, Usage
+from pipeline.types import Request, Response, Usage
 
 # Codes of https://platform.openai.com/docs/guides/error-codes
 _QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
@@ -289,58 +287,3 @@ def _encode(body: Mapping[str, object]) -> bytes:
         return orjson.dumps(body)
     except TypeError as error:
         raise UnsentError(f"the request can't be written as JSON: {error}") from error
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read how long the server asks to wait, in seconds."""
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        seconds = _wait_seconds(headers.get(name, ""))
-        if seconds is not None and math.isfinite(seconds):
-            return max(seconds * unit, 0.0)
-    return None
-
-
-def _wait_seconds(text: str) -> float | None:
-    """Read a number, or how far off a date is (RFC 9110, section 10.2.3)."""
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return (when - datetime.now(when.tzinfo)).total_seconds()
-
-
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration_seconds(text: str) -> float | None:
-    """Read a time as OpenAI writes it, such as 6m0s, 8.64s or 120ms; a plain number is seconds."""
-    parts = _PART.findall(text)
-    if parts:
-        return sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def read_levels(headers: Mapping[str, str]) -> Levels | None:
-    """Read what a reply says of the limits
-    (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers).
-    """
-    if "x-ratelimit-limit-requests" not in headers and "x-ratelimit-limit-tokens" not in headers:
-        return None
-    return Levels(requests=_level(headers, "requests"), tokens=_level(headers, "tokens"))
-
-
-def _level(headers: Mapping[str, str], what: str) -> Level | None:
-    try:
-        limit = float(headers[f"x-ratelimit-limit-{what}"])
-        remaining = float(headers[f"x-ratelimit-remaining-{what}"])
-    except (KeyError, ValueError):
-        return None
-    return Level(limit, remaining, duration_seconds(headers.get(f"x-ratelimit-reset-{what}", "")))

@@ -22,7 +22,7 @@ from pipeline.backends.opening import Limits, open_backend
 from pipeline.costs import fixed_price
 from pipeline.errors import TransientError
 from pipeline.types import Response, Usage
-from tests.backends.asking import MODEL, complete_all, request
+from tests.backends.asking import MODEL, complete_all, completion, request
 from tests.server import Fault, Server
 
 INF, NAN = float("inf"), float("nan")
@@ -39,12 +39,6 @@ def connect(server: Server, max_cost_usd: str | None = None) -> Backend:
         limits=Limits(max_cost_usd=cap, patience_seconds=1),
         price=fixed_price(Decimal(3), Decimal(17)),
     )
-
-
-def completion(**changes: object) -> bytes:
-    """Write a completion; NaN and the infinities as Python's JSON does."""
-    choice = {"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
-    return json.dumps({"model": "m", "choices": [choice], **changes}).encode()
 
 
 def usage(prompt: object, answer: object, *, total: object = None, **details: object) -> bytes:

@@ -14,7 +14,6 @@ import pytest
 from pipeline.backends.apis.replies import read_response
 from pipeline.backends.base import Backend
 from pipeline.backends.opening import Limits, open_backend
-from pipeline.backends.servers.online import retry_after
 from pipeline.costs import OPENAI_URL, fixed_price
 from pipeline.errors import (
     AccessError,
@@ -636,33 +635,6 @@ def test_while_the_server_says_wait_nobody_asks(server: Server, kind: Kind) -> N
     first, *others = [record.arrived for record in server.tally.records]
     assert len(others) == 4
     assert all(arrived - first >= 0.4 for arrived in others)
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({}, None),
-        ({"retry-after": "7"}, 7.0),
-        ({"retry-after": "0.5"}, 0.5),
-        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
-        ({"retry-after-ms": "soon", "retry-after": "1"}, 1.0),
-        ({"retry-after": "-3"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "nan"}, None),
-        ({"retry-after": "inf"}, None),
-    ],
-)
-def test_how_long_to_wait_is_read_in_seconds(
-    headers: dict[str, str], seconds: float | None
-) -> None:
-    assert retry_after(headers) == seconds
-
-
-def test_how_long_to_wait_may_be_a_date() -> None:
-    """https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
-    seconds = retry_after({"retry-after": "Fri, 31 Dec 2999 23:59:59 GMT"})
-    assert seconds is not None
-    assert seconds > 3600
 
 
 # Many

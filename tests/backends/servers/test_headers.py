@@ -1,0 +1,110 @@
+"""What headers say of limits, and what in them can't be."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.backends.servers.headers import (
+    LONGEST_RESET_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    MOST_AMOUNT,
+    duration_seconds,
+    read_levels,
+    retry_after,
+)
+from pipeline.types import Level, Levels
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "1"}, 1.0),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "-1e300"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e300"}, LONGEST_WAIT_SECONDS),
+        ({"retry-after-ms": "1e308"}, LONGEST_WAIT_SECONDS),
+        ({"retry-after": "9" * 5000}, LONGEST_WAIT_SECONDS),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0.0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_WAIT_SECONDS),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, LONGEST_WAIT_SECONDS),
+        ({"retry-after": "Fri, 31 Dec 99999 23:59:59 GMT"}, None),
+        ({"retry-after": "Fri, 31 Dec 2030 23:59:59 +9999999999"}, None),
+    ],
+)
+def test_how_long_to_wait_is_read_in_seconds(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_how_long_to_wait_may_be_a_date() -> None:
+    """https://www.rfc-editor.org/rfc/rfc9110#field.retry-after"""
+    seconds = retry_after({"retry-after": "Fri, 31 Dec 2100 23:59:59 GMT"})
+    assert seconds is not None
+    assert 3600 < seconds < LONGEST_WAIT_SECONDS
+
+
+def limits(limit: str, remaining: str, reset: str) -> dict[str, str]:
+    return {
+        "x-ratelimit-limit-requests": limit,
+        "x-ratelimit-remaining-requests": remaining,
+        "x-ratelimit-reset-requests": reset,
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "level"),
+    [
+        (limits("60", "59", "1s"), Level(60, 59, 1)),
+        (limits("60", "59", "6m0s"), Level(60, 59, 360)),
+        (limits("60", "-5", "1s"), Level(60, 0, 1)),
+        (limits("60", "59", "soon"), Level(60, 59)),
+        (limits("60", "59", "-1"), Level(60, 59)),
+        (limits("60", "59", "nan"), Level(60, 59)),
+        (limits("60", "59", "1e300"), Level(60, 59)),
+        (limits("60", "59", "99999d"), Level(60, 59)),
+        (limits("60", "59", "1795000000"), Level(60, 59)),  # a moment
+        (limits("0", "0", "1s"), None),
+        (limits("-1", "-1", ""), None),
+        (limits("0.001", "0", "1s"), None),
+        (limits("nan", "0", "1s"), None),
+        (limits("inf", "0", "1s"), None),
+        (limits("60", "inf", "1s"), None),
+        (limits("1e300", "0", "1s"), None),
+        (limits("60", "1e300", "1s"), None),
+        (limits("many", "0", "1s"), None),
+    ],
+)
+def test_a_limit_that_cannot_be_is_none(headers: dict[str, str], level: Level | None) -> None:
+    assert read_levels(headers) == (None if level is None else Levels(level))
+
+
+numbers = st.one_of(
+    st.floats().map(str), st.integers().map(str), st.text(), st.text("0123456789.hmsd")
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(numbers, numbers, numbers)
+def test_no_header_is_read_as_a_number_that_cannot_be(one: str, two: str, three: str) -> None:
+    for name in ("retry-after", "retry-after-ms"):
+        wait = retry_after({name: one})
+        assert wait is None or 0 <= wait <= LONGEST_WAIT_SECONDS
+    reset = duration_seconds(one)
+    assert reset is None or 0 <= reset <= LONGEST_RESET_SECONDS
+    seen = read_levels(limits(one, two, three))
+    if seen is not None and seen.requests is not None:
+        assert 1 <= seen.requests.limit <= MOST_AMOUNT
+        assert 0 <= seen.requests.remaining <= MOST_AMOUNT
+        assert not math.isnan(seen.requests.reset_seconds or 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import mimetypes
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -66,6 +67,11 @@ def local_path(text: str) -> Path | None:
     if not is_address(text):
         return Path(text)
     return Path(url2pathname(rest)) if colon and scheme.lower() in _LOCAL else None
+
+
+def follow(path: Path) -> Path:
+    """Return the file that a link leads to; of anything else the path itself."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def path_here(text: str) -> Path:

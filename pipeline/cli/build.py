@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pipeline import costs
 from pipeline.access import Access, find_access
@@ -28,6 +27,7 @@ from pipeline.places import local_path, path_here
 from pipeline.prompting.fields import read as read_fields
 from pipeline.prompting.prompt import Prompt, from_instruction, load
 from pipeline.review.corrections import reviewed_path
+from pipeline.scratch import Scratch
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.sources.selection import select
@@ -131,8 +131,8 @@ def fetching(input: str) -> Iterator[Path | None]:
     if local_path(input):
         yield None
         return
-    with TemporaryDirectory(prefix="pipeline-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    with Scratch() as folder:
+        yield folder
 
 
 def _escalation(

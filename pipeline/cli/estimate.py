@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,6 +40,7 @@ def estimate(
     from pipeline.cli.words import echo_plan
     from pipeline.journal.store import Store
     from pipeline.outputs.targets import open_target
+    from pipeline.scratch import Scratch
 
     chosen = choose(prompt, instruction, fields)
     labelling.check()
@@ -52,8 +51,8 @@ def estimate(
             stronger = replace(stronger, accuracy=None, below=math.inf)
     if labelling.labels is not None:
         chosen = label(chosen, options, labelling)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        target = open_target(output or str(Path(folder, "none.csv")))
+    with Scratch() as folder:
+        target = open_target(output or str(folder / "none.csv"))
         store = Store(target.path)
         store.open_readonly()
         try:
@@ -63,8 +62,8 @@ def estimate(
                 options,
                 store=store,
                 target=target.name,
-                folder=Path(folder),
-                fetch_to=Path(folder),
+                folder=folder,
+                fetch_to=folder,
                 stronger=stronger,
             )
             echo_plan(built.run.plan(seconds=float("inf")), built)

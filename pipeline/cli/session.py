@@ -13,6 +13,7 @@ from datetime import datetime
 import orjson
 import typer
 
+from pipeline import scratch
 from pipeline.cli import complain
 from pipeline.cli.afterwards import check_afterwards, evaluated, hand_over, tell
 from pipeline.cli.build import Built, build, command_line, fetching
@@ -25,7 +26,7 @@ from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
 from pipeline.journal.store import Store, free_name, set_aside
 from pipeline.outputs.tables import check_columns, clear_drafts
 from pipeline.outputs.targets import Target, open_target
-from pipeline.places import is_address, shown
+from pipeline.places import is_address, path_here, shown
 from pipeline.prompting.prompt import Prompt
 
 INTERRUPTED = 130
@@ -47,7 +48,7 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
         store.open_readonly(fresh=options.fresh)
     else:
         store.open(shown(command_line()))
-        clear_drafts(target.path)
+        _clear(target, options)
     if is_address(target.name):
         progress.note(f"the journal of {target.name} is {store.path}")
     code = PipelineError.exit_code
@@ -80,6 +81,14 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
         if store.aside and not store.aside.exists():
             progress.note("nothing was asked: the old journal is where it was")
     return code
+
+
+def _clear(target: Target, options: RunOptions) -> None:
+    """Remove what killed processes have left where this run writes."""
+    scratch.clear()
+    clear_drafts(target.path)
+    if options.review is not None:
+        clear_drafts(path_here(options.review))
 
 
 def _let_interrupt() -> None:

@@ -24,6 +24,7 @@ import filelock
 from pipeline.errors import JournalError, JournalFullError, UsageError
 from pipeline.journal import entries
 from pipeline.journal.entries import Entry
+from pipeline.places import follow
 from pipeline.types import Request, Result
 
 State = Literal["new", "begun", "done"]
@@ -38,7 +39,7 @@ class Store:
     """
 
     def __init__(self, output: Path, *, exists: Callable[[], bool] | None = None) -> None:
-        self.output = output
+        self.output = output = follow(output)  # an output has one journal, whatever leads to it
         self._exists = exists or output.exists
         self.path = output.with_name(f"{output.name}.journal")
         self._lock = filelock.FileLock(f"{self.path}.lock", blocking=False)

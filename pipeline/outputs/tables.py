@@ -11,12 +11,14 @@ from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from pipeline import scratch
 from pipeline.errors import PipelineError, UsageError
 from pipeline.outputs import csvs, excel, jsonl, parquet
 from pipeline.outputs.cells import Rows
 from pipeline.outputs.packing import PACKED
+from pipeline.places import follow
+from pipeline.scratch import Scratch
 from pipeline.types import Column
 
 Writer = Callable[[Path, Sequence[Column], Rows], list[str]]
@@ -29,7 +31,6 @@ _WRITERS: dict[str, Writer] = {
     ".jsonl": jsonl.write,
 }
 _STREAMED = (".csv", ".tsv", ".jsonl")
-_DRAFT = ".pipeline-"
 _REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there",
@@ -50,11 +51,8 @@ def check_output(path: Path) -> None:
 
 
 def clear_drafts(path: Path) -> None:
-    """Remove what runs that were killed have left of `path`; nobody may be writing it just now."""
-    target = _target(path)
-    for folder in target.parent.glob(f"{_DRAFT}*"):
-        if (folder / target.name).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove what processes that were killed have left beside `path`."""
+    scratch.clear(follow(path).parent)
 
 
 def check_columns(path: Path, columns: Sequence[Column]) -> None:
@@ -80,7 +78,7 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
 @contextmanager
 def drafted(path: Path) -> Iterator[Path]:
     """Yield where to write what then appears at `path`, whole or not at all."""
-    target = _target(path)
+    target = follow(path)
     try:
         with _draft(target) as draft:
             yield draft
@@ -101,7 +99,7 @@ def _try(path: Path) -> None:
         example = path / "results.csv"
         raise UsageError(f"the output {path} is a folder: name a file in it, such as {example}")
     find_writer(path)
-    target = _target(path)
+    target = follow(path)
     folder = target.parent
     if not folder.exists():
         make = f"mkdir -p {shlex.quote(str(folder))}"
@@ -132,11 +130,6 @@ def find_writer(path: Path) -> Writer:
     )
 
 
-def _target(path: Path) -> Path:
-    """Return the file that `path` stands for: a link stays a link."""
-    return Path(os.path.realpath(path))
-
-
 @contextmanager
 def _draft(target: Path) -> Iterator[Path]:
     """Yield a path to write to, in a hidden folder beside `target`; remove both in any case.
@@ -144,8 +137,8 @@ def _draft(target: Path) -> Iterator[Path]:
     In a folder of their own a writer's further files go as well, and the file has the mode that any
     new file has (one from tempfile is private).
     """
-    with TemporaryDirectory(prefix=_DRAFT, dir=target.parent, ignore_cleanup_errors=True) as folder:
-        yield Path(folder, target.name)
+    with Scratch(target.parent) as folder:
+        yield folder / target.name
 
 
 def _sync(path: Path) -> None:

@@ -11,12 +11,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-PREFIX = "pipeline-child-"  # of the empty folders
+from pipeline.scratch import Scratch
+
 _KEPT = frozenset(
     # Where libraries are found, where temporary files go, how text is written; what Windows needs.
     {"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"}
@@ -42,20 +42,20 @@ class Launched:
     """
 
     def __init__(self, module: str, *arguments: str) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self._folder = Scratch()
         try:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _BOOT, json.dumps(paths()), module, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                cwd=self._folder,
+                cwd=self._folder.path,
                 env={name: value for name, value in os.environ.items() if name.upper() in _KEPT},
                 start_new_session=True,
                 creationflags=_NEW_GROUP,
             )
         except BaseException:
-            self._folder.rmdir()
+            self._folder.remove()
             raise
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -73,8 +73,7 @@ class Launched:
         for pipe in (self.input, self.output):
             with suppress(OSError):  # what was still to be written has nobody to read it
                 pipe.close()
-        with suppress(OSError):  # a library has left a file there
-            self._folder.rmdir()
+        self._folder.remove()
 
 
 def paths() -> list[str]:

@@ -22,6 +22,7 @@ from pipeline.evaluation.gold import FINAL, REVIEWED, Pair, array, find_prefix, 
 from pipeline.outputs import excel
 from pipeline.outputs.cells import Rows, clean, to_text
 from pipeline.outputs.tables import write_table
+from pipeline.places import follow
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.types import Column
@@ -97,6 +98,7 @@ class Corrected:
 
 def reviewed_path(output: Path) -> Path:
     """Give where the corrections of an output lie."""
+    output = follow(output)
     return output.with_name(f"{output.stem}.reviewed.csv")
 
 

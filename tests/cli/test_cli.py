@@ -23,12 +23,15 @@ from tests.running import (
     Ended,
     Job,
     column,
+    end,
     environment,
     job,
     pipeline,
     query,
     read_rows,
+    start,
     texts,
+    until,
     write_rows,
 )
 from tests.server import Fault, Server, answer_to
@@ -603,14 +606,6 @@ def test_a_dry_run_of_a_fresh_start_counts_every_row(two: Job) -> None:
     assert two.run("--dry-run").err.startswith("2 rows, 2 done already")
 
 
-def test_what_a_killed_run_had_written_of_its_output_is_removed(folder: Path) -> None:
-    for draft in (".pipeline-ours/out.csv", ".pipeline-theirs/other.csv"):
-        (folder / draft).parent.mkdir()
-        (folder / draft).write_text("text,outp", encoding="utf-8")
-    assert pipeline(*echoing(), folder=folder).code == 0
-    assert [path.name for path in folder.glob(".pipeline-*")] == [".pipeline-theirs"]
-
-
 def test_a_folder_can_hold_its_own_output(tmp_path: Path, server: Server) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
@@ -707,6 +702,70 @@ def test_the_output_is_never_the_input(folder: Path, given: str, output: str) ->
     ended = pipeline(*echoing(given=given, output=output), folder=folder)
     assert (folder / "in.csv").read_bytes() == before
     assert "in.csv" in alone(ended)
+
+
+def test_a_link_to_an_output_shares_its_lock_and_its_answers(two: Job, server: Server) -> None:
+    """Two runs at once would write to one file and pay twice."""
+    folder = two.folder / "elsewhere"
+    folder.mkdir()
+    (two.folder / "link.csv").symlink_to(folder / "out.csv")
+    through_link = [text if text != "out.csv" else "link.csv" for text in two.arguments()]
+    direct = [text if text != "out.csv" else "elsewhere/out.csv" for text in two.arguments()]
+    server.change(latency_seconds=20.0)
+    first = start(*direct, folder=two.folder)
+    until(first, "2 rows")
+    second = pipeline(*through_link, folder=two.folder)
+    first.kill()
+    assert error(second) == (
+        f"another run (process {first.pid}) is writing to this output: "
+        "wait for it, or choose another output"
+    )
+    server.change(latency_seconds=0.0)
+    assert pipeline(*through_link, folder=two.folder).code == 0
+    before = server.tally.answered
+    assert pipeline(*direct, folder=two.folder).code == 0
+    assert (server.tally.answered, len(read_rows(folder / "out.csv"))) == (before, 2)
+    assert (two.folder / "link.csv").is_symlink()
+
+
+def test_a_journal_beside_a_link_makes_nobodys_file_ours(folder: Path) -> None:
+    """A folder of somebody else may hold a link to a file of mine, and a journal for it."""
+    assert pipeline(*echoing(), folder=folder).code == 0
+    theirs = folder / "theirs"
+    theirs.mkdir()
+    mine = folder / "mine.csv"
+    mine.write_text("kept\n", encoding="utf-8")
+    (theirs / "out.csv").symlink_to(mine)
+    (folder / "out.csv.journal").rename(theirs / "out.csv.journal")
+    ended = pipeline(*echoing(output="theirs/out.csv"), folder=folder)
+    assert "exists and wasn't written by this program" in error(ended)
+    assert mine.read_text(encoding="utf-8") == "kept\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437"])
+def test_characters_that_a_terminal_lacks_are_replaced(folder: Path, encoding: str) -> None:
+    (folder / "in.csv").rename(folder / "in-日本.csv")
+    command = ["run", "in-日本.csv", "--instruction", "Say 日.", "-o", "out.csv", "-m", "echo"]
+    for options in (["--dry-run"], []):
+        ended = pipeline(*command, *options, folder=folder, PYTHONIOENCODING=encoding)
+        assert (ended.code, ended.errors) == (0, [])
+    ended = pipeline("run", "日.csv", *command[2:], folder=folder, PYTHONIOENCODING=encoding)
+    assert error(ended).startswith("there is no file or folder ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="nothing tells the limits here")
+def test_a_crash_leaves_no_core_dump_with_the_key(folder: Path) -> None:
+    command = ["run", "-", "--instruction", "Say it.", "-o", "out.csv", "-m", "echo"]
+    process = start(*command, folder=folder)
+    limits = Path(f"/proc/{process.pid}/limits")
+    while _core(limits) != ["0", "0"]:  # what holds now, and how far it could be raised again
+        assert process.poll() is None
+    assert end(process, "Hello").code == 0
+
+
+def _core(limits: Path) -> list[str]:
+    lines = limits.read_text(encoding="ascii").splitlines()
+    return next(line for line in lines if line.startswith("Max core file size")).split()[4:6]
 
 
 def test_files_may_have_any_names(folder: Path) -> None:

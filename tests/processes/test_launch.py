@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.processes.launch import PREFIX, paths
+from pipeline.processes.launch import paths
 from pipeline.processes.pool import Pool
 from tests.running import pipeline, read_rows
 from tests.sources.samples import docx, pdf
@@ -94,15 +94,12 @@ def test_a_process_has_no_key_no_files_and_no_path_to_the_working_folder(
     assert not {"", "lib", str(tmp_path)} & {*modules}
 
 
-def folders() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
-
-
-def test_the_empty_folder_of_a_process_goes_with_it() -> None:
-    before = folders()
+def test_the_empty_folder_of_a_process_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pool = Pool(surroundings, processes=1)
     pool.submit().result()
-    during = folders()
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
     pool.close()
-    assert len(during - before) == 1
-    assert not (during - before) & folders()
+    assert list(tmp_path.iterdir()) == []

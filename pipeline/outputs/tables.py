@@ -102,7 +102,7 @@ def _try(path: Path) -> None:
     target = follow(path)
     folder = target.parent
     if not folder.exists():
-        make = f"mkdir -p {shlex.quote(str(folder))}"
+        make = f"mkdir -p {shlex.quote(os.path.realpath(folder))}"
         raise UsageError(f"the folder of the output {path} doesn't exist: make it first: {make}")
     if target.exists() and not os.access(target, os.W_OK):
         raise UsageError(f"the output {path} is write-protected: choose another name for it")

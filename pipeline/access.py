@@ -21,6 +21,7 @@ from pipeline.places import shown
 from pipeline.sources.decoding import decode
 
 KEY, ADDRESS = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+_ACCOUNT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")  # the SDK sends these as they are
 _MOST_BYTES = 1 << 16
 # What comes along when a key or an address is copied from a page, a shell or a header.
 _WRAPPING = " \t\r\n\"'`\u00a0\u200b\u2060\ufeff\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
@@ -52,6 +53,8 @@ def find_access(
     An address in `.env` is used only together with a key in it. Raises UsageError for a key or an
     address that can't be one, and if the file is needed and can't be read.
     """
+    for name in _ACCOUNT:
+        _check_header(name, environ.get(name, ""))
     key = _first(api_key, environ.get(KEY))
     address = _first(base_url, environ.get(ADDRESS))
     url = None if address is None else check_address(address, "--base-url")
@@ -137,6 +140,11 @@ def check_address(text: str, origin: str) -> str:
     if not whole:
         raise UsageError(f"{origin} {shown(url)}: not an address; check its host and port")
     return url
+
+
+def _check_header(name: str, text: str) -> None:
+    if not (text.isascii() and text.isprintable()):
+        raise UsageError(f"{name} has a character in it that can't be sent; copy it again")
 
 
 def _first(*texts: str | None) -> str | None:

@@ -194,6 +194,16 @@ def test_nothing_is_sent_with_such_a_key(two: Job, server: Server) -> None:
     assert "abc" not in ended.err
 
 
+@pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+@pytest.mark.parametrize("written", ["“org-1”", "org-1\nX-Evil: 1", "org-1\r"])
+def test_an_account_that_cannot_be_sent_is_a_line(
+    two: Job, server: Server, name: str, written: str
+) -> None:
+    ended = pipeline(*two.arguments(), folder=two.folder, **{name: written})
+    line = f"error: {name} has a character in it that can't be sent; copy it again"
+    assert (ended.code, ended.lines, len(server.tally.records)) == (2, [line], 0)
+
+
 def test_an_address_is_taken_without_the_space_around_it(two: Job, server: Server) -> None:
     arguments = two.arguments()
     arguments[arguments.index(server.base_url)] = f"{server.base_url} "

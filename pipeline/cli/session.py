@@ -26,7 +26,7 @@ from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
 from pipeline.journal.store import Store, free_name, set_aside
 from pipeline.outputs.tables import check_columns, clear_drafts
 from pipeline.outputs.targets import Target, open_target
-from pipeline.places import is_address, path_here, shown
+from pipeline.places import is_address, local_path, shown
 from pipeline.prompting.prompt import Prompt
 
 INTERRUPTED = 130
@@ -87,8 +87,8 @@ def _clear(target: Target, options: RunOptions) -> None:
     """Remove what killed processes have left where this run writes."""
     scratch.clear()
     clear_drafts(target.path)
-    if options.review is not None:
-        clear_drafts(path_here(options.review))
+    if options.review is not None and (review := local_path(options.review)):
+        clear_drafts(review)
 
 
 def _let_interrupt() -> None:

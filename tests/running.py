@@ -1,4 +1,4 @@
-"""How tests run the command line: as a user does, in a process of its own, and read what it left.
+"""How tests run the command line, in this process or one of its own, and read what it left.
 
 Nothing here knows what the program does inside; tests of one module build its objects themselves.
 """
@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import csv
 import gc
+import io
 import os
+import signal
 import sqlite3
 import subprocess
+import sys
 import sysconfig
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from typer.testing import CliRunner
-
-from pipeline.cli import app
-from pipeline.errors import PipelineError
+from pipeline import cli
 from tests.server import Bill, Handle, Tally
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,29 +103,63 @@ def end(process: subprocess.Popen[str], stdin: str | None = None) -> Ended:
     return Ended(process.returncode, out, err)
 
 
-def pipeline(*arguments: object, folder: Path, stdin: str | None = None, **env: str) -> Ended:
-    """Run a command in a folder to its end."""
+def pipeline_process(
+    *arguments: object, folder: Path, stdin: str | None = None, **env: str
+) -> Ended:
+    """Run a command in a folder to its end, in a process of its own, which takes a second."""
     return end(start(*arguments, folder=folder, **env), stdin)
 
 
+def pipeline(*arguments: object, folder: Path, stdin: str = "", **env: str) -> Ended:
+    """Run a command in a folder to its end, in this process."""
+    out, err = _stream(), _stream()
+    with _typed(["pipeline", *map(str, arguments)], folder, environment(**env)):
+        sys.stdin, sys.stdout, sys.stderr = _stream(stdin), out, err
+        code = cli.run_command()
+    return Ended(code, _text(out), _text(err))
+
+
 def run_here(*arguments: object) -> Ended:
-    """Run a command to its end without a process of its own, which takes a second to start."""
-    with warnings.catch_warnings():
-        # What was read is kept in a temporary file, which is closed when it is collected.
-        warnings.simplefilter("ignore", ResourceWarning)
-        try:
-            return _run_here(*arguments)
-        finally:
+    """Run a command to its end in this process, in the working folder."""
+    return pipeline(*arguments, folder=Path.cwd(), **{**os.environ})
+
+
+@contextmanager
+def _typed(arguments: list[str], folder: Path, env: dict[str, str]) -> Iterator[None]:
+    """Make this process look like one in which a command was typed; undo it afterwards."""
+    before = sys.argv, sys.stdin, sys.stdout, sys.stderr, dict(os.environ), Path.cwd()
+    signals = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    sys.argv = arguments
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(folder)
+    try:
+        with warnings.catch_warnings():
+            # What was read is kept in a temporary file, which is closed when it is collected.
+            warnings.simplefilter("ignore", ResourceWarning)
+            yield
+    finally:
+        sys.argv, sys.stdin, sys.stdout, sys.stderr, variables, here = before
+        os.environ.clear()
+        os.environ.update(variables)
+        os.chdir(here)
+        for name, handler in signals.items():
+            signal.signal(name, handler)
+        gc.unfreeze()
+        gc.enable()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()  # now that no traceback of the run is left to hold it
 
 
-def _run_here(*arguments: object) -> Ended:
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if isinstance(done.exception, PipelineError):
-        return Ended(done.exception.exit_code, done.stdout, f"error: {done.exception}\n")
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return Ended(done.exit_code, done.stdout, done.stderr)
+def _stream(text: str = "") -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", "backslashreplace", newline="")
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    data = stream.buffer.getvalue()  # type: ignore[attr-defined]  # a BytesIO
+    return str(data.decode("utf-8")).replace("\r\n", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +187,7 @@ class Job:
         return start(*self.arguments(*options), folder=self.folder)
 
     def run(self, *options: object) -> Ended:
-        return end(self.start(*options))
+        return pipeline(*self.arguments(*options), folder=self.folder)
 
     def rows(self) -> list[dict[str, str]]:
         return read_rows(self.path)

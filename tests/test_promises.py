@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
-from pipeline.backends.base import Backend
-from pipeline.backends.opening import Limits, open_backend
+from pipeline.backends.lanes.live import Live
+from pipeline.backends.opening import Limits, open_lane
 from pipeline.costs import fixed_price
 from pipeline.engine.loop import Engine
 from pipeline.engine.progress import Quiet
@@ -72,7 +72,7 @@ def twice(server: Server) -> int:
 
 
 def run_here(
-    source: Path, output: Path, *, backend: Backend, prompt: str = PROMPT, prefix: str = ""
+    source: Path, output: Path, *, backend: Live, prompt: str = PROMPT, prefix: str = ""
 ) -> tuple[Outcome, FatalError | None]:
     """Run without a process of its own, which takes a second to start; say what ended it."""
     store = Store(output)
@@ -81,7 +81,9 @@ def run_here(
         # What was read is kept in a temporary file, which is closed when it is collected.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
-            asked = replace(prompts.parse(prompt), server=backend.server, model="gpt-6-luna")
+            asked = replace(
+                prompts.parse(prompt), server=backend.server.identity, model="gpt-6-luna"
+            )
             return asyncio.run(_run(source, output, Engine(backend, store), asked, prefix))
         finally:
             store.close(0)
@@ -92,16 +94,16 @@ async def _run(
 ) -> tuple[Outcome, FatalError | None]:
     fatal = None
     spool = Spool(open_source(str(source), text_column="text"), output.parent)
-    steps = Steps(prompt, engine.backend.counter)
+    steps = Steps(prompt, engine.lane.server.counter)
     run = Run(spool=spool, steps=steps, engine=engine, prefix=prefix)
     run.plan()
     try:
-        await engine.backend.open()
+        await engine.lane.open()
         await run.ask(Quiet())
     except FatalError as error:
         fatal = error.with_traceback(None)  # which holds on to the spool
     finally:
-        await engine.backend.close()
+        await engine.lane.close()
     return run.write(output), fatal
 
 
@@ -111,7 +113,7 @@ def ask_here(
     """Run a job without a process of its own; count what became of its rows. Where they have all
     been asked about, nothing else may have ended it, and where they haven't, the budget must.
     """
-    backend = open_backend(
+    backend = open_lane(
         "gpt-6-luna",
         base_url=job.base_url,
         limits=Limits(max_cost_usd=max_cost, max_concurrency=in_flight),
@@ -196,7 +198,7 @@ def test_only_what_is_new_is_asked(tmp_path: Path, server: Server) -> None:
     made.write([*reversed(texts(6)), texts(1)[0]])  # one row is new, all of them have moved
     assert news() == texts(6)[5:]
     assert news(PROMPT.replace("{{ text }}", "Say {{ text }}")) == [f"Say {t}" for t in texts(6)]
-    assert news(PROMPT.replace("20", "21")) == texts(6)
+    assert news(PROMPT.replace("20", "21")) == []  # a whole answer stands, whatever its bound
     assert news() == []
     assert column(made.rows(), "output") == [answer_to(t) for t in column(made.rows(), "text")]
 
@@ -497,7 +499,7 @@ def check(folder: Path, suffix: str, rows: Cells, dialect: Mapping[str, Any]) ->
     csv.writer(written, **dialect).writerows([["id", "text", "note"], *rows])
     source, output = folder / "in.csv", folder / f"out{suffix}"
     source.write_bytes(written.getvalue().encode())
-    run_here(source, output, backend=open_backend("echo"), prefix="new_")
+    run_here(source, output, backend=open_lane("echo"), prefix="new_")
     head, *found = READERS[suffix](output)
     assert head[:3] == ["id", "text", "note"]
     assert [row[:3] for row in found] == rows
@@ -558,7 +560,7 @@ def test_typed_columns_keep_their_types(tmp_path: Path) -> None:
     run_here(
         tmp_path / "in.parquet",
         tmp_path / "out.parquet",
-        backend=open_backend("echo"),
+        backend=open_lane("echo"),
         prefix="new_",
     )
     found = pq.read_table(tmp_path / "out.parquet")
@@ -572,7 +574,7 @@ def test_nested_values_keep_their_nesting(tmp_path: Path) -> None:
     ]
     data = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "in.jsonl").write_text(data, encoding="utf-8")
-    run_here(tmp_path / "in.jsonl", tmp_path / "out.jsonl", backend=open_backend("echo"))
+    run_here(tmp_path / "in.jsonl", tmp_path / "out.jsonl", backend=open_lane("echo"))
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{name: row[name] for name in lines[0]} for row in found] == lines
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.backends.opening import open_backend
+from pipeline.backends.opening import open_lane
 from pipeline.costs import fixed_price
 from pipeline.engine.loop import Engine
 from pipeline.engine.rows import Rows
@@ -111,11 +111,13 @@ def answered(way: str, folder: Path) -> dict[str, Row]:
     """Ask about all the schemas; give the rows as they come back out of Parquet files."""
     chosen = WAYS[way]
     with Server(Behaviour(answer=chosen.answer, **chosen.server)) as server:
-        backend = open_backend(
+        backend = open_lane(
             "m", base_url=server.base_url, price=fixed_price(Decimal(3), Decimal(17))
         )
         asked = {
-            name: replace(prompt_of(name, chosen.max_tokens), server=backend.server, model="m")
+            name: replace(
+                prompt_of(name, chosen.max_tokens), server=backend.server.identity, model="m"
+            )
             for name in TABLE
         }
         documents = {name: Document(0, name, {}, name) for name in TABLE}
@@ -135,7 +137,7 @@ def answered(way: str, folder: Path) -> dict[str, Row]:
         try:
             asyncio.run(run())
             for name, prompt in asked.items():
-                steps = Steps(prompt, backend.counter)
+                steps = Steps(prompt, backend.server.counter)
                 follow = partial(steps.follow, look=store.get)
                 rows = Rows([documents[name]], [], steps=steps, follow=follow)
                 write_table(store.output, rows.columns, rows)
@@ -145,7 +147,7 @@ def answered(way: str, folder: Path) -> dict[str, Row]:
         billed = server.tally.billed
     assert sum(row["prompt_tokens"] for row in found.values()) == billed.prompt_tokens
     assert sum(row["completion_tokens"] for row in found.values()) == billed.completion_tokens
-    assert len(backend.notices) <= 3
+    assert len(backend.server.notices) <= 3
     return found
 
 

@@ -1,11 +1,12 @@
-"""From a model's name to who answers for it."""
+"""From a model's name to the lane that leads to who answers for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from pipeline.backends.base import Backend
+from pipeline.backends.apis.base import Api
+from pipeline.backends.lanes.live import Live
 from pipeline.costs import OPENAI_URL, Price, counter, find_price, find_window
 from pipeline.errors import UsageError
 from pipeline.limits.budget import Budget
@@ -32,17 +33,18 @@ def is_offline(model: str) -> bool:
     return model.lower() in ("echo", "local") or model.startswith("local:")
 
 
-def open_backend(
+def open_lane(
     model: str,
     *,
     base_url: str | None = None,
     api_key: str | None = None,
+    api: Api | None = None,
     limits: Limits | None = None,
     price: Price | None = None,
     service_tier: str | None = None,
     price_option: str = "--price",
-) -> Backend:
-    """Make the backend of a model: `local`, `local:FILE`, `echo`, or one that a server knows.
+) -> Live:
+    """Make the way to a model: `local`, `local:FILE`, `echo`, or one that a server knows.
 
     Raises UsageError when a key, a file or a price is missing that the run can't do without.
     """
@@ -50,12 +52,12 @@ def open_backend(
     if model == "echo":
         from pipeline.backends.servers.echo import Echo
 
-        return Echo(gate=_gate(limits), counter=counter(model))
+        return Live(Echo(counter=counter(model)), _gate(limits))
     if model == "local" or model.startswith("local:"):
         from pipeline.backends.servers.local import SLOTS, Local, model_file
 
         gate = _gate(replace(limits, max_concurrency=SLOTS))
-        return Local(file=model_file(model), gate=gate, counter=counter("local"))
+        return Live(Local(file=model_file(model), counter=counter("local")), gate)
     if model.lower() in ("local", "echo"):
         raise UsageError(f"--model {model}: did you mean {model.lower()}?")
     if base_url is None and not api_key:
@@ -72,16 +74,16 @@ def open_backend(
         )
     from pipeline.backends.servers.online import Online
 
-    return Online(
+    server = Online(
         model=model,
         base_url=base_url,
         api_key=api_key or "none",
-        gate=_gate(limits, price),
+        api=api,
         counter=counter(model),
         price=price,
-        hedge=limits.hedge,
         window_tokens=find_window(model, base_url),
     )
+    return Live(server, _gate(limits, price), hedge=limits.hedge)
 
 
 def _gate(limits: Limits, price: Price | None = None) -> Gate:

@@ -58,7 +58,7 @@ from pipeline.cli import evaluate, review  # noqa: E402, F401
 def main() -> NoReturn:
     """Run the command line; every error of ours is one line and an exit code."""
     _prepare()
-    code = _run()
+    code = run_command()
     # Taking the imported modules down would take longer than many a run (0.3 s, measured).
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
@@ -79,7 +79,8 @@ def _prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _run() -> int:
+def run_command() -> int:
+    """Run the command that was typed; return its exit code."""
     gc.disable()  # what is imported is kept; `build` starts the collector for what is not
     try:
         app()

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from pipeline import costs
 from pipeline.access import Access, find_access
-from pipeline.backends.base import Backend
-from pipeline.backends.opening import Limits, is_offline, open_backend
+from pipeline.backends.base import Lane
+from pipeline.backends.lanes.live import Live
+from pipeline.backends.opening import Limits, is_offline, open_lane
 from pipeline.cli.labelling import SHOTS, Labelling, Stronger
 from pipeline.cli.options import Options, RunOptions, needs
 from pipeline.engine.escalation import Escalation, Promise
@@ -49,7 +50,7 @@ class Built:
     """
 
     run: Run
-    backend: Backend
+    lane: Live
     source: Source
     notices: list[str]
     warning: str | None = None
@@ -60,9 +61,9 @@ class Built:
         return [*([self.warning] if self.warning else []), *self.notices]
 
     @property
-    def backends(self) -> list[Backend]:
+    def lanes(self) -> list[Lane]:
         stronger = self.run.escalation
-        return [self.backend, *([stronger.engine.backend] if stronger else [])]
+        return [self.lane, *([stronger.engine.lane] if stronger else [])]
 
 
 def build(
@@ -92,37 +93,37 @@ def build(
     offline = all(is_offline(name) for name in models)
     access = Access() if offline else find_access(base_url=options.base_url)
     notices += access.notices
-    backend = _backend(model, options, access, tier, fixed)
+    lane = _lane(model, options, access, tier, fixed)
     prompt = replace(
         prompt,
-        server=backend.server,
+        server=lane.server.identity,
         image_column=source.image_column,
         image_detail=options.image_detail,
-        sees=backend.sees,
+        sees=lane.server.sees,
     )
     _check(prompt, source, options)
     found = source.text_column if options.text_column is None and prompt.uses_text else None
     if found not in (None, "document", "text"):
         notices.append(f"the text is column {found}; --text-column names another")
-    if backend.price is None:
+    if lane.server.price is None:
         notices.append(
-            f"no published price for {prompt.model} at {backend.server}: "
+            f"no published price for {prompt.model} at {lane.server.name}: "
             "cost_usd stays empty; --price INPUT,OUTPUT sets it"
         )
     spool = Spool(source, folder)
-    steps = _steps(_varied(prompt, options), backend, options)
+    steps = _steps(_varied(prompt, options), lane, options)
     escalation = None
     if stronger is not None:
-        escalation = _escalation(stronger, prompt, options, access, backend, store, notices)
+        escalation = _escalation(stronger, prompt, options, access, lane, store, notices)
     run = Run(
         spool=spool,
         steps=steps,
-        engine=Engine(backend, store),
+        engine=Engine(lane, store),
         escalation=escalation,
         prefix=options.prefix,
         expected=options.expected if isinstance(options, RunOptions) else None,
     )
-    return Built(run, backend, source, notices + backend.notices, access.warning)
+    return Built(run, lane, source, notices + lane.server.notices, access.warning)
 
 
 @contextmanager
@@ -140,7 +141,7 @@ def _escalation(
     prompt: Prompt,
     options: Options,
     access: Access,
-    backend: Backend,
+    lane: Live,
     store: Store,
     notices: list[str],
 ) -> Escalation:
@@ -148,16 +149,22 @@ def _escalation(
     if stronger.model == prompt.model:
         raise UsageError(f"--escalate {stronger.model}: that is the model that is asked already")
     tier = prompt.options.additional_properties.get("service_tier")
-    strong = _backend(
+    strong = _lane(
         stronger.model, options, access, tier, stronger.price, price_option="--escalate-price"
     )
-    strong.gate.budget.beside.append(backend.gate.budget)
-    backend.gate.budget.beside.append(strong.gate.budget)
-    asked = replace(prompt, model=stronger.model, server=strong.server, sees=strong.sees, votes=1)
-    if strong.price is None:
+    strong.gate.budget.beside.append(lane.gate.budget)
+    lane.gate.budget.beside.append(strong.gate.budget)
+    asked = replace(
+        prompt,
+        model=stronger.model,
+        server=strong.server.identity,
+        sees=strong.server.sees,
+        votes=1,
+    )
+    if strong.server.price is None:
         notices.append(
-            f"no published price for {stronger.model} at {strong.server}: what it costs is not "
-            "counted; --escalate-price INPUT,OUTPUT sets it"
+            f"no published price for {stronger.model} at {strong.server.name}: what it costs "
+            "is not counted; --escalate-price INPUT,OUTPUT sets it"
         )
     known = stronger.accuracy is None and stronger.below <= 1
     sure = f"less than {100 * stronger.below:g}% sure" if known else "not sure enough"
@@ -173,13 +180,13 @@ def _escalation(
     return Escalation(Engine(strong, store), steps, stronger.below, promise)
 
 
-def _steps(prompt: Prompt, backend: Backend, options: Options) -> Steps:
+def _steps(prompt: Prompt, lane: Live, options: Options) -> Steps:
     return Steps(
         prompt,
-        backend.counter,
+        lane.server.counter,
         long=options.long,
         chunk_tokens=options.chunk_tokens,
-        window_tokens=backend.window_tokens,
+        window_tokens=lane.server.window_tokens,
     )
 
 
@@ -310,7 +317,7 @@ def _varied(prompt: Prompt, options: Options) -> Prompt:
     return replace(prompt, options=varied)
 
 
-def _backend(
+def _lane(
     model: str,
     options: Options,
     access: Access,
@@ -318,7 +325,7 @@ def _backend(
     price: costs.Price | None,
     *,
     price_option: str = "--price",
-) -> Backend:
+) -> Live:
     limits = Limits(
         rpm=options.rpm,
         tpm=options.tpm,
@@ -327,7 +334,7 @@ def _backend(
         patience_seconds=options.patience * 60,
         hedge=options.hedge,
     )
-    return open_backend(
+    return open_lane(
         model,
         base_url=access.base_url,
         api_key=access.api_key,

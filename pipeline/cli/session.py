@@ -128,7 +128,7 @@ def _progress(options: RunOptions) -> Progress:
 def _dry_run(built: Built) -> int:
     plan = built.run.plan()
     if plan.first is not None:
-        body = orjson.dumps(built.backend.body(plan.first), option=orjson.OPT_INDENT_2)
+        body = orjson.dumps(built.lane.server.body(plan.first), option=orjson.OPT_INDENT_2)
         typer.echo(body.decode())
     for notice in built.told:
         typer.echo(notice, err=True)
@@ -175,7 +175,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     found = None if interrupted or fatal else evaluated(built, options, target)
     target.deliver()
     code = _exit_code(built, outcome, interrupted, fatal, progress)
-    for notice in [notice for backend in built.backends for notice in backend.notices]:
+    for notice in [notice for lane in built.lanes for notice in lane.server.notices]:
         if notice not in built.notices:
             progress.note(notice)
     if built.source.changed():
@@ -219,18 +219,18 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
             os._exit(INTERRUPTED)  # the journal is whole at any moment
         interrupted = True
         progress.note("stopping: waiting a moment for what is in flight; again to stop at once")
-        for backend in built.backends:
-            backend.stop()
+        for lane in built.lanes:
+            lane.stop()
 
     def tick() -> None:
         progress.show()
         loop.call_later(1, tick)
 
-    for backend in built.backends:
-        backend.gate.note = progress.note
+    for lane in built.lanes:
+        lane.note = progress.note
     progress.state = lambda: next(
-        (backend.state() for backend in built.backends if backend.in_flight),
-        built.backend.state(),
+        (lane.state() for lane in built.lanes if lane.in_flight),
+        built.lane.state(),
     )
     for name in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
@@ -238,16 +238,16 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
     if not (plan.requests or plan.escalations) and plan.complete:
         return False, None
     try:
-        for backend in built.backends:
-            await backend.open()
+        for lane in built.lanes:
+            await lane.open()
         progress.start(plan.requests)
         loop.call_later(1, tick)
         await built.run.ask(progress)
     except FatalError as error:
         return interrupted, error
     finally:
-        for backend in built.backends:
-            await backend.close()
+        for lane in built.lanes:
+            await lane.close()
     return interrupted, None
 
 

@@ -34,7 +34,7 @@ def describe_plan(plan: Plan, built: Built) -> str:
         return f"{', '.join(parts)}: nothing to ask"
     costs = []
     if plan.requests:
-        sure = "" if built.backend.counter.exact else " (estimated)"
+        sure = "" if built.lane.server.counter.exact else " (estimated)"
         parts.append(
             f"{many(plan.requests, 'request')} to {built.run.steps.prompt.model}, "
             f"about {plan.prompt_tokens:,} prompt tokens{sure}"
@@ -55,7 +55,7 @@ def describe_damage(journal: Path, count: int) -> str:
 
 def _escalated(plan: Plan, escalation: Escalation) -> str:
     """Say what the stronger model may cost, if it has to be asked about all."""
-    price, most = escalation.engine.backend.price, plan.escalated_usd
+    price, most = escalation.engine.lane.server.price, plan.escalated_usd
     asked = f"up to {many(plan.escalations, 'request')} to {escalation.model}"
     if price is None or most is None:
         return f"{asked}, whose price is not known"
@@ -69,7 +69,7 @@ def many(count: int, what: str) -> str:
 
 
 def _cost(plan: Plan, built: Built) -> str:
-    prompt, price = built.run.steps.prompt, built.backend.price
+    prompt, price = built.run.steps.prompt, built.lane.server.price
     bound = prompt.options.max_output_tokens or prompt.bound
     if price is None or plan.low_usd is None:
         return "cost unknown"
@@ -120,7 +120,7 @@ def describe_outcome(
         requests=spent.answered,
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
-        cost_usd=float(spent.cost_usd) if built.backend.price and not spent.unpriced else None,
+        cost_usd=float(spent.cost_usd) if built.lane.server.price and not spent.unpriced else None,
         seconds=round(spent.seconds, 1),
         output=target.name,
     )
@@ -136,10 +136,10 @@ def _how_to_go_on(outcome: Outcome, code: int) -> str:
 
 def _spent(progress: Progress, built: Built) -> str:
     spent = progress.spent
-    unsure = built.backend.gate.budget.unsure_usd
+    unsure = built.lane.gate.budget.unsure_usd
     parts = [
         f"{spent.tokens:,} tokens ({spent.prompt_tokens:,} in, {spent.completion_tokens:,} out)",
-        spent.cost() if built.backend.price else "cost unknown",
+        spent.cost() if built.lane.server.price else "cost unknown",
         duration(spent.seconds),
         f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second",
     ]
@@ -147,7 +147,7 @@ def _spent(progress: Progress, built: Built) -> str:
         one = spent.again == 1
         what = "unusable answer was" if one else "unusable answers were"
         parts.append(f"{spent.again:,} {what} asked for again")
-    if built.backend.price and spent.unpriced:
+    if built.lane.server.price and spent.unpriced:
         parts.append(f"{many(spent.unpriced, 'answer')} without a known cost")
     if unsure:
         parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")

@@ -143,14 +143,14 @@ class Escalation:
         """Give the most that a request to the strong model can cost; None where its price isn't
         known, or the answer has no bound.
         """
-        backend = self.engine.backend
-        if backend.price is None or request.max_tokens is None:
+        server = self.engine.lane.server
+        if server.price is None or request.max_tokens is None:
             return None
-        return backend.price.ceiling_usd(backend.most_tokens(request), request.max_tokens)
+        return server.price.ceiling_usd(server.most_tokens(request), request.max_tokens)
 
     def count(self, document: Document, first: Trail) -> None:
         """Take a row into account that the cheap model was asked about."""
-        price, savings = self.engine.backend.price, self.savings
+        price, savings = self.engine.lane.server.price, self.savings
         trail = self.follow(document, first)
         if not (first.finished or trail.finished):
             return

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from pipeline.backends.base import Answered, Backend
+from pipeline.backends.base import Answered, Lane
 from pipeline.engine.judge import Judge
 from pipeline.errors import JournalFullError
 from pipeline.journal.store import Store
@@ -24,22 +25,24 @@ READ_SECONDS = 0.05  # a slow source hands over what it has by then
 
 
 class Engine:
-    """Asks a backend what the journal doesn't know yet."""
+    """Asks what the journal doesn't know yet, by a lane."""
 
-    def __init__(self, backend: Backend, store: Store) -> None:
-        self.backend = backend
+    def __init__(self, lane: Lane, store: Store) -> None:
+        self.lane = lane
         self.store = store
-        self._judge = Judge(backend.window_tokens, backend.longest_tokens)
+        self._judge = Judge(lane.server.window_tokens, lane.server.longest_tokens)
         # What is being asked right now, with the answers to it so far that others follow on.
         self._asked: dict[bytes, list[Result]] = {}
+        self._again: deque[Request] = deque()  # to be asked before anything new
+        self._news = asyncio.Event()
 
     async def run(self, requests: Iterable[Request]) -> AsyncIterator[Result]:
         """Answer requests, in the order in which the answers come.
 
-        An answer of no use, and one of several, is a result, too: `again` or `vote` is its status,
-        and another will come.
+        Unusable answers (`again`) and single votes (`vote`) are yielded, too; the final result
+        follows.
         """
-        async for batch in self.backend.complete_all(self._pending(requests)):
+        async for batch in self.lane.complete_all(self._pending(requests)):
             settled = [self._settle(answered) for answered in batch]
             await self._journal([result for result, _ in settled])
             for result, more in settled:
@@ -47,8 +50,9 @@ class Engine:
                     del self._asked[result.request.key]
                 else:
                     self._asked[result.request.key].append(result)
-                    self.backend.add(more)
+                    self._again.append(more)
                 yield result
+            self._news.set()
 
     def _settle(self, answered: Answered) -> tuple[Result, Request | None]:
         """Judge an answer, and say what to ask next if it is of no use and the budget permits."""
@@ -57,7 +61,7 @@ class Engine:
         if result.status not in ("again", "vote"):
             return result, None
         more = self._judge.again([*trail, result])
-        if more is None or result.status == "vote" or self.backend.affords(more):
+        if more is None or result.status == "vote" or self.lane.affords(more):
             return result, more
         error = f"{result.error}; --max-cost leaves no room to ask again"
         return replace(result, error=error), None
@@ -72,29 +76,45 @@ class Engine:
             try:
                 return self.store.put_all(results)
             except JournalFullError as error:
-                if time.monotonic() > full_at + self.backend.gate.circuit.patience_seconds:
+                if time.monotonic() > full_at + self.lane.patience_seconds:
                     raise
-                self.backend.gate.note(f"{error}; {len(results):,} answers wait to be written")
+                self.lane.note(f"{error}; {len(results):,} answers wait to be written")
                 await asyncio.sleep(FULL_SECONDS)
 
     async def _pending(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
-        """Leave out what the journal knows and what is being asked right now."""
-        async for request in read_ahead(requests):
-            state = "done" if request.key in self._asked else self.store.state(request.key)
-            if state != "done":
-                trail = self.store.trail(request) if state == "begun" else []
-                self._asked[request.key] = trail
-                yield (self._judge.again(trail) if trail else None) or request
+        """Yield what is to be asked, and first what is to be asked again; end when all is answered.
 
-
-async def read_ahead(requests: Iterable[Request]) -> AsyncIterator[Request]:
-    """Go through a blocking iterable in a thread of its own, a handful at a time."""
-    iterator = iter(requests)
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+        A thread of its own goes through `requests`, which may block, a handful at a time.
+        """
+        iterator, fresh = iter(requests), deque[Request]()
         loop = asyncio.get_running_loop()
-        while batch := await loop.run_in_executor(reader, _take, iterator):
-            for request in batch:
-                yield request
+        with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+            reading: asyncio.Future[Sequence[Request]] | None = None
+            ended = False
+            while self._asked or not ended:
+                if self._again:
+                    yield self._again.popleft()
+                elif fresh:
+                    if request := self._unknown(fresh.popleft()):
+                        yield request
+                elif reading is not None and reading.done():
+                    fresh.extend(reading.result())
+                    ended, reading = not fresh, None
+                else:
+                    self._news.clear()
+                    if reading is None and not ended:
+                        reading = loop.run_in_executor(reader, _take, iterator)
+                        reading.add_done_callback(lambda _: self._news.set())
+                    await self._news.wait()
+
+    def _unknown(self, request: Request) -> Request | None:
+        """Return what is to be asked; None if the journal knows it or it is being asked."""
+        state = "done" if request.key in self._asked else self.store.state(request.key)
+        if state == "done":
+            return None
+        trail = self.store.trail(request) if state == "begun" else []
+        self._asked[request.key] = trail
+        return (self._judge.again(trail) if trail else None) or request
 
 
 def _take(iterator: Iterator[Request]) -> Sequence[Request]:

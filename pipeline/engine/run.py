@@ -182,7 +182,7 @@ class Run:
                 break
         else:
             return plan
-        self.engine.backend.counter.count("")  # loads it before there is an event loop to block
+        self.engine.lane.server.counter.count("")  # loads it before there is an event loop to block
         plan.scale(1 / max(self.spool.source.fraction(), 1e-6))
         return plan
 
@@ -220,26 +220,26 @@ class Run:
 
     def _plan_step(self, plan: Plan, step: Step) -> None:
         """Add a request; an answer in it that isn't there yet is as long as it may be."""
-        backend, request = self.engine.backend, step.request
+        server, request = self.engine.lane.server, step.request
         bound, unknown = request.max_tokens, step.answers.count("")
-        tokens = backend.count_tokens(request)
+        tokens = server.count_tokens(request)
         plan.requests += request.votes
         plan.prompt_tokens += tokens * request.votes
-        if backend.price is None or plan.low_usd is None:
+        if server.price is None or plan.low_usd is None:
             plan.low_usd = plan.high_usd = None
             return
-        plan.low_usd += backend.price.ceiling_usd(tokens, 1) * request.votes
+        plan.low_usd += server.price.ceiling_usd(tokens, 1) * request.votes
         if bound is None or plan.high_usd is None:
             plan.high_usd = None
         else:
-            most = backend.most_tokens(request, tokens) + unknown * bound
-            plan.high_usd += backend.price.ceiling_usd(most, bound) * request.votes
+            most = server.most_tokens(request, tokens) + unknown * bound
+            plan.high_usd += server.price.ceiling_usd(most, bound) * request.votes
 
     async def ask(self, progress: Progress) -> None:
         """Ask for all that is missing."""
         await self._ask(self.engine, self._missing, progress)
         escalation = self.escalation
-        if escalation is not None and not self.engine.backend.stopped and self._settle(escalation):
+        if escalation is not None and not self.engine.lane.stopped and self._settle(escalation):
             escalated = partial(self._escalated, escalation, progress)
             await self._ask(escalation.engine, escalated, progress)
 
@@ -248,7 +248,7 @@ class Run:
     ) -> None:
         """Ask a model, a level of each document's steps at a time."""
         level = self._deepest = 0
-        while level <= self._deepest and not engine.backend.stopped:
+        while level <= self._deepest and not engine.lane.stopped:
             async for result in engine.run(requests(level)):
                 progress.add(result)
             level += 1

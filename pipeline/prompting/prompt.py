@@ -25,6 +25,9 @@ SHIPPED = Path(__file__).parents[1] / "prompts"
 if not SHIPPED.exists():  # a checkout: the wheel holds them inside the package
     SHIPPED = Path(__file__).parents[2] / "prompts"
 
+# What a key is made of. The answer's bound is no part of it: a whole answer stands, however long it
+# might have been. Nor is how the answer came.
+RECIPE = 2
 PART_CHARACTERS = 200
 OURS = {"text", "chunk", "chunks"}  # what a message can use of any document
 MERGE = (
@@ -174,12 +177,6 @@ class Prompt:
     def _parameters(self) -> dict[str, object]:
         return self.options.parameters()
 
-    @cached_property
-    def _response_format(self) -> dict[str, object] | None:
-        return (
-            schema.response_format(_identifier(self.name), self.outputs) if self.outputs else None
-        )
-
     def render(self, document: Document, answers: Sequence[str] = ()) -> Request:
         """Make the request of the turn that comes after these answers.
 
@@ -294,12 +291,11 @@ class Prompt:
     def _request(
         self, document: Document, turn: int, messages: tuple[Message, ...], last: bool
     ) -> Request:
-        response_format = self._response_format if last else None
-        votes = self.votes if last else 1
-        model, max_tokens = self.model or "", self.options.max_output_tokens
+        schema, votes = (self.outputs, self.votes) if last else (None, 1)
+        name = _identifier(self.name) if schema else ""
+        model = self.model or ""
         said = [(message.role, identity(message.content)) for message in messages]
-        asked: tuple[object, ...] = (self.server, model, said, self._parameters, max_tokens)
-        asked += (response_format, votes) if votes > 1 else (response_format,)
+        asked = (RECIPE, self.server, model, said, self._parameters, name, schema, votes)
         return Request(
             document=document,
             turn=turn,
@@ -307,9 +303,9 @@ class Prompt:
             model=model,
             messages=messages,
             parameters=self._parameters,
-            max_tokens=max_tokens or self.bound,
-            response_format=response_format,
-            schema=self.outputs if last else None,
+            max_tokens=self.options.max_output_tokens or self.bound,
+            schema=schema,
+            schema_name=name,
             votes=votes,
             choice=self.choice if last else None,
         )

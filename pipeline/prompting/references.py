@@ -31,7 +31,13 @@ _KEYWORDS = (
     *_DEEPER,
 )
 _SWITCHES = (
-    *("additionalProperties", "unevaluatedProperties", "additionalItems", "unevaluatedItems"),
+    *(
+        "additionalProperties",
+        "unevaluatedProperties",
+        "additionalItems",
+        "items",
+        "unevaluatedItems",
+    ),
 )
 
 _MOST_LEVELS = 100

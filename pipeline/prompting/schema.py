@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -129,12 +130,27 @@ def _takes_null(schema: Schema) -> bool:
     )
 
 
-def response_format(name: str, schema: Schema) -> dict[str, Any]:
-    """Ask for answers that fit the schema, in the API's words."""
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": name, "strict": True, "schema": strict(schema)},
-    }
+def strictly(schema: Schema) -> dict[str, Any]:
+    """Return `strict` of a schema, made once for all requests that share it."""
+    return _strict_once(_Shared(schema))
+
+
+class _Shared:
+    """A schema by its identity: a dict has no hash, and all requests of a prompt share one."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shared) and other.schema is self.schema
+
+
+@lru_cache(maxsize=8)
+def _strict_once(shared: _Shared) -> dict[str, Any]:
+    return strict(shared.schema)
 
 
 def columns(schema: Schema) -> list[Column]:

@@ -19,7 +19,7 @@ from pipeline.errors import UsageError
 
 MOST_CHARACTERS = 200_000  # read in 1 s of a processor, or 5 s if made to harm
 MOST_BYTES = 4 * MOST_CHARACTERS
-_MOST_DEPTH = 50
+_MOST_DEPTH = 220  # two for each level of a schema, which may have 100
 _SHOWN_CHARACTERS = 60
 _TAG = "tag:yaml.org,2002:"
 _ODD = re.compile(r":|^[-+]?0[0-9_]+$")  # base 60 and base 8

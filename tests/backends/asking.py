@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from pipeline.backends.base import Answered, Backend
+from pipeline.backends.base import Answered
+from pipeline.backends.lanes.live import Live
 from pipeline.types import Document, Message, Request, Response
 
 MODEL = "gpt-6-luna"
@@ -23,7 +24,6 @@ def request(text: str = "one two three", **changes: object) -> Request:
         "messages": (Message("user", text),),
         "parameters": {},
         "max_tokens": None,
-        "response_format": None,
     }
     return Request(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -39,20 +39,20 @@ async def stream(requests: Iterable[Request]) -> AsyncIterator[Request]:
         yield item
 
 
-def complete(backend: Backend, *requests: Request) -> list[Response]:
+def complete(backend: Live, *requests: Request) -> list[Response]:
     """Send requests one after the other, each once."""
 
     async def run() -> list[Response]:
         try:
             await backend.open()
-            return [await backend.complete(item, TIMEOUT_SECONDS) for item in requests]
+            return [await backend.server.complete(item, TIMEOUT_SECONDS) for item in requests]
         finally:
             await backend.close()
 
     return asyncio.run(run())
 
 
-def complete_all(backend: Backend, requests: Sequence[Request]) -> dict[str, Answered]:
+def complete_all(backend: Live, requests: Sequence[Request]) -> dict[str, Answered]:
     """Ask all that there is; the answers by their documents' names."""
 
     async def run() -> dict[str, Answered]:

@@ -10,8 +10,6 @@ import re
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,22 +188,6 @@ ERRORS: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def endings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Ended]]]:
-    """Run all those commands, several at a time. What takes long is started first."""
-    folders = {name: tmp_path_factory.mktemp("errors") for name in ["away", *ERRORS]}
-    for folder in folders.values():
-        fill(folder)
-    with ThreadPoolExecutor(3) as pool:
-        yield {
-            "away": pool.submit(Job(folders["away"], CLOSED).run),
-            **{
-                name: pool.submit(in_its_folder, command, folders[name])
-                for name, (command, _) in ERRORS.items()
-            },
-        }
-
-
 def in_its_folder(command: list[str], folder: Path) -> Ended:
     ended = pipeline(*command, folder=folder)
     return replace(ended, err=ended.err.replace(str(folder), "FOLDER"))
@@ -226,9 +208,10 @@ def fill(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_a_new_users_error_is_one_line(endings: dict[str, Future[Ended]], name: str) -> None:
-    ended = endings[name].result()
-    assert alone(ended) == ERRORS[name][1]
+def test_a_new_users_error_is_one_line(tmp_path: Path, name: str) -> None:
+    fill(tmp_path)
+    command, message = ERRORS[name]
+    assert alone(in_its_folder(command, tmp_path)) == message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -885,11 +868,9 @@ def test_what_a_stronger_model_may_cost_is_asked_for_too(two: Job, server: Serve
     assert "Go on? [Y/n]:" in shown
 
 
-# What takes long: started first, looked at last
-
-
-def test_a_server_that_was_never_there_is_said_so(endings: dict[str, Future[Ended]]) -> None:
-    ended = endings["away"].result()
+def test_a_server_that_was_never_there_is_said_so(tmp_path: Path) -> None:
+    fill(tmp_path)
+    ended = Job(tmp_path, CLOSED).run("--patience", "0.05")
     assert re.fullmatch(
         f"{CLOSED} can't be reached: .+; is --base-url right, and does the server run\\?",
         error(ended, 4),

@@ -21,7 +21,6 @@ def request(name: str = "a", turn: int = 0) -> Request:
         messages=(Message("user", name),),
         parameters={},
         max_tokens=None,
-        response_format=None,
     )
 
 

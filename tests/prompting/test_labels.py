@@ -98,7 +98,7 @@ def test_what_is_no_choice_is_refused(
             + "".join(f"x{n}: &x{n} [{f'*x{n - 1}, ' * 9}]\n" for n in range(1, 20)),
             "l.yaml, line 7: the labels are not YAML: aliases (`*name`) unfold to too much",
         ),
-        ("[" * 100_000, "l.yaml, line 1: the labels are not YAML: it goes over 50 levels deep"),
+        ("[" * 100_000, "l.yaml, line 1: the labels are not YAML: it goes over 220 levels deep"),
         ("- a\n" * 100_000, "the labels are too long: over 200,000 characters of YAML"),
         ("\n".join(f"- l{n}" for n in range(20_000)), "20,000 labels; give at most 10,000"),
         ("\0" * 100, "not text, and not a document format that can be read"),
@@ -189,12 +189,13 @@ def test_several_labels_are_a_list() -> None:
     assert said(prompt)[0].content == (
         "You classify texts. Choose all the labels that fit the text. The labels are: a, b."
     )
-    wanted: Any = prompt.render(Document(0, "", {}, "x")).response_format
-    assert wanted["json_schema"]["schema"]["properties"] == {
+    wanted: Any = prompt.render(Document(0, "", {}, "x")).schema
+    assert wanted["properties"] == {
         "labels": {
             "type": "array",
             "items": {"type": "string", "enum": ["a", "b"]},
             "minItems": 1,
+            "uniqueItems": True,
         }
     }
 

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.backends.apis.base import Manner
+from pipeline.backends.apis.chat import Chat
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompting import prompt as prompts
 from pipeline.prompting.prompt import Prompt, parse
@@ -453,8 +455,8 @@ def test_an_example_after_the_last_question_is_never_sent() -> None:
 
 def test_only_the_last_turn_answers_by_the_schema() -> None:
     prompt = parse("---\noutputs: [{name: label}]\n---\nuser:\nThink: {{ text }}\nuser:\nLabel?\n")
-    assert prompt.render(document()).response_format is None
-    assert prompt.render(document(), ["I think"]).response_format is not None
+    assert prompt.render(document()).schema is None
+    assert prompt.render(document(), ["I think"]).schema is not None
     assert [column.name for column in prompt.columns] == ["output", "label"]
     assert prompt.answers(["I think", '{"label": "bug"}']) == {"output": "I think", "label": "bug"}
 
@@ -489,7 +491,8 @@ BY_SCHEMA = outputs(
 
 @pytest.mark.parametrize("prompt", [LISTED, BY_SCHEMA], ids=["property list", "JSON Schema"])
 def test_outputs_are_asked_for_by_a_strict_schema(prompt: Prompt) -> None:
-    assert prompt.render(document()).response_format == {
+    body = Chat().body(prompt.render(document()), [], Manner())
+    assert body["response_format"] == {
         "type": "json_schema",
         "json_schema": {
             "name": "ask_me",
@@ -570,7 +573,6 @@ def options(**changed: Any) -> Callable[[Prompt], Prompt]:
         pytest.param(options(seed=2), id="seed"),
         pytest.param(options(stop_sequences=["x"]), id="parameter added"),
         pytest.param(options(additional_properties={"user": "me"}), id="additional property"),
-        pytest.param(options(max_output_tokens=10), id="bound"),
         pytest.param(
             lambda prompt: replace(prompt, templates=(("system", "Be long."), prompt.templates[1])),
             id="system message",
@@ -590,6 +592,11 @@ def options(**changed: Any) -> Callable[[Prompt], Prompt]:
 def test_a_change_of_what_is_sent_asks_again(change: Callable[[Prompt], Prompt]) -> None:
     changed = change(BASE)
     assert changed.render(document()).key != BASE.render(document()).key
+
+
+def test_a_whole_answer_stands_however_long_it_might_have_been() -> None:
+    longer = options(max_output_tokens=10)(BASE)
+    assert longer.render(document()).key == BASE.render(document()).key
 
 
 def test_another_text_asks_again() -> None:
@@ -655,7 +662,7 @@ def test_a_key_is_the_same_in_every_process_and_version() -> None:
         for seed in ("1", "2")
     }
     # Another key makes every journal there is worthless: its answers would be paid for again.
-    assert keys == {"96eff5a2025866d6fadef2a1083e932a9ba2256441aa8e2571ab14a329d88b46"}
+    assert keys == {"8de847d677f43bded3bc407ea27e63d2ee93a37a815a6ecf64879c49b7f7c8c4"}
 
 
 # Those that ship, and those made of a sentence
@@ -718,8 +725,8 @@ def test_labels_limit_the_answer_and_are_told_to_the_model() -> None:
         ),
         Message("user", "charged twice"),
     )
-    schema: Mapping[str, Any] = request.response_format or {}
-    assert schema["json_schema"]["schema"]["properties"] == {
+    schema: Mapping[str, Any] = request.schema or {}
+    assert schema["properties"] == {
         "label": {
             "type": "string",
             "description": "The label that fits best.",

@@ -85,13 +85,6 @@ def test_a_schema_is_made_strict(given_schema: dict[str, Any], strict: dict[str,
     assert schema.strict(strict) == strict
 
 
-def test_the_response_format_names_the_schema() -> None:
-    assert schema.response_format("ask", an_object(a=TEXT)) == {
-        "type": "json_schema",
-        "json_schema": {"name": "ask", "strict": True, "schema": closed(a=TEXT)},
-    }
-
-
 PARTS = st.recursive(
     st.sampled_from(
         [TEXT, {"type": "integer"}, {"type": "boolean"}, {"enum": ["a", "b"], "type": "string"}]

@@ -12,7 +12,7 @@ LAUGHS = "a0: &a0 [lol, lol]\n" + "".join(
 MERGED = "a0: &a0 {k: v}\n" + "".join(
     f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40)
 )
-STAIRS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 100))
+STAIRS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 300))
 
 
 def read(text: str, *, words: bool = False) -> object:
@@ -47,9 +47,9 @@ def test_with_words_all_is_text() -> None:
     [
         (LAUGHS, "line 9: the labels are not YAML: aliases (`*name`) unfold to too much"),
         (MERGED, "line 16: the labels are not YAML: aliases (`*name`) unfold to too much"),
-        (STAIRS, "line 49: the labels are not YAML: it goes over 50 levels deep"),
-        ("\n" + "[" * 60, "line 2: the labels are not YAML: it goes over 50 levels deep"),
-        ("\n" + "- " * 60, "line 2: the labels are not YAML: it goes over 50 levels deep"),
+        (STAIRS, "line 219: the labels are not YAML: it goes over 220 levels deep"),
+        ("\n" + "[" * 240, "line 2: the labels are not YAML: it goes over 220 levels deep"),
+        ("\n" + "- " * 240, "line 2: the labels are not YAML: it goes over 220 levels deep"),
         (
             "a: &a [*a]",
             "line 1: the labels are not YAML: an alias (`*name`) stands in what it names",

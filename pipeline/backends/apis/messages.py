@@ -8,14 +8,9 @@ from pipeline.sources.files import images
 from pipeline.types import Detail, Image, Message, Request
 
 
-def shown(request: Request) -> list[Image]:
-    """List the images of a request, in their order."""
-    return [image for message in request.messages for image in message.images]
-
-
 def names(request: Request) -> list[str]:
     """Name the images of a request: what stands for them where they are only talked about."""
-    return [_name(image) for image in shown(request)]
+    return [_name(image) for image in request.images]
 
 
 def messages(request: Request, urls: Sequence[str]) -> list[dict[str, object]]:

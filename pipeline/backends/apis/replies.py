@@ -5,25 +5,16 @@ Nothing of it is believed that can't be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from pipeline.backends.servers.formats import called
+from pipeline.backends.apis.base import Asked
 from pipeline.errors import TransientError
 from pipeline.types import Levels, Response, Token, Usage
 
-LONGEST_TOKENS = 2**17  # no model answers with more
-# What a server may count and nobody sees: templates, tools, web pages, thoughts.
-HIDDEN_TOKENS = 200_000
-ALTERNATIVE_BYTES = 256  # that a token takes in log-probabilities
-TOKEN_BYTES = 64  # and in an answer: escaped, and told twice where a model thinks aloud
-FRAME_BYTES = 2**20  # of a reply besides its answer
-MOST_BYTES = 32 * 2**20  # of any reply
 LONGEST_WORD = 100  # characters of a model's or a reason's name
-FAR_TOKENS = 1_000  # more than can be explained are worth a word
 UNBELIEVED = (
     "has told token counts that can't be right: those tokens and their cost stay empty, and "
     "--max-cost takes the most that they can have cost"
@@ -34,39 +25,6 @@ DOUBTED = (
 )
 # https://platform.openai.com/docs/api-reference/chat/object
 _TIERS = {"auto", "default", "flex", "scale", "priority", "fast"}
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What was asked for, as far as a reply can be judged by it.
-
-    `prompt_tokens` are the most that it can have, `alternatives` how many log-probabilities are
-    told besides that of each token; None for none at all.
-    """
-
-    prompt_tokens: int
-    max_tokens: int | None = None
-    alternatives: int | None = None
-
-    @property
-    def most_bytes(self) -> int:
-        """Say how long a reply can be, with all that is told of its answer."""
-        each = TOKEN_BYTES
-        if self.alternatives is not None:
-            each += (1 + self.alternatives) * ALTERNATIVE_BYTES
-        return min(FRAME_BYTES + each * (self.max_tokens or LONGEST_TOKENS), MOST_BYTES)
-
-    def believes(self, usage: Usage) -> bool:
-        """Say whether a usage is possible."""
-        return usage.prompt_tokens <= self.prompt_tokens + HIDDEN_TOKENS and (
-            usage.completion_tokens <= (self.max_tokens or LONGEST_TOKENS) + HIDDEN_TOKENS
-        )
-
-    def doubts(self, usage: Usage) -> bool:
-        """Say whether a usage is far more than what was asked for explains."""
-        return usage.prompt_tokens > self.prompt_tokens + FAR_TOKENS or (
-            self.max_tokens is not None and usage.completion_tokens > self.max_tokens + FAR_TOKENS
-        )
 
 
 ANYTHING = Asked(10**12, alternatives=0)
@@ -88,7 +46,7 @@ def read_response(
         usage = _usage(data.get("usage"), asked, note)
         choice = data["choices"][0]
         message = choice["message"]
-        text, refusal = called(message) or message.get("content"), message.get("refusal")
+        text, refusal = _called(message) or message.get("content"), message.get("refusal")
         if not isinstance(text, str | None) or not isinstance(refusal, str | None):
             raise TypeError("content is not text")
         return Response(
@@ -109,6 +67,16 @@ def read_response(
             lost=usage is None,
             usage=usage,
         ) from error
+
+
+def _called(message: Mapping[str, Any]) -> str | None:
+    """Return the arguments of the function that an answer calls; None if it calls none."""
+    calls = message.get("tool_calls") or ()
+    function = calls[0]["function"] if calls else message.get("function_call")
+    arguments = function["arguments"] if function else None
+    if arguments is None or isinstance(arguments, str):
+        return arguments
+    return orjson.dumps(arguments).decode()
 
 
 def _word(data: Any) -> str | None:

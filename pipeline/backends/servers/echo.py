@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 
 from pipeline.backends.apis.messages import messages, names
-from pipeline.backends.base import Backend
+from pipeline.backends.base import Server
 from pipeline.costs import FREE, Counter
 from pipeline.errors import RejectedError
-from pipeline.limits.gate import Gate
 from pipeline.prompting.references import Schema, resolve
+from pipeline.prompting.schema import strictly
 from pipeline.types import Request, Response, Usage
 
 DEEPEST = 8
@@ -23,14 +23,14 @@ MOST_CHARACTERS = 10**7
 _FORMATS = {"date": "2000-01-01", "date-time": "2000-01-01T00:00:00Z", "email": "a@example.org"}
 
 
-class Echo(Backend):
+class Echo(Server):
     """A deterministic backend. An answer that must fit a schema is the least that fits."""
 
-    server = "echo"
+    name = "echo"
     sees = False
 
-    def __init__(self, *, gate: Gate, counter: Counter) -> None:
-        super().__init__(gate=gate, counter=counter, price=FREE)
+    def __init__(self, *, counter: Counter) -> None:
+        super().__init__(counter=counter, price=FREE)
 
     def body(self, request: Request) -> Mapping[str, object]:
         return {
@@ -40,9 +40,8 @@ class Echo(Backend):
 
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
         said = request.messages[-1].text
-        schema = (request.response_format or {}).get("json_schema")
-        if isinstance(schema, dict):
-            said = json.dumps(_Least(schema["schema"], said).answer(), ensure_ascii=False)
+        if request.schema is not None:
+            said = json.dumps(_Least(strictly(request.schema), said).answer(), ensure_ascii=False)
         return Response(
             content=said,
             finish_reason="stop",

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
 
 import openai
-import orjson
 
-from pipeline.prompting import schema
+from pipeline.backends.apis.base import RUNGS, Rung
+from pipeline.prompting.schema import Schema, extract, shaped, strictly
 
-Rung = Literal["json_schema", "tools", "json_object", "words"]
-RUNGS: tuple[Rung, ...] = ("json_schema", "tools", "json_object", "words")
 _SAID: dict[Rung, str] = {
     "json_schema": "`response_format: json_schema`",
     "tools": "function calling",
@@ -39,9 +36,6 @@ _PARAMS: dict[Rung, tuple[str, ...]] = {
 # Refusals that are about the request's content, whatever their words.
 _CONTENT = {"context_length_exceeded", "content_policy_violation", "content_filter"}
 _MISSHAPEN = 0.1  # of the answers may be, before the way is taken for one that nobody looks at
-INSTRUCTION = (
-    "\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
-)
 
 
 class Formats:
@@ -54,44 +48,22 @@ class Formats:
         self._shaped = 0
         self._misshapen = 0
 
-    def write(self, body: dict[str, Any], response_format: Mapping[str, Any], rung: Rung) -> None:
-        """Ask for answers of a schema in this way. Other formats are left as they are."""
-        asked = response_format.get("json_schema")
-        if asked is None or rung == "json_schema":
-            body["response_format"] = response_format
-            return
-        name, wanted = asked["name"], asked["schema"]
-        if rung == "tools":
-            function = {"name": name, "description": "Give the answer.", "parameters": wanted}
-            body["tools"] = [{"type": "function", "function": function}]
-            body["tool_choice"] = {"type": "function", "function": {"name": name}}
-            return
-        if rung == "json_object":
-            body["response_format"] = {"type": "json_object"}
-        text = INSTRUCTION.format(schema=orjson.dumps(wanted).decode())
-        body["messages"] = _with_instruction(body["messages"], text)
-
-    def read(
-        self, content: str | None, response_format: Mapping[str, Any], rung: Rung
-    ) -> str | None:
+    def read(self, content: str | None, schema: Mapping[str, object], rung: Rung) -> str | None:
         """Take an answer as it was asked for, and learn from its shape; cut-off ones have none."""
-        asked = response_format.get("json_schema")
-        if asked is None or not (content or "").strip():
+        if not (content or "").strip():
             return content
-        text = content or ""
-        if rung in ("json_schema", "tools") and not self._constrained(text, asked["schema"], rung):
+        text, wanted = content or "", strictly(schema)
+        if rung in ("json_schema", "tools") and not self._constrained(text, wanted, rung):
             self._lower(rung, "json_object", "is ignored")
         if RUNGS.index(self.rung) < RUNGS.index("json_object"):
             return text
-        return (
-            text if schema.shaped(text, asked["schema"]) else schema.extract(text, asked["schema"])
-        )
+        return text if shaped(text, wanted) else extract(text, wanted)
 
-    def _constrained(self, content: str, wanted: schema.Schema, rung: Rung) -> bool:
+    def _constrained(self, content: str, wanted: Schema, rung: Rung) -> bool:
         """Say whether somebody looks at the schema, by what has come back so far."""
         if rung != self.rung:
             return True
-        if schema.shaped(content, wanted):
+        if shaped(content, wanted):
             self._shaped += 1
             return True
         self._misshapen += 1
@@ -143,22 +115,3 @@ def _message(error: openai.APIStatusError) -> str:
     body = error.body
     said = body.get("message") if isinstance(body, dict) else None
     return " ".join(str(said or error.message).split())[:200]
-
-
-def _with_instruction(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    """Add a text to the last message: any model reads that, and not all read a system message."""
-    *before, last = messages
-    content = last["content"]
-    if isinstance(content, str):
-        return [*before, {**last, "content": content + text}]
-    return [*before, {**last, "content": [*content, {"type": "text", "text": text.strip()}]}]
-
-
-def called(message: Mapping[str, Any]) -> str | None:
-    """Give the arguments of the function that an answer calls; None if it calls none."""
-    calls = message.get("tool_calls") or ()
-    function = calls[0]["function"] if calls else message.get("function_call")
-    arguments = function["arguments"] if function else None
-    if arguments is None or isinstance(arguments, str):
-        return arguments
-    return orjson.dumps(arguments).decode()

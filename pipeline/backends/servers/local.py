@@ -6,11 +6,11 @@ import asyncio
 import importlib.util
 from pathlib import Path
 
+from pipeline.backends.apis.base import Manner
 from pipeline.backends.servers.online import Online
 from pipeline.backends.servers.transport import Transport
 from pipeline.costs import FREE, Counter
 from pipeline.errors import AccessError, UsageError, needs
-from pipeline.limits.gate import Gate
 from pipeline.processes.launch import Launched
 
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
@@ -28,30 +28,27 @@ class Local(Online):
     sees = False
     longest_tokens = 512  # what hasn't come to its end by then goes round in circles
 
-    def __init__(self, *, file: Path, gate: Gate, counter: Counter) -> None:
+    def __init__(self, *, file: Path, counter: Counter) -> None:
         super().__init__(
             model=NAME,
             base_url="http://127.0.0.1/v1",  # where it listens is known once it is open
             api_key="none",
-            gate=gate,
             counter=counter,
             price=FREE,
-            hedge=False,
             window_tokens=CONTEXT_TOKENS,
-            server=f"local:{file.name}:{file.stat().st_size}",
+            name=f"local:{file.name}:{file.stat().st_size}",
+            manner=Manner(defaults=_SOONER_ENDED if MODEL_PACKAGE in file.parts else {}),
         )
         self.notices.append(
             f"the embedded model ({file.stem}) is small and often wrong: "
             "it shows how everything works, not what a good model would say"
         )
-        if MODEL_PACKAGE in file.parts:
-            self._defaults |= _SOONER_ENDED
         self._file = file
         self._child: Launched | None = None
 
     async def open(self) -> None:
         self.base_url = await asyncio.to_thread(self._launch) + "/v1"
-        self._transport = Transport(self.base_url, "none")
+        self._transport = Transport(self.base_url, "none", self.api.path)
         await super().open()
 
     def _launch(self) -> str:

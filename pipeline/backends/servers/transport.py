@@ -24,7 +24,6 @@ from pipeline.backends.servers.bodies import ENCODINGS, Bodies
 from pipeline.errors import OversizedError, PackedError, TransientError, UnreachableError
 
 CONNECT_SECONDS = 30.0
-PATH = "/chat/completions"
 ERROR_BYTES = 2**16  # of an error are read: its first words count
 # What belongs to the rehearsed request alone.
 _OWN_HEADERS = {"host", "content-length", "connection", "idempotency-key", "accept-encoding"}
@@ -55,10 +54,11 @@ class Rehearsal(httpx2.AsyncBaseTransport):
 
 
 class Transport:
-    """Posts to a server's chat completions. `open` it first."""
+    """Posts to one path of a server. `open` it first."""
 
-    def __init__(self, base_url: str, api_key: str) -> None:
+    def __init__(self, base_url: str, api_key: str, path: str) -> None:
         self.base_url = base_url
+        self._path = path
         self._rehearsal = Rehearsal()
         self._bodies = Bodies()
         client = httpx2.AsyncClient(transport=self._rehearsal, trust_env=False)
@@ -136,7 +136,7 @@ class Transport:
         token = _given.set(reply)
         try:
             await self._sdk.post(
-                PATH,
+                self._path,
                 cast_to=httpx2.Response,
                 content=b"{}",
                 options={"security": {"bearer_auth": True}},

@@ -7,18 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from pipeline.backends.apis.replies import (
-    DOUBTED,
-    FAR_TOKENS,
-    FRAME_BYTES,
-    HIDDEN_TOKENS,
-    MOST_BYTES,
-    UNBELIEVED,
-    Asked,
-    read_response,
-)
-from pipeline.backends.base import Backend
-from pipeline.backends.opening import Limits, open_backend
+from pipeline.backends.apis.base import FAR_TOKENS, FRAME_BYTES, HIDDEN_TOKENS, MOST_BYTES, Asked
+from pipeline.backends.apis.replies import DOUBTED, UNBELIEVED, read_response
+from pipeline.backends.lanes.live import Live
+from pipeline.backends.opening import Limits, open_lane
 from pipeline.costs import fixed_price
 from pipeline.errors import TransientError
 from pipeline.types import Response, Usage
@@ -30,9 +22,9 @@ PROMPT, ANSWER = 1_000, 50
 ASKED = Asked(PROMPT, max_tokens=ANSWER)
 
 
-def connect(server: Server, max_cost_usd: str | None = None) -> Backend:
+def connect(server: Server, max_cost_usd: str | None = None) -> Live:
     cap = Decimal(max_cost_usd) if max_cost_usd else None
-    return open_backend(
+    return open_lane(
         MODEL,
         base_url=server.base_url,
         api_key="sk-test",
@@ -174,10 +166,10 @@ def test_what_is_not_believed_is_taken_for_the_worst(server: Server, count: obje
     assert isinstance(item.answer, Response)
     assert (item.usage, item.cost_usd) == (None, None)
     budget = backend.gate.budget
-    prompt = backend.most_tokens(request(max_tokens=9)) * 4  # a token a byte
+    prompt = backend.server.most_tokens(request(max_tokens=9)) * 4  # a token a byte
     assert (budget.spent_usd, budget.reserved_usd) == (0, 0)
     assert budget.unsure_usd == budget.ceiling_usd(prompt, 9)
-    assert [UNBELIEVED in notice for notice in backend.notices] == [True]
+    assert [UNBELIEVED in notice for notice in backend.server.notices] == [True]
 
 
 def test_counts_of_a_million_times_ours_do_not_use_the_cap_up(server: Server) -> None:

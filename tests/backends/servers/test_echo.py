@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.backends.opening import Limits, open_backend
+from pipeline.backends.lanes.live import Live
+from pipeline.backends.opening import Limits, open_lane
 from pipeline.backends.servers.echo import Echo
 from pipeline.prompting import schema
 from pipeline.types import Message, Request, Response, Usage
@@ -20,14 +21,13 @@ from tests.backends.asking import complete, complete_all, request, stream
 
 def answer(text: str, wanted: dict[str, Any] | None = None) -> str | None:
     """Give what is answered to a text, by a schema if there is one."""
-    response_format = schema.response_format("ask", wanted) if wanted else None
-    (response,) = complete(open_backend("echo"), request(text, response_format=response_format))
+    (response,) = complete(open_lane("echo"), request(text, schema=wanted))
     return response.content
 
 
 def test_the_answer_is_the_last_message() -> None:
     messages = (Message("system", "Be brief."), Message("user", "hello world"))
-    assert complete(open_backend("echo"), request(messages=messages)) == [
+    assert complete(open_lane("echo"), request(messages=messages)) == [
         Response(
             content="hello world",
             finish_reason="stop",
@@ -56,8 +56,8 @@ def test_long_texts_let_the_event_loop_turn_to_other_things() -> None:
 
     async def run() -> None:
         turning = asyncio.create_task(turn())
-        opened = open_backend("echo")
-        backend = Noting(gate=opened.gate, counter=opened.counter)
+        opened = open_lane("echo")
+        backend = Live(Noting(counter=opened.server.counter), opened.gate)
         texts = [f"{number} {'long ' * 30_000}" for number in range(20)]
         async for _ in backend.complete_all(stream(map(request, texts))):
             pass
@@ -116,7 +116,7 @@ def test_an_answer_by_a_schema_fits_it(part: dict[str, Any]) -> None:
 
 
 def test_each_request_has_its_own_answer_for_nothing() -> None:
-    backend = open_backend("echo")
+    backend = open_lane("echo")
     names = [f"row {number}" for number in range(1000)]
     found = complete_all(backend, [request(name) for name in names])
     answers = {
@@ -130,13 +130,13 @@ def test_each_request_has_its_own_answer_for_nothing() -> None:
 
 
 def test_nothing_is_ever_too_dear() -> None:
-    backend = open_backend("echo", limits=Limits(max_cost_usd=Decimal(0)))
+    backend = open_lane("echo", limits=Limits(max_cost_usd=Decimal(0)))
     assert complete_all(backend, [request("a")])["a"].cost_usd == 0
 
 
 def test_the_body_is_a_request_of_the_api() -> None:
     messages = (Message("system", "Be brief."), Message("user", "hello"))
-    assert open_backend("echo").body(request(messages=messages)) == {
+    assert open_lane("echo").server.body(request(messages=messages)) == {
         "model": "gpt-6-luna",
         "messages": [
             {"role": "system", "content": "Be brief."},

@@ -7,28 +7,28 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends.base import Backend
-from pipeline.backends.opening import open_backend
-from pipeline.backends.servers.formats import Formats
+from pipeline.backends.apis.base import Manner
+from pipeline.backends.apis.chat import Chat
+from pipeline.backends.lanes.live import Live
+from pipeline.backends.opening import open_lane
 from pipeline.errors import RejectedError
-from pipeline.prompting import schema
-from pipeline.types import Message, Request, Response
+from pipeline.prompting.schema import strict
+from pipeline.types import Detail, Image, Message, Request, Response
 from tests.backends.asking import complete, complete_all, request
 from tests.server import Fault, Server
 from tests.server.answers import format_of
 
 WANTED = {"type": "object", "properties": {"a": {"type": "string"}, "n": {"type": "integer"}}}
-FORMAT = schema.response_format("ask", WANTED)
 GOOD = '{"a": "x", "n": 1}'
 ALL = ("json_schema", "tools", "json_object")
 
 
-def connect(server: Server) -> Backend:
-    return open_backend("gpt-4o", base_url=server.base_url)
+def connect(server: Server) -> Live:
+    return open_lane("gpt-4o", base_url=server.base_url)
 
 
 def ask(number: int = 0) -> Request:
-    return request(f"text {number}", response_format=FORMAT, schema=WANTED)
+    return request(f"text {number}", schema=WANTED, schema_name="ask")
 
 
 def formats(server: Server) -> list[str]:
@@ -56,8 +56,8 @@ def test_what_is_refused_is_asked_in_the_next_way_and_not_tried_again(
     answers = complete(backend, ask(1), ask(2), ask(3))
     assert [answer.content for answer in answers] == [GOOD] * 3
     assert formats(server) == [*used, used[-1], used[-1]]
-    assert len(backend.notices) == len(said)
-    for notice, words in zip(backend.notices, said, strict=True):
+    assert len(backend.server.notices) == len(said)
+    for notice, words in zip(backend.server.notices, said, strict=True):
         assert "is refused (HTTP 400: Invalid parameter: " in notice
         assert f"; answers are asked for by {words}" in notice
 
@@ -67,7 +67,7 @@ def test_a_refusal_that_names_nothing_is_tried_in_the_other_ways(server: Server)
     backend = connect(server)
     complete(backend, ask(1), ask(2))
     assert formats(server) == ["json_schema", "tools", "tools"]
-    assert backend.notices == [
+    assert backend.server.notices == [
         "gpt-4o: `response_format: json_schema` is refused (HTTP 400: The request failed.); "
         "answers are asked for by function calling"
     ]
@@ -83,7 +83,7 @@ def test_a_bad_request_is_not_blamed_on_the_way(server: Server) -> None:
     server.reset()
     complete(connect(server), ask(2))
     assert formats(server) == ["json_schema"]
-    assert backend.notices == []
+    assert backend.server.notices == []
 
 
 def test_once_a_way_has_worked_a_bad_request_costs_one(server: Server) -> None:
@@ -133,7 +133,7 @@ def test_servers_say_it_in_many_words(server: Server, status: int, message: str)
     backend = connect(server)
     assert complete(backend, ask())[0].content == GOOD
     assert formats(server) == ["json_schema", "tools"]
-    assert len(backend.notices) == 1
+    assert len(backend.server.notices) == 1
 
 
 def test_an_error_that_says_nothing_of_the_way_is_retried(server: Server) -> None:
@@ -152,7 +152,7 @@ def test_answers_that_nobody_has_looked_at_tell_that_the_way_is_ignored(
     first, _ = complete(backend, ask(1), ask(2))
     assert formats(server) == ["json_schema", "json_object"]
     assert (first.content == GOOD) == ("```" in said)
-    assert backend.notices == [
+    assert backend.server.notices == [
         "gpt-4o: `response_format: json_schema` is ignored; "
         "answers are asked for by `response_format: json_object`"
     ]
@@ -163,28 +163,29 @@ def test_a_single_odd_answer_among_many_tells_nothing(server: Server) -> None:
     backend = connect(server)
     complete(backend, *(ask(number) for number in range(21)))
     assert formats(server) == ["json_schema"] * 21
-    assert backend.notices == []
+    assert backend.server.notices == []
 
 
 def test_in_words_the_schema_stands_at_the_end_of_the_last_message(server: Server) -> None:
     server.change(refuses=ALL, answer=lambda body: GOOD)
     messages = (Message("system", "Be brief."), Message("user", "a text"))
-    complete(connect(server), request(messages=messages, response_format=FORMAT))
+    complete(connect(server), request(messages=messages, schema=WANTED, schema_name="ask"))
     body: Any = server.tally.records[-1].json
     assert "response_format" not in body and "tools" not in body
     system, user = body["messages"]
     assert system["content"] == "Be brief."
     text, _, told = user["content"].partition("\n\nAnswer with one JSON object that fits")
     assert text == "a text"
-    assert json.loads(told[told.index("{") :]) == FORMAT["json_schema"]["schema"]
+    assert json.loads(told[told.index("{") :]) == strict(WANTED)
 
 
 def test_in_words_the_schema_comes_after_the_images_of_a_message() -> None:
-    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
-    body: dict[str, Any] = {"messages": [{"role": "user", "content": [image]}]}
-    Formats("m", []).write(body, FORMAT, "words")
+    address = "https://example.org/a.png"
+    message = Message("user", (Image(address, b"", detail=Detail.LOW),))
+    asked = request(messages=(message,), schema=WANTED, schema_name="ask")
+    body: Any = Chat().body(asked, [address], Manner(rung="words"))
     first, told = body["messages"][0]["content"]
-    assert first == image
+    assert first == {"type": "image_url", "image_url": {"url": address, "detail": "low"}}
     assert told["type"] == "text" and told["text"].startswith("Answer with one JSON object")
 
 
@@ -194,7 +195,7 @@ def test_a_function_is_called_with_the_schema(server: Server) -> None:
     body: Any = server.tally.records[-1].json
     assert body["tool_choice"] == {"type": "function", "function": {"name": "ask"}}
     (tool,) = body["tools"]
-    assert tool["function"]["parameters"] == FORMAT["json_schema"]["schema"]
+    assert tool["function"]["parameters"] == strict(WANTED)
 
 
 def test_a_refusal_of_the_model_tells_nothing_of_the_way(server: Server) -> None:
@@ -202,4 +203,4 @@ def test_a_refusal_of_the_model_tells_nothing_of_the_way(server: Server) -> None
     backend = connect(server)
     complete(backend, ask(1), ask(2))
     assert formats(server) == ["json_schema", "json_schema"]
-    assert backend.notices == []
+    assert backend.server.notices == []

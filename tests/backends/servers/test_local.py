@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pipeline.backends.base import Answered
-from pipeline.backends.opening import open_backend
+from pipeline.backends.opening import open_lane
 from pipeline.errors import FatalError, RejectedError, UsageError
 from pipeline.prompting import prompt as prompts
 from pipeline.types import Document, Request, Response
@@ -47,7 +47,7 @@ def llamas(parent: psutil.Process) -> list[psutil.Process]:
 @installed
 def test_texts_get_labels_for_nothing_and_the_child_process_is_gone_after_it() -> None:
     long = prompts.load("summarize").render(Document(2, "long", {}, "word " * 10_000))
-    backend = open_backend("local")
+    backend = open_lane("local")
     children: list[psutil.Process] = []
 
     async def run() -> dict[str, Answered]:
@@ -56,7 +56,7 @@ def test_texts_get_labels_for_nothing_and_the_child_process_is_gone_after_it() -
             children.extend(llamas(psutil.Process()))
             batches = [batch async for batch in backend.complete_all(stream([*tickets(), long]))]
             # It is ended with an answer under way, too.
-            task = asyncio.create_task(backend.complete(tickets()[0], TIMEOUT_SECONDS))
+            task = asyncio.create_task(backend.server.complete(tickets()[0], TIMEOUT_SECONDS))
             await asyncio.wait([task], timeout=0.01)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -77,16 +77,16 @@ def test_texts_get_labels_for_nothing_and_the_child_process_is_gone_after_it() -
         assert (item.cost_usd, item.attempts) == (Decimal(0), 1)
     assert isinstance(found["long"].answer, RejectedError)
     assert str(found["long"].answer).startswith("HTTP 400")
-    assert len(backend.notices) == 1
-    assert "is small and often wrong" in backend.notices[0]
+    assert len(backend.server.notices) == 1
+    assert "is small and often wrong" in backend.server.notices[0]
 
 
 OPEN = """
 import asyncio
-from pipeline.backends.opening import open_backend
+from pipeline.backends.opening import open_lane
 
 async def main():
-    backend = open_backend("local")
+    backend = open_lane("local")
     await backend.open()
     print("open", flush=True)
     await asyncio.Event().wait()
@@ -111,9 +111,9 @@ def test_the_child_process_is_gone_when_its_parent_is_killed() -> None:
 def test_the_model_is_known_by_its_file_wherever_that_lies(tmp_path: Path) -> None:
     model = tmp_path / "mine.gguf"
     model.write_bytes(b"GGUF")
-    backend = open_backend(f"local:{model}")
-    assert backend.server == "local:mine.gguf:4"
-    assert open_backend("local").server != backend.server
+    backend = open_lane(f"local:{model}")
+    assert backend.server.identity == "chat local:mine.gguf:4"
+    assert open_lane("local").server.identity != backend.server.identity
 
 
 @installed
@@ -121,7 +121,7 @@ def test_a_file_that_is_no_model_is_said_so(tmp_path: Path) -> None:
     model = tmp_path / "mine.gguf"
     model.write_bytes(b"GGUF, but not really")
     with pytest.raises(FatalError) as caught:
-        complete(open_backend(f"local:{model}"), *tickets())
+        complete(open_lane(f"local:{model}"), *tickets())
     assert str(caught.value) == f"llama.cpp can't load {model}: is it a GGUF model file?"
     assert caught.value.exit_code == 2
 
@@ -129,7 +129,7 @@ def test_a_file_that_is_no_model_is_said_so(tmp_path: Path) -> None:
 @installed
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        open_backend(f"local:{tmp_path}/mine.gguf")
+        open_lane(f"local:{tmp_path}/mine.gguf")
     assert str(caught.value) == f"no model file at {tmp_path}/mine.gguf"
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pipeline.backends.apis.replies import read_response
-from pipeline.backends.base import Backend
-from pipeline.backends.opening import Limits, open_backend
+from pipeline.backends.lanes.live import Live
+from pipeline.backends.opening import Limits, open_lane
 from pipeline.costs import OPENAI_URL, fixed_price
 from pipeline.errors import (
     AccessError,
@@ -38,8 +38,8 @@ from tests.server.faults import MANGLED, STATUSES
 KEY = "sk-test"
 
 
-def connect(server: Server, *, key: str = KEY, **limits: Any) -> Backend:
-    return open_backend(
+def connect(server: Server, *, key: str = KEY, **limits: Any) -> Live:
+    return open_lane(
         MODEL,
         base_url=server.base_url,
         api_key=key,
@@ -72,14 +72,16 @@ def test_a_request_is_sent_as_it_is(server: Server) -> None:
         Message("assistant", "a"),
         Message("user", "b"),
     )
-    wanted = {"type": "json_object"}
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    closed = {**schema, "required": ["a"], "additionalProperties": False}
     complete(
         connect(server),
         request(
             messages=messages,
             parameters={"temperature": 0, "stop": ["END"], "logit_bias": {"1": 2}},
             max_tokens=9,
-            response_format=wanted,
+            schema=schema,
+            schema_name="ask",
         ),
     )
     assert sent(server) == [
@@ -90,7 +92,10 @@ def test_a_request_is_sent_as_it_is(server: Server) -> None:
             "stop": ["END"],
             "logit_bias": {"1": 2},
             "max_tokens": 9,
-            "response_format": wanted,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "ask", "strict": True, "schema": closed},
+            },
         }
     ]
 
@@ -104,7 +109,7 @@ def test_what_is_not_set_is_not_sent(server: Server) -> None:
 def test_the_body_that_is_shown_is_the_one_that_is_sent(server: Server) -> None:
     asked = request(parameters={"seed": 1}, max_tokens=5)
     backend = connect(server)
-    shown = backend.body(asked)
+    shown = backend.server.body(asked)
     complete(backend, asked)
     assert sent(server) == [shown]
 
@@ -121,32 +126,32 @@ def test_the_body_that_is_shown_is_the_one_that_is_sent(server: Server) -> None:
 def test_the_bound_has_the_name_that_the_server_knows(
     model: str, url: str, added: dict[str, object]
 ) -> None:
-    backend = open_backend(model, base_url=url, api_key=KEY)
+    backend = open_lane(model, base_url=url, api_key=KEY)
     asked = request("hi", model=model, max_tokens=9)
     messages = [{"role": "user", "content": "hi"}]
-    assert backend.body(asked) == {"model": model, "messages": messages, **added}
+    assert backend.server.body(asked) == {"model": model, "messages": messages, **added}
 
 
 def test_a_prompts_own_reasoning_effort_is_kept() -> None:
-    backend = open_backend(MODEL, api_key=KEY)
+    backend = open_lane(MODEL, api_key=KEY)
     asked = request(parameters={"reasoning_effort": "high"})
-    assert backend.body(asked)["reasoning_effort"] == "high"
+    assert backend.server.body(asked)["reasoning_effort"] == "high"
 
 
 def test_a_slash_after_the_address_changes_nothing(server: Server) -> None:
-    with_slash = open_backend(MODEL, base_url=f"{server.base_url}/", api_key=KEY)
-    assert with_slash.server == connect(server).server
+    with_slash = open_lane(MODEL, base_url=f"{server.base_url}/", api_key=KEY)
+    assert with_slash.server.identity == connect(server).server.identity
     assert complete(with_slash, request())
 
 
 def test_without_a_key_a_server_is_asked_all_the_same(server: Server) -> None:
-    complete(open_backend(MODEL, base_url=server.base_url), request())
+    complete(open_lane(MODEL, base_url=server.base_url), request())
     assert server.tally.answered == 1
 
 
 def test_without_a_key_and_a_server_there_is_nobody_to_ask() -> None:
     with pytest.raises(UsageError) as caught:
-        open_backend(MODEL)
+        open_lane(MODEL)
     assert str(caught.value) == (
         "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "
         "or try it free on this machine with --model local"
@@ -155,9 +160,7 @@ def test_without_a_key_and_a_server_there_is_nobody_to_ask() -> None:
 
 def test_a_cap_needs_a_price(server: Server) -> None:
     with pytest.raises(UsageError) as caught:
-        open_backend(
-            "no-such-model", base_url=server.base_url, limits=Limits(max_cost_usd=Decimal(1))
-        )
+        open_lane("no-such-model", base_url=server.base_url, limits=Limits(max_cost_usd=Decimal(1)))
     assert str(caught.value) == (
         f"--max-cost needs the price of no-such-model, which isn't published for {server.base_url}"
         ": give it with --price INPUT,OUTPUT (USD per million tokens)"
@@ -345,12 +348,6 @@ def test_a_probe_that_is_not_sent_lets_another_go() -> None:
             f"{MODEL} refuses `stop` (HTTP 400: This model does not support this parameter.)",
         ),
         (
-            Fault("unsupported_parameter", param="response_format"),
-            AccessError,
-            f"{MODEL} refuses `response_format` "
-            "(HTTP 400: This model does not support this parameter.)",
-        ),
-        (
             Fault("invalid_api_key"),
             AccessError,
             "URL refuses the key (HTTP 401: Incorrect API key provided.); check OPENAI_API_KEY",
@@ -408,7 +405,7 @@ def test_an_error_has_its_class_and_its_line(
     server: Server, fault: Fault, kind: type[BackendError], message: str
 ) -> None:
     server.change(faults=(fault,))
-    asked = request(parameters={"stop": ["x"]}, response_format={"type": "text"})
+    asked = request(parameters={"stop": ["x"]})
     error = failure(server, asked)
     assert (type(error), str(error)) == (kind, message.replace("URL", server.base_url))
 
@@ -521,7 +518,7 @@ def test_a_parameter_that_only_steers_is_left_out_where_it_is_refused(
     asked = [request(f"row {n}", parameters={"temperature": 0, "seed": 1}) for n in range(12)]
     found = complete_all(backend, asked)
     assert {type(item.answer) for item in found.values()} == {Response}
-    assert backend.notices == [f"{MODEL} does not take `temperature`: it is asked without"]
+    assert backend.server.notices == [f"{MODEL} does not take `temperature`: it is asked without"]
     refused = [body for body in sent(server) if "temperature" in body]
     assert len(refused) <= 4
     assert all(body["seed"] == 1 for body in sent(server))
@@ -548,7 +545,7 @@ def test_the_bound_is_renamed_where_its_name_is_refused(server: Server) -> None:
         {"max_completion_tokens"},
         {"max_completion_tokens"},
     ]
-    assert backend.notices == []
+    assert backend.server.notices == []
 
 
 def test_a_bound_that_is_refused_by_both_names_is_never_left_out(server: Server) -> None:

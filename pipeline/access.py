@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import DocumentError, UsageError
-from pipeline.places import shown
+from pipeline.showing import shown
 from pipeline.sources.decoding import decode
 
 KEY, ADDRESS = "OPENAI_API_KEY", "OPENAI_BASE_URL"
@@ -131,14 +131,14 @@ def check_address(text: str, origin: str) -> str:
     """Return an address without what was copied along; raise UsageError if it's none."""
     url = text.strip(_WRAPPING)
     if not url.lower().startswith(("http://", "https://")):
-        raise UsageError(f"{origin} {shown(url)}: begin it with http:// or https://")
+        raise UsageError(f"{origin} {url}: begin it with http:// or https://")
     try:
         parts = urlsplit(url)
         whole = bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
     except ValueError:
         whole = False
     if not whole:
-        raise UsageError(f"{origin} {shown(url)}: not an address; check its host and port")
+        raise UsageError(f"{origin} {url}: not an address; check its host and port")
     return url
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.showing import shown
 from pipeline.types import Levels, Usage
 
 
@@ -9,6 +10,9 @@ class PipelineError(Exception):
     """Say in one line what went wrong and what to do."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
 
 
 class UsageError(PipelineError):

@@ -27,6 +27,7 @@ from urllib.request import url2pathname
 
 from pipeline.errors import PipelineError, UsageError, needs
 from pipeline.hosts import is_local
+from pipeline.showing import keep_address, without_login
 
 # A chain, such as simplecache::s3://bucket, is one, too.
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+::)*[a-z][a-z0-9+.-]+://", re.I)
@@ -78,21 +79,16 @@ def path_here(text: str) -> Path:
     """Give the path of what has to be a file of this machine; raise UsageError for an address."""
     path = local_path(text)
     if path is None:
-        raise UsageError(f"{shown(text)} is an address: name a file of this machine")
+        raise UsageError(f"{text} is an address: name a file of this machine")
     return path
 
 
-def shown(text: str) -> str:
-    """Leave out of addresses what may be a secret: passwords and signed queries."""
-    text = re.sub(r"(://[^\s/@]*):[^\s/@]*@", r"\1@", text)
-    return re.sub(r"\b(https?://[^\s?#'\"]+)\?[^\s'\"]+", r"\1?...", text)
-
-
 class Place:
-    """A file or a folder elsewhere. `address` is fit to be shown."""
+    """A file or a folder elsewhere. `address` is without what gives access to it."""
 
     def __init__(self, address: str) -> None:
-        self.address = shown(address)
+        keep_address(address)
+        self.address = without_login(address)
         self.scheme = re.split("://|::", address, maxsplit=1)[0].lower()
         self.is_web = self.scheme in _WEB
         self._wanted = address
@@ -267,7 +263,7 @@ async def _check_redirect(session: Any, context: Any, redirect: Any) -> None:
     target = source.join(type(source)(headers.get("Location") or headers.get("URI", "")))
     if await _leads_here(target.host) and not await _leads_here(source.host):
         raise UsageError(
-            f"{shown(str(source))} redirects to {shown(str(target))}, which is of this machine or "
+            f"{source} redirects to {target}, which is of this machine or "
             "its network: name that address itself if you trust it"
         )
 
@@ -326,7 +322,7 @@ def _explain(error: Exception, scheme: str) -> str:
     said = str(error)
     if status and getattr(error, "message", None):
         said = f"{status} {error.message}"  # type: ignore[attr-defined]
-    said = shown(said.strip().partition("\n")[0]).rstrip(". \r") or name
+    said = said.strip().partition("\n")[0].rstrip(". \r") or name
     if isinstance(error, ImportError):
         ours = scheme in (*_UNDOING, *_WHOLE, *_WEB) or not find_spec("fsspec")
         return (

@@ -8,11 +8,12 @@ import io
 import os
 import sys
 import traceback
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
 from pipeline.errors import PipelineError
+from pipeline.showing import keep, say, shown
 
 app = typer.Typer(
     name="pipeline",
@@ -35,7 +36,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"pipeline {version('document-pipeline')}")
+        say(f"pipeline {version('document-pipeline')}")
         raise typer.Exit
 
 
@@ -82,28 +83,46 @@ def _prepare() -> None:
 def run_command() -> int:
     """Run the command that was typed; return its exit code."""
     gc.disable()  # what is imported is kept; `build` starts the collector for what is not
+    keep(os.environ.get("OPENAI_API_KEY", ""))
+    sys.stderr = _Shown(sys.stderr)
     try:
         app()
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else bool(done.code)
     except PipelineError as error:
-        complain(str(error))
+        complain(str(error), cause=error)
         return error.exit_code
     except BrokenPipeError:
         return 1  # who read our output has enough
     except Exception as error:  # a fault of ours: the user gets a line, too
-        complain(f"unexpected {type(error).__name__}: {error} (see --debug)")
+        complain(f"unexpected {type(error).__name__}: {error} (see --debug)", cause=error)
         return 1
     return 0
 
 
-def complain(message: str) -> None:
-    """Print an error: a line, or an object where the log is made of them."""
+def complain(*lines: str, cause: BaseException | None = None) -> None:
+    """Print an error: in lines, or as an object where the log is made of them."""
     if "--json-log" in sys.argv:
         from pipeline.engine.progress import event
 
-        event("error", text=message)
+        event("error", text="\n".join(map(shown, lines)))
     else:
-        typer.echo(f"error: {message}", err=True)
-    if "--debug" in sys.argv:
-        traceback.print_exc()
+        say(f"error: {lines[0]}", *lines[1:], err=True)
+    if "--debug" in sys.argv and cause is not None:
+        told = "".join(traceback.format_exception(cause))
+        say(*told.rstrip("\n").split("\n"), err=True)
+
+
+class _Shown:
+    """Standard error for those who write to it by themselves: the parser of the command line,
+    warnings, loggers of libraries.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return self._stream.write("\n".join(map(shown, text.split("\n"))))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

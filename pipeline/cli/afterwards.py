@@ -67,7 +67,7 @@ def evaluated(built: Built, options: RunOptions, target: Target) -> Evaluation |
         )
         return evaluation.evaluate(found)
     except PipelineError as error:
-        complain(str(error))
+        complain(str(error), cause=error)
         return None
 
 
@@ -81,7 +81,7 @@ def tell(found: Evaluation | None, options: RunOptions, progress: Progress) -> N
     if options.json_log:
         event("evaluation", **evaluation_json.as_json(found))
     else:
-        progress.note(f"\n{evaluation_text.describe(found)}\n")
+        progress.note("", *evaluation_text.describe(found), "")
 
 
 def hand_over(built: Built, options: RunOptions, target: Target, progress: Progress) -> None:
@@ -91,7 +91,7 @@ def hand_over(built: Built, options: RunOptions, target: Target, progress: Progr
     try:
         count = _lay_out(path_here(options.review), built, options, target)
     except PipelineError as error:
-        complain(str(error))
+        complain(str(error), cause=error)
         return
     if not count:
         progress.note(f"no row is left to review: {options.review} was not written")

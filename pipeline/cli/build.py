@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -378,5 +379,18 @@ def _collect_garbage() -> None:
 
 
 def command_line() -> str:
-    """Give the command that was typed."""
-    return shlex.join(["pipeline", *sys.argv[1:]])
+    """Give the command that was typed, as a shell takes it again."""
+    return " ".join(["pipeline", *map(_quoted, sys.argv[1:])])
+
+
+def _quoted(argument: str) -> str:
+    r"""Quote an argument; one with control characters as $'\x1b', which can be shown."""
+    if argument.isprintable():
+        return shlex.quote(argument)
+    raw = os.fsencode(argument.replace("\\", "\\\\").replace("'", "\\'"))
+    letters = raw.decode("utf-8", "backslashreplace")
+    return f"$'{''.join(each if each.isprintable() else _code(each) for each in letters)}'"
+
+
+def _code(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode())

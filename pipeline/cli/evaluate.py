@@ -12,6 +12,7 @@ from pipeline.cli import app
 from pipeline.cli.options import needs
 from pipeline.errors import UsageError
 from pipeline.evaluation.threshold import LEVEL
+from pipeline.showing import say, say_json
 
 if TYPE_CHECKING:
     from pipeline.evaluation.gold import Answers
@@ -91,15 +92,15 @@ def evaluate(
     found = _evaluations(outputs, expected or [], predicted, on, worst)
     choice = None if accuracy is None else _threshold(found, accuracy, level)
     if as_json:
-        _print(_figures(found, choice))
+        say_json(_figures(found, choice))
         return
-    typer.echo(_words(found))
+    say(*_words(found))
     if choice is not None and accuracy is not None:
         from pipeline.evaluation.as_text import describe_choice
 
-        typer.echo(
-            f"\n{describe_choice(choice, accuracy=accuracy, level=level, both=len(found) == 2)}"
-        )
+        both = len(found) == 2
+        told = describe_choice(choice, accuracy=accuracy, level=level, both=both)
+        say("", *told.split("\n"))
 
 
 def _evaluations(
@@ -116,9 +117,7 @@ def _evaluations(
         tables = list(pair_up(tables[0], tables[1], on=on))
         for table, count in zip(tables, before, strict=True):
             if alone := count - len(table.rows):
-                typer.echo(
-                    f"{alone:,} rows of {table.name} are not in the other: left out", err=True
-                )
+                say(f"{alone:,} rows of {table.name} are not in the other: left out", err=True)
     return [evaluation.evaluate(table, worst=worst) for table in tables]
 
 
@@ -133,7 +132,7 @@ def _figures(found: list[Evaluation], choice: Choice | None) -> dict[str, object
     return {"outputs": [as_json(item) for item in found], "comparison": comparison, **cascade}
 
 
-def _words(found: list[Evaluation]) -> str:
+def _words(found: list[Evaluation]) -> list[str]:
     from pipeline.evaluation.as_text import describe, describe_comparison
     from pipeline.evaluation.comparison import compare
 
@@ -151,12 +150,12 @@ def _scores(outputs: list[str], score: str, on: str | None, worst: int, as_json:
     found = [_read(output, read) for output in outputs]
     duel = compare_scores(found[0], found[1], on=on) if len(found) == 2 else None
     if not as_json:
-        typer.echo(describe_duel(duel, *found) if duel else describe_scores(found[0]))
+        say(*(describe_duel(duel, *found) if duel else describe_scores(found[0])))
     elif duel:
         every = [judged_json(item) for item in found]
-        _print({"outputs": every, "comparison": duel_json(duel)})
+        say_json({"outputs": every, "comparison": duel_json(duel)})
     else:
-        _print(judged_json(found[0]))
+        say_json(judged_json(found[0]))
 
 
 def _read(output: str, read: Callable[..., Table]) -> Table:
@@ -197,9 +196,3 @@ def _check_sample(answers: Answers) -> None:
             f"{answers.name} has answers of {', '.join(models)}, and --accuracy chooses by the "
             "confidence of one: give it a run of the first model alone, without --escalate"
         )
-
-
-def _print(figures: object) -> None:
-    import orjson
-
-    typer.echo(orjson.dumps(figures, option=orjson.OPT_INDENT_2).decode())

@@ -8,6 +8,7 @@ import typer
 
 from pipeline.cli import app
 from pipeline.errors import UsageError
+from pipeline.showing import say
 
 
 @app.command()
@@ -26,7 +27,7 @@ def models(
     if not known:
         raise UsageError(f"no model of {provider} with {search!r} in its name has a known price")
     width = max(len(model.name) for model in known)
-    typer.echo(f"{'model':{width}}  {'input':>8}  {'cached':>8}  {'output':>8}  {'context':>10}")
+    say(f"{'model':{width}}  {'input':>8}  {'cached':>8}  {'output':>8}  {'context':>10}")
     for model in known:
         assert model.price is not None
         rates = model.price.tiers[0]
@@ -34,5 +35,5 @@ def models(
         default = "  (default)" if model.name == costs.DEFAULT_MODEL else ""
         prices = (rates.input, rates.cached, rates.output)
         cells = "  ".join(f"{price.normalize():>8f}" for price in prices)
-        typer.echo(f"{model.name:{width}}  {cells}  {window:>10}{default}")
-    typer.echo(f"prices: {known[0].price.source if known[0].price else ''}", err=True)
+        say(f"{model.name:{width}}  {cells}  {window:>10}{default}")
+    say(f"prices: {known[0].price.source if known[0].price else ''}", err=True)

@@ -11,6 +11,7 @@ import typer
 
 from pipeline.cli import app
 from pipeline.errors import PipelineError
+from pipeline.showing import say, shown
 
 
 @app.command()
@@ -34,7 +35,7 @@ def review(
     found = reviewed.read_back(path_here(workbook), to)
     taken, looked, wrong = found.corrections, found.looked, found.wrong
     if not looked:
-        typer.echo(f"the first column of {workbook} is empty; nothing was changed")
+        say(f"the first column of {workbook} is empty; nothing was changed")
         return
     with _noted(taken.output):
         corrections.keep(taken)
@@ -43,13 +44,13 @@ def review(
     told = f"{many(looked, 'row')} reviewed{alike}, {many(wrong, 'answer')} corrected"
     names = f"columns {taken.column}, {taken.final}"
     if written:
-        typer.echo(f"{told} -> {taken.output}: {names}")
+        say(f"{told} -> {taken.output}: {names}")
     else:
-        typer.echo(
+        say(
             f"{told}; {taken.output} has several sheets, which only a run can write: run the "
             f"command that wrote it again to add the {names}; nothing is asked again"
         )
-    typer.echo(
+    say(
         f"{many(len(taken.rows), 'row')} reviewed in total -> {taken.path}: "
         f"test your next prompt on them, with --expected {taken.column}"
     )
@@ -65,7 +66,6 @@ def _noted(output: Path) -> Iterator[None]:
     from pipeline.engine.progress import Lines
     from pipeline.journal.store import Store
     from pipeline.outputs.targets import open_target
-    from pipeline.places import shown
 
     store = Store(output)
     if not store.path.exists():

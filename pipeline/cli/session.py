@@ -10,7 +10,6 @@ import signal
 import sys
 from datetime import datetime
 
-import orjson
 import typer
 
 from pipeline import scratch
@@ -26,8 +25,9 @@ from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
 from pipeline.journal.store import Store, free_name, set_aside
 from pipeline.outputs.tables import check_columns, clear_drafts
 from pipeline.outputs.targets import Target, open_target
-from pipeline.places import is_address, local_path, shown
+from pipeline.places import is_address, local_path
 from pipeline.prompting.prompt import Prompt
+from pipeline.showing import say, say_json, shown
 
 INTERRUPTED = 130
 
@@ -74,7 +74,7 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
         raise
     except KeyboardInterrupt:
         code = INTERRUPTED
-        complain(f"interrupted; to go on, run the same command:\n  {command_line()}")
+        complain("interrupted; to go on, run the same command:", f"  {command_line()}")
     finally:
         progress.close()
         store.close(code)
@@ -128,11 +128,10 @@ def _progress(options: RunOptions) -> Progress:
 def _dry_run(built: Built) -> int:
     plan = built.run.plan()
     if plan.first is not None:
-        body = orjson.dumps(built.lane.server.body(plan.first), option=orjson.OPT_INDENT_2)
-        typer.echo(body.decode())
+        say_json(built.lane.server.body(plan.first))
     for notice in built.told:
-        typer.echo(notice, err=True)
-    typer.echo(describe_plan(plan, built), err=True)
+        say(notice, err=True)
+    say(describe_plan(plan, built), err=True)
     return 0
 
 
@@ -163,7 +162,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     if interrupted or fatal:
         built.source.skim()
     if fatal and not progress.spent.answered:
-        complain(str(fatal))
+        complain(str(fatal), cause=fatal)
         return fatal.exit_code  # an older output is worth more than one without answers
     reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
     keep_changed(target, store, progress)
@@ -190,7 +189,7 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
     if not (interrupted or fatal):
         hand_over(built, options, target, progress)
     if fatal:
-        complain(str(fatal))
+        complain(str(fatal), cause=fatal)
     elif options.quiet and outcome.statuses["failed"]:
         error, count = outcome.errors.most_common(1)[0]
         complain(f"{outcome.statuses['failed']:,} rows failed; {count:,} x {error}")
@@ -214,7 +213,7 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
     def interrupt() -> None:
         nonlocal interrupted
         if interrupted:
-            progress.note(f"stopped: to go on, run the same command:\n  {command_line()}")
+            progress.note("stopped: to go on, run the same command:", f"  {command_line()}")
             sys.stderr.flush()
             os._exit(INTERRUPTED)  # the journal is whole at any moment
         interrupted = True

@@ -7,8 +7,6 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
-import typer
-
 from pipeline.cli.build import Built, command_line
 from pipeline.costs import usd
 from pipeline.engine.escalation import Escalation
@@ -16,6 +14,7 @@ from pipeline.engine.progress import Progress
 from pipeline.engine.run import Outcome, Plan
 from pipeline.limits.moments import duration
 from pipeline.outputs.targets import Target
+from pipeline.showing import say
 
 REASONS = 5
 
@@ -109,7 +108,7 @@ def describe_outcome(
         lines += [_saved(escalation)] if spared else []
         lines += [escalation.note] if escalation.note else []
     if code in (1, 3, 4, 130):
-        lines.append(f"{_how_to_go_on(outcome, code)}, run the same command:\n  {command_line()}")
+        lines += [f"{_how_to_go_on(outcome, code)}, run the same command:", f"  {command_line()}"]
     for line in lines:
         progress.note(line)
     spent = progress.spent
@@ -182,5 +181,5 @@ def _reasons(errors: Counter[str]) -> list[tuple[str, int]]:
 def echo_plan(plan: Plan, built: Built) -> None:
     """Print the plan by itself, for `estimate`."""
     for notice in built.told:
-        typer.echo(notice, err=True)
-    typer.echo(describe_plan(plan, built))
+        say(notice, err=True)
+    say(describe_plan(plan, built))

@@ -5,7 +5,6 @@ All of it goes to standard error, so that pipes stay clean.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.costs import usd
 from pipeline.limits.moments import duration
+from pipeline.showing import say, say_json, shown
 from pipeline.types import Request, Result
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Progress(ABC):
         """Show how far it is, if it's time; called for each result and each second."""
 
     @abstractmethod
-    def note(self, text: str) -> None: ...
+    def note(self, *lines: str) -> None: ...
 
     def warn(self, text: str) -> None:
         """Say what a quiet run says, too."""
@@ -116,10 +116,10 @@ class Quiet(Progress):
 
     def show(self) -> None: ...
 
-    def note(self, text: str) -> None: ...
+    def note(self, *lines: str) -> None: ...
 
     def warn(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        say(text, err=True)
 
 
 class Lines(Progress):
@@ -159,8 +159,8 @@ class Lines(Progress):
         ]
         self.note(", ".join(part for part in parts if part))
 
-    def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+    def note(self, *lines: str) -> None:
+        say(*lines, err=True)
 
 
 class JsonLines(Lines):
@@ -180,8 +180,8 @@ class JsonLines(Lines):
             state=self.state(),
         )
 
-    def note(self, text: str) -> None:
-        event("note", text=text)
+    def note(self, *lines: str) -> None:
+        event("note", text="\n".join(map(shown, lines)))
 
     def total(self, **values: object) -> None:
         event("summary", **values)
@@ -201,7 +201,7 @@ class Bar(Progress):
         self._bar = tqdm(
             total=requests,
             unit=" rows",
-            file=sys.stderr,
+            file=sys.__stderr__,  # it moves the cursor
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
             "[{rate_fmt}, {remaining} left{postfix}]",
@@ -213,15 +213,17 @@ class Bar(Progress):
         spent = self.spent
         failed = f"{spent.failed:,} failed" if spent.failed else ""
         parts = [failed, f"{spent.tokens:,} tokens", spent.cost(), self.state()]
-        self._bar.set_postfix_str(", ".join(part for part in parts if part), refresh=False)
+        said = shown(", ".join(part for part in parts if part))
+        self._bar.set_postfix_str(said, refresh=False)
         self._bar.total = self.requests
         self._bar.update(spent.answered - self._bar.n)
 
-    def note(self, text: str) -> None:
+    def note(self, *lines: str) -> None:
         if self._bar is None:
-            print(text, file=sys.stderr, flush=True)
+            say(*lines, err=True)
         else:
-            self._bar.write(text, file=sys.stderr)
+            with self._bar.external_write_mode(file=sys.__stderr__):
+                say(*lines, err=True)
 
     def close(self) -> None:
         if self._bar is not None:
@@ -232,4 +234,4 @@ class Bar(Progress):
 def event(name: str, **values: object) -> None:
     """Write an object of a JSON log."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    print(json.dumps({"time": stamp, "event": name, **values}), file=sys.stderr, flush=True)
+    say_json({"time": stamp, "event": name, **values}, err=True)

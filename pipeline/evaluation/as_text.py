@@ -20,20 +20,13 @@ _MOST_MISTAKES = 10
 _NO_ANSWER = "(none)"
 
 
-def describe(found: Evaluation) -> str:
-    """Say how right a table is."""
-    parts = [
-        "\n".join(_summary(found)),
-        "\n".join(_labels(found)),
-        "\n".join(_matrix(found)),
-        "\n".join(_fields(found)),
-        "\n".join(_confidence(found)),
-        "\n".join(_worst(found)),
-    ]
-    return "\n\n".join(part for part in parts if part)
+def describe(found: Evaluation) -> list[str]:
+    """Say how right a table is, in lines."""
+    parts = (_summary, _labels, _matrix, _fields, _confidence, _worst)
+    return [line for part in parts if (lines := [*part(found)]) for line in ("", *lines)][1:]
 
 
-def describe_comparison(found: Comparison, first: Evaluation, second: Evaluation) -> str:
+def describe_comparison(found: Comparison, first: Evaluation, second: Evaluation) -> list[str]:
     """Say which of two tables to take, and why."""
     names = [first.answers.name, second.answers.name]
     pair = [first, second]
@@ -47,19 +40,17 @@ def describe_comparison(found: Comparison, first: Evaluation, second: Evaluation
         ["cost per correct row", *(_rate(item.cost.per_right_row_usd) for item in pair)],
         ["only this one correct", f"{found.only_first:,}", f"{found.only_second:,}"],
     ]
-    return "\n".join(
-        [
-            f"{found.rows:,} rows: {found.both_right:,} correct in both, "
-            f"{found.both_wrong:,} wrong in both",
-            "",
-            *_columns(lines),
-            "",
-            found.verdict,
-        ]
-    )
+    return [
+        f"{found.rows:,} rows: {found.both_right:,} correct in both, "
+        f"{found.both_wrong:,} wrong in both",
+        "",
+        *_columns(lines),
+        "",
+        found.verdict,
+    ]
 
 
-def describe_scores(found: Judged) -> str:
+def describe_scores(found: Judged) -> list[str]:
     """Say how a judge scored a table."""
     low, high = found.mean_interval.low, found.mean_interval.high
     unscored = f"; {_many(found.unscored)} without a score left out" if found.unscored else ""
@@ -76,19 +67,17 @@ def describe_scores(found: Judged) -> str:
     for row in found.worst:
         said = f": {_cut(row.said, 80)}" if row.said else ""
         lines.append(f"  {row.name}: {row.score}{said}")
-    return "\n".join(lines)
+    return lines
 
 
-def describe_duel(found: Duel, first: Judged, second: Judged) -> str:
+def describe_duel(found: Duel, first: Judged, second: Judged) -> list[str]:
     """Say which of two scored tables to take."""
     lines = [
         ["", first.name, second.name],
         ["mean", f"{first.mean:.2f}", f"{second.mean:.2f}"],
         ["scores higher", f"{found.first_wins:,}", f"{found.second_wins:,}"],
     ]
-    return "\n".join(
-        [f"{_many(found.rows)} scored in both", "", *_columns(lines), "", found.verdict]
-    )
+    return [f"{_many(found.rows)} scored in both", "", *_columns(lines), "", found.verdict]
 
 
 def describe_choice(found: Choice, *, accuracy: float, level: float, both: bool) -> str:

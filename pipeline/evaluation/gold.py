@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.outputs.cells import to_text
-from pipeline.places import shown
 from pipeline.prompting.labels import alike
+from pipeline.showing import without_login
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.types import Document
@@ -169,7 +169,7 @@ def read(
         spelling = Spelling({label for row in rows for label in _labels(row.predicted[0], several)})
         rows = [_respelled(row, spelling, several) for row in rows]
     return Answers(
-        name or shown(output),
+        name or without_login(output),
         tuple(pairs),
         tuple(rows),
         blank,

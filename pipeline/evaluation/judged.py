@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.evaluation.gold import check_column, decimal, find_prefix, seen
 from pipeline.evaluation.scores import MOST_CHANCE, Interval, percentiles, resamples
-from pipeline.places import shown
+from pipeline.showing import without_login
 from pipeline.sources.opening import open_source
 
 
@@ -73,7 +73,7 @@ def read_scores(
 
     The cost is that of the run that wrote the scores. Raises UsageError where there are none.
     """
-    source, called = open_source(output, fetch_to=fetch_to), shown(output)
+    source, called = open_source(output, fetch_to=fetch_to), without_login(output)
     names = [item.name for item in source.columns]
     for name in (column, *([on] if on else [])):
         check_column(name, names, source.name)

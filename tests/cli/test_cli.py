@@ -275,7 +275,7 @@ def test_a_key_is_never_shown_whatever_the_server_says(two: Job, server: Server)
     key = "sk-proj-aB3dE6gH9"
     server.change(faults=(Fault("invalid_api_key", message=f"Incorrect API key provided: {key}."),))
     ended = pipeline(*two.arguments("--debug"), folder=two.folder, OPENAI_API_KEY=key)
-    assert "Incorrect API key provided: sk-..." in ended.err
+    assert "Incorrect API key provided: ***." in ended.err
     assert key not in ended.err + ended.out
     written = [path.read_bytes() for path in two.folder.iterdir()]
     assert not any(key.encode() in data for data in written)

@@ -9,7 +9,6 @@ from fsspec.implementations.local import LocalFileSystem
 from pipeline.errors import PipelineError, UsageError
 from pipeline.outputs.tables import write_table
 from pipeline.outputs.targets import open_target
-from pipeline.places import shown
 from pipeline.types import Column
 from tests.places import S3
 
@@ -150,17 +149,3 @@ def test_long_names_that_differ_have_journals_that_differ() -> None:
     paths = {open_target(f"memory://{'x' * 200}{end}.csv").path for end in ("1" * 99, "2" * 99)}
     assert len(paths) == 2
     assert all(len(path.name) < 120 and path.name.endswith(".csv") for path in paths)
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("https://host/t.csv?sig=abc&x=1", "https://host/t.csv?..."),
-        ("run 'https://host/t.csv?sig=abc' -o out.csv", "run 'https://host/t.csv?...' -o out.csv"),
-        ("sftp://me:secret@host/t.csv", "sftp://me@host/t.csv"),
-        ("s3://bucket/what?/*.pdf", "s3://bucket/what?/*.pdf"),
-        ("contracts/", "contracts/"),
-    ],
-)
-def test_secrets_of_an_address_are_not_shown(address: str, said: str) -> None:
-    assert shown(address) == said

@@ -12,6 +12,7 @@ import orjson
 
 from pipeline.backends.apis.base import Asked
 from pipeline.errors import TransientError
+from pipeline.showing import hide, shown
 from pipeline.types import Levels, Response, Token, Usage
 
 LONGEST_WORD = 100  # characters of a model's or a reason's name
@@ -50,19 +51,19 @@ def read_response(
         if not isinstance(text, str | None) or not isinstance(refusal, str | None):
             raise TypeError("content is not text")
         return Response(
-            content=text,
+            content=hide(text) if text else text,
             finish_reason=_word(choice.get("finish_reason")),
             model=_word(data.get("model")) or "",
             usage=usage,
-            refusal=refusal,
+            refusal=hide(refusal) if refusal else refusal,
             service_tier=tier if (tier := _word(data.get("service_tier"))) in _TIERS else None,
             levels=levels,
             tokens=() if asked.alternatives is None else _tokens(choice.get("logprobs")),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        start = content[:60].decode("utf-8", "replace").replace("\n", " ")
+        start = shown(content.decode("utf-8", "replace").replace("\n", " "))[:60]
         raise TransientError(
-            f"HTTP 200, but not a chat completion: {start!r}",
+            f"HTTP 200, but not a chat completion: '{start}'",
             levels=levels,
             lost=usage is None,
             usage=usage,
@@ -80,7 +81,7 @@ def _called(message: Mapping[str, Any]) -> str | None:
 
 
 def _word(data: Any) -> str | None:
-    return data[:LONGEST_WORD] if isinstance(data, str) else None
+    return hide(data)[:LONGEST_WORD] if isinstance(data, str) else None
 
 
 def _tokens(data: Any) -> tuple[Token, ...]:

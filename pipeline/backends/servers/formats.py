@@ -13,6 +13,7 @@ import openai
 
 from pipeline.backends.apis.base import RUNGS, Rung
 from pipeline.prompting.schema import Schema, extract, shaped, strictly
+from pipeline.showing import shown
 
 _SAID: dict[Rung, str] = {
     "json_schema": "`response_format: json_schema`",
@@ -114,4 +115,4 @@ def _names(rung: Rung, error: openai.APIStatusError) -> bool:
 def _message(error: openai.APIStatusError) -> str:
     body = error.body
     said = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(said or error.message).split())[:200]
+    return shown(" ".join(str(said or error.message).split()))[:200]

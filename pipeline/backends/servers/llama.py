@@ -27,7 +27,7 @@ def main(file: str, context_tokens: str) -> None:
     params.sampling.penalty_repeat = 1.15  # so small a model says one thing over and over
     params.sampling.penalty_last_n = 256
     server = Server(params)
-    print(server.listening_address, flush=True)
+    print(server.listening_address, flush=True)  # noqa: T201  # its parent reads it
     sys.stdin.read()
     os._exit(0)
 

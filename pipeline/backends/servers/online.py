@@ -23,6 +23,7 @@ from pipeline.backends.servers.refusals import explain, words
 from pipeline.backends.servers.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
 from pipeline.errors import AccessError, BackendError, DocumentError, PackedError, UnsentError
+from pipeline.showing import keep
 from pipeline.sources.files import images
 from pipeline.types import Request, Response, Usage
 
@@ -70,7 +71,7 @@ class Online(Server):
         self.base_url = base_url.rstrip("/")
         self.name = name or self.base_url
         self.api = api or Chat()
-        self._api_key = api_key
+        keep(api_key)
         self._transport = Transport(self.base_url, api_key, self.api.path)
         self._manner = manner or find_manner(model, self.base_url)
         self._formats = Formats(model, self.notices)
@@ -135,7 +136,7 @@ class Online(Server):
     def _explain(
         self, error: openai.APIStatusError, request: Request, body: Mapping[str, object]
     ) -> BackendError:
-        return explain(error, request, self.base_url, body, self._api_key)
+        return explain(error, request, self.base_url, body)
 
     def _miss_logprobs(self) -> None:
         self._notice(NO_LOGPROBS)

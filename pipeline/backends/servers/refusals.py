@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import openai
@@ -16,6 +15,7 @@ from pipeline.errors import (
     RejectedError,
     TransientError,
 )
+from pipeline.showing import shown
 from pipeline.types import Request
 
 # Codes of https://platform.openai.com/docs/guides/error-codes
@@ -31,10 +31,9 @@ def explain(
     request: Request,
     base_url: str,
     body: Mapping[str, object],
-    key: str,
 ) -> BackendError:
     """Return the error of ours that a refusal of this request, sent as this body, is."""
-    status, said = error.status_code, words(error).replace(key, "...")
+    status, said = error.status_code, words(error)
     headers = error.response.headers
     levels = read_levels(headers)
     if error.code in _QUOTA or status == 402:
@@ -80,9 +79,8 @@ def explain(
 
 
 def words(error: openai.APIStatusError) -> str:
-    """Return the server's words in one short line, without the key that some of them repeat."""
+    """Return the server's words in one short line."""
     body = error.body
     said = body.get("message") if isinstance(body, dict) else None
     text = str(said or error.response.reason_phrase or "no reason given")
-    text = re.sub(r"\bsk-[\w*.-]*\w", "sk-...", text)
-    return " ".join(text.split())[:300]
+    return shown(" ".join(text.split()))[:300]

@@ -12,7 +12,7 @@ import ssl
 import urllib.request
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -22,6 +22,7 @@ import truststore
 
 from pipeline.backends.servers.bodies import ENCODINGS, Bodies
 from pipeline.errors import OversizedError, PackedError, TransientError, UnreachableError
+from pipeline.showing import hide_json, keep_address, shown
 
 CONNECT_SECONDS = 30.0
 ERROR_BYTES = 2**16  # of an error are read: its first words count
@@ -57,6 +58,7 @@ class Transport:
     """Posts to one path of a server. `open` it first."""
 
     def __init__(self, base_url: str, api_key: str, path: str) -> None:
+        keep_address(base_url)
         self.base_url = base_url
         self._path = path
         self._rehearsal = Rehearsal()
@@ -70,7 +72,8 @@ class Transport:
         """Let the SDK build a request, and get ready to send more of its kind."""
         await self._through_sdk(Reply(200, {}, b"{}"))
         built = self._rehearsal.built
-        self._url = str(built.url)
+        # The SDK has made a header of a login in the address; with both, aiohttp would refuse.
+        self._url = str(built.url.copy_with(username=None, password=None))
         self._headers = {
             name: value for name, value in built.headers.items() if name not in _OWN_HEADERS
         }
@@ -109,13 +112,13 @@ class Transport:
         except TimeoutError as error:
             raise self._unreachable(f"no answer in {timeout_seconds:.0f} s", lost=True) from error
         except aiohttp.ClientResponseError as error:  # its text has the address, with a password
-            said = " ".join(error.message.split())[:200]
+            said = shown(" ".join(error.message.split()))[:200]
             problem = f"the reply isn't HTTP that can be read ({said})"
             raise TransientError(problem, lost=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable(_reason(error), lost=True) from error
         if reply.status >= 300:
-            await self._through_sdk(reply)
+            await self._through_sdk(replace(reply, content=hide_json(reply.content)))
         return reply
 
     async def _read(self, response: aiohttp.ClientResponse, most_bytes: int) -> Reply:
@@ -168,7 +171,9 @@ def _proxy(url: str) -> str | None:
     parts = urlsplit(url)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
-    return urllib.request.getproxies().get(parts.scheme)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    keep_address(proxy or "")
+    return proxy
 
 
 def _reason(error: BaseException) -> str:

@@ -496,7 +496,7 @@ def test_the_part_of_a_key_that_the_provider_shows_is_not_told_on(server: Server
         faults=(Fault("invalid_api_key", message="Wrong key: sk-proj-****************abcd."),)
     )
     assert str(failure(server)) == (
-        f"{server.base_url} refuses the key (HTTP 401: Wrong key: sk-....); check OPENAI_API_KEY"
+        f"{server.base_url} refuses the key (HTTP 401: Wrong key: ***.); check OPENAI_API_KEY"
     )
 
 

@@ -299,3 +299,27 @@ def test_a_proxy_is_given_its_password_and_may_repeat_it(tmp_path: Path, server:
     )
     assert ended.code != 0
     check(ended, tmp_path)
+
+
+def test_the_login_of_an_address_goes_to_the_server(tmp_path: Path, server: Server) -> None:
+    assert run(tmp_path, server, ["a"], ()).code == 0
+    login = b64encode(f"me:{PASSWORD}".encode()).decode()
+    (record,) = server.tally.records
+    assert f"authorization: basic {login}".lower() in record.head.lower()
+    assert KEY not in record.head
+
+
+@pytest.mark.parametrize("options", [("--debug",), ("--debug", "--json-log")])
+def test_debug_tells_where_a_run_was_ended(
+    tmp_path: Path, server: Server, options: tuple[str, ...]
+) -> None:
+    server.change(faults=(Fault("invalid_api_key"),))
+    ended = run(tmp_path, server, ["a"], options)
+    told = ended.err
+    if "--json-log" in options:
+        (told,) = [
+            line["traceback"] for line in map(json.loads, ended.lines) if "traceback" in line
+        ]
+    assert "Traceback (most recent call last):" in told
+    assert "pipeline.errors.AccessError: http://***@127.0.0.1" in told
+    assert "NoneType" not in told

@@ -145,7 +145,7 @@ def test_json_stays_what_it_says(err: bool, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(text) == data
     assert not set(text) & (set(OBEYED) - {"\n"})
     assert text.isascii() == err
-    assert text.count("\n") == (1 if err else 9)
+    assert text.count("\n") == (1 if err else 10)
 
 
 # Whatever comes

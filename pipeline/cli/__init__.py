@@ -102,15 +102,15 @@ def run_command() -> int:
 
 def complain(*lines: str, cause: BaseException | None = None) -> None:
     """Print an error: in lines, or as an object where the log is made of them."""
+    told = traceback.format_exception(cause) if cause and "--debug" in sys.argv else []
+    trace = "".join(told).rstrip("\n").split("\n") if told else []
     if "--json-log" in sys.argv:
         from pipeline.engine.progress import event
 
-        event("error", text="\n".join(map(shown, lines)))
+        more = {"traceback": "\n".join(map(shown, trace))} if trace else {}
+        event("error", text="\n".join(map(shown, lines)), **more)
     else:
-        say(f"error: {lines[0]}", *lines[1:], err=True)
-    if "--debug" in sys.argv and cause is not None:
-        told = "".join(traceback.format_exception(cause))
-        say(*told.rstrip("\n").split("\n"), err=True)
+        say(f"error: {lines[0]}", *lines[1:], *trace, err=True)
 
 
 class _Shown:

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from tests.running import PRICE, PROMPT, Ended, job, main_here, pipeline, query, read_rows
+from tests.running import PRICE, PROMPT, Ended, job, pipeline, query, read_rows
 from tests.server import Fault, Server
 
 KEY = "sk-proj-aB3dE6gH9xY/zK"
@@ -205,7 +205,7 @@ def run(
     base_url = server.base_url.replace("://", f"://{LOGIN}@")
     command = ["run", "in.csv", "-p", "ask.prompty", "-o", made.output, "--base-url", base_url]
     command += ["--price", ",".join(PRICE), "--patience", "0", *options]
-    return main_here(*command, folder=folder, OPENAI_API_KEY=KEY)
+    return pipeline(*command, folder=folder, OPENAI_API_KEY=KEY)
 
 
 @pytest.mark.parametrize("option", OPTIONS)

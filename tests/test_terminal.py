@@ -9,7 +9,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from tests.running import PROMPT, Ended, job, main_here, pipeline, write_rows
+from tests.running import PROMPT, Ended, job, pipeline, write_rows
 from tests.server import Fault, Server
 
 # Clear the screen, name the window (by C0 and by C1), go back, turn the direction, begin a line.
@@ -27,7 +27,7 @@ def _obeyed(text: str) -> set[str]:
 
 def _ask(folder: Path, server: Server, *options: str, prompt: str = PROMPT) -> Ended:
     made = job(folder, server, ["a", "b"], prompt=prompt)
-    return main_here(*made.arguments("--patience", "0", *options), folder=folder)
+    return pipeline(*made.arguments("--patience", "0", *options), folder=folder)
 
 
 def _fails(**error: object) -> Asking:
@@ -53,7 +53,7 @@ def _commands(*arguments: str, rows: list[dict[str, str]] | None = None) -> Aski
         if rows:
             write_rows(folder / "in.csv", rows)
         (folder / "ask.prompty").write_text(PROMPT)
-        return main_here(*arguments, folder=folder)
+        return pipeline(*arguments, folder=folder)
 
     return asking
 
@@ -61,14 +61,14 @@ def _commands(*arguments: str, rows: list[dict[str, str]] | None = None) -> Aski
 def _file_names(folder: Path, server: Server) -> Ended:
     (folder / "in").mkdir()
     (folder / "in" / f"{NAME.replace('/', '')}.pdf").write_bytes(b"%PDF-1.7 broken")
-    return main_here("summarize", "in", "-o", "out.csv", *ECHO, folder=folder)
+    return pipeline("summarize", "in", "-o", "out.csv", *ECHO, folder=folder)
 
 
 def _sheet_names(folder: Path, server: Server) -> Ended:
     book = openpyxl.Workbook()
     book.active.title = "a\u202eb\x9bc\u2028d"
     book.save(folder / "in.xlsx")
-    return main_here(
+    return pipeline(
         "summarize", "in.xlsx", "--sheet", "none", "-o", "out.csv", *ECHO, folder=folder
     )
 
@@ -89,14 +89,14 @@ def _refuses(folder: Path, server: Server) -> Ended:
 def _is_no_completion(folder: Path, server: Server) -> Ended:
     server.change(faults=(Fault("status", status=200, payload=EVIL.encode()),))
     made = job(folder, server, [str(number) for number in range(12)])
-    return main_here(*made.arguments("--patience", "0", "--debug"), folder=folder)
+    return pipeline(*made.arguments("--patience", "0", "--debug"), folder=folder)
 
 
 def _prompt_file(text: str) -> Asking:
     def asking(folder: Path, server: Server) -> Ended:
         write_rows(folder / "in.csv", [{"text": "a"}])
         (folder / "p.prompty").write_text(text, encoding="utf-8")
-        return main_here(
+        return pipeline(
             "run", "in.csv", "-p", "p.prompty", "-o", "o.csv", *ECHO, "--debug", folder=folder
         )
 
@@ -106,7 +106,7 @@ def _prompt_file(text: str) -> Asking:
 def _labels_file(folder: Path, server: Server) -> Ended:
     write_rows(folder / "in.csv", [{"text": "a"}])
     (folder / "labels.yaml").write_text(json.dumps([{"name": EVIL}, {"name": EVIL}]))
-    return main_here(
+    return pipeline(
         *["classify", "in.csv", "--labels", "labels.yaml", "-o", "o.csv", *ECHO], folder=folder
     )
 
@@ -114,12 +114,12 @@ def _labels_file(folder: Path, server: Server) -> Ended:
 def _reviews(folder: Path, server: Server) -> Ended:
     rows = [{"text": EVIL, EVIL: "x"}]
     write_rows(folder / "in.csv", rows)
-    asked = main_here(
+    asked = pipeline(
         *["classify", "in.csv", "--labels", f"a,{XML}", "-o", "out\x1b[2J.csv", *ECHO],
         *["--text-column", "text", "--review", "re\x9bview.xlsx"],
         folder=folder,
     )
-    read = main_here("review", "re\x9bview.xlsx", folder=folder)
+    read = pipeline("review", "re\x9bview.xlsx", folder=folder)
     return Ended(read.code, asked.out + read.out, asked.err + read.err)
 
 
@@ -208,7 +208,7 @@ def test_a_log_is_ascii_and_says_it_all(tmp_path: Path, server: Server) -> None:
 def test_the_command_to_run_again_can_be_pasted(tmp_path: Path, server: Server) -> None:
     server.change(faults=(Fault("bad_request"),))
     write_rows(tmp_path / "in.csv", [{"text": "a"}])
-    ended = main_here(
+    ended = pipeline(
         *["run", "in.csv", "--instruction", "it's\n\x1b[2J", "-o", "o.csv", "--price", "1,1"],
         *["--base-url", server.base_url],
         folder=tmp_path,

@@ -17,8 +17,8 @@ from pipeline.backends.servers.pictures import Pictures
 from pipeline.errors import DocumentError
 from pipeline.sources.files import images
 from pipeline.types import Image
-from tests import attacks
 from tests.pictures import write
+from tests.sources.files import attacks
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from pipeline.errors import DocumentError
 from pipeline.sources.files import images, pixels
 from pipeline.sources.files.reach import Reach
 from pipeline.types import Detail, Image
-from tests import attacks
 from tests.pictures import RED, colours, lying, picture, scan, seen, write
+from tests.sources.files import attacks
 
 RULE = vision.rule("gpt-6-luna")
 

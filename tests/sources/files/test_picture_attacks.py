@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import attacks, bounded
+from tests import bounded
 from tests.pictures import lying, scan, write
 from tests.running import PRICE, column, read_rows, write_rows
 from tests.server import Server
+from tests.sources.files import attacks
 from tests.sources.samples import docx
 
 # What a hang comes to where the system gives each process a few seconds of a processor.

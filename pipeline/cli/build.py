@@ -61,6 +61,10 @@ class Built:
         """The warning and the notices, in the order in which to tell them."""
         return [*([self.warning] if self.warning else []), *self.notices]
 
+    def close(self) -> None:
+        """End what still reads the input."""
+        self.source.close()
+
     @property
     def lanes(self) -> list[Lane]:
         stronger = self.run.escalation
@@ -80,12 +84,27 @@ def build(
 ) -> Built:
     """Make everything that a run needs, and check it, before anything is sent.
 
-    What is read is kept in `folder`; a file from elsewhere lies in `fetch_to` while it is read.
+    What is read is kept in `folder`; a file from elsewhere lies in `fetch_to` while it is read. The
+    caller closes what is made.
     """
-    notices = [*prompt.notices]
     _collect_garbage()
     source = open_input(input, options, store, target, fetch_to)
-    notices += source.notices
+    try:
+        return _build(source, prompt, options, store, folder, stronger)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _build(
+    source: Source,
+    prompt: Prompt,
+    options: Options,
+    store: Store,
+    folder: Path,
+    stronger: Stronger | None,
+) -> Built:
+    notices = [*prompt.notices, *source.notices]
     prompt = _with_options(prompt, options, notices)
     tier = prompt.options.additional_properties.get("service_tier")
     fixed = options.fixed_price()
@@ -268,7 +287,11 @@ def open_input(
     if options.answers is not None:
         from pipeline.review.answered import Answered
 
-        source = Answered(source, options.answers)
+        try:
+            source = Answered(source, options.answers)
+        except BaseException:
+            source.close()
+            raise
     return select(source, limit=options.limit, sample=options.sample)
 
 

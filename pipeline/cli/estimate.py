@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import replace
 from typing import Annotated
 
@@ -66,6 +67,7 @@ def estimate(
                 fetch_to=folder,
                 stronger=stronger,
             )
-            echo_plan(built.run.plan(seconds=float("inf")), built)
+            with closing(built):
+                echo_plan(built.run.plan(seconds=float("inf")), built)
         finally:
             store.close(0)

@@ -65,10 +65,12 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
                 fetch_to=fetch_to,
                 stronger=stronger,
             )
-            check_columns(target.path, built.run.rows.columns)
-            code = (
-                _dry_run(built) if options.dry_run else _session(built, options, target, progress)
-            )
+            with contextlib.closing(built):
+                check_columns(target.path, built.run.rows.columns)
+                if options.dry_run:
+                    code = _dry_run(built)
+                else:
+                    code = _session(built, options, target, progress)
     except PipelineError as error:
         code = error.exit_code
         raise

@@ -9,6 +9,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -142,7 +143,13 @@ def read(
     is the column whose cell is a row's key, `name` what the table is called, `fetch_to` a folder
     for what lies elsewhere. Raises UsageError where a column isn't there.
     """
-    source = open_source(output, fetch_to=fetch_to)
+    with closing(open_source(output, fetch_to=fetch_to)) as source:
+        return _read(source, name or without_login(output), expected, predicted, on)
+
+
+def _read(
+    source: Source, name: str, expected: Sequence[str], predicted: str | None, on: str | None
+) -> Answers:
     names = [column.name for column in source.columns]
     pairs = find_pairs(names, expected, predicted, source.name)
     if on is not None:
@@ -169,7 +176,7 @@ def read(
         spelling = Spelling({label for row in rows for label in _labels(row.predicted[0], several)})
         rows = [_respelled(row, spelling, several) for row in rows]
     return Answers(
-        name or without_login(output),
+        name,
         tuple(pairs),
         tuple(rows),
         blank,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from heapq import heappush, heappushpop
@@ -13,6 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.evaluation.gold import check_column, decimal, find_prefix, seen
 from pipeline.evaluation.scores import MOST_CHANCE, Interval, percentiles, resamples
 from pipeline.showing import without_login
+from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 
 
@@ -73,7 +75,11 @@ def read_scores(
 
     The cost is that of the run that wrote the scores. Raises UsageError where there are none.
     """
-    source, called = open_source(output, fetch_to=fetch_to), without_login(output)
+    with closing(open_source(output, fetch_to=fetch_to)) as source:
+        return _read(source, without_login(output), column, worst, on)
+
+
+def _read(source: Source, called: str, column: str, worst: int, on: str | None) -> Judged:
     names = [item.name for item in source.columns]
     for name in (column, *([on] if on else [])):
         check_column(name, names, source.name)

@@ -16,7 +16,6 @@ from pipeline.errors import DocumentError
 from pipeline.processes.child import TOO_MUCH
 
 _TIRED_BYTES = 500_000_000  # a process that holds as much after a call is replaced
-_SIZE, _RESIDENT = 0, 1  # fields of statm
 _SPARE_SECONDS = 5.0  # of CPU, over what each core could have spent in the time of a call
 
 
@@ -30,11 +29,13 @@ def main(timeout_seconds: str) -> None:
     threading.Thread(target=_listen, args=(calls,), daemon=True).start()
     while True:
         kind, memory_bytes, function, args, kwargs = calls.get()
-        _bound(int(memory_bytes), float(timeout_seconds))  # type: ignore[call-overload]
+        _bound_memory(int(memory_bytes))  # type: ignore[call-overload]
+        _bound_time(float(timeout_seconds))
         with suppress(BrokenPipeError):
             for reply in _answer(kind, function, args, kwargs):  # type: ignore[arg-type]
                 pickle.dump(reply, replies)
                 replies.flush()
+                _bound_time(float(timeout_seconds))
 
 
 def _listen(calls: SimpleQueue[tuple[object, ...]]) -> None:
@@ -93,17 +94,24 @@ def _first_to_go() -> None:
         score.write("1000")
 
 
-def _bound(memory_bytes: int, timeout_seconds: float) -> None:
-    """Bound what the process may take from here on; what asks for more dies, or gets an error.
-
-    The time is kept by the parent; the bound of CPU time is for when that is gone.
-    """
+def _bound_memory(memory_bytes: int) -> None:
+    """Bound what the process may take from here on; what asks for more dies, or gets an error."""
     if sys.platform != "linux":
         return
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _lower(resource.RLIMIT_AS, _bytes(_SIZE) + memory_bytes)
+    _lower(resource.RLIMIT_AS, _bytes("VmSize") + memory_bytes)
+
+
+def _bound_time(timeout_seconds: float) -> None:
+    """Bound the CPU time until the next item. The parent keeps the time; this is for when that is
+    gone.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
     spent = resource.getrusage(resource.RUSAGE_SELF)
     cores = os.cpu_count() or 1
     seconds = spent.ru_utime + spent.ru_stime + cores * timeout_seconds + _SPARE_SECONDS
@@ -124,11 +132,13 @@ _limits: dict[int, tuple[int, int]] = {}  # as they were at the start
 
 
 def _is_tired() -> bool:
-    return _bytes(_RESIDENT) > _TIRED_BYTES
+    return _bytes("VmRSS") > _TIRED_BYTES
 
 
-def _bytes(kind: int) -> int:
-    """Return what this process has of a kind of memory: proc(5), statm."""
-    with suppress(OSError, ValueError), open("/proc/self/statm", "rb", buffering=0) as memory:
-        return int(memory.read().split()[kind]) * os.sysconf("SC_PAGE_SIZE")
+def _bytes(name: str) -> int:
+    """Return what this process has of a kind of memory, by the name that Linux has for it."""
+    with suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
     return 0

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -80,7 +81,11 @@ def _from_yaml(path: Path) -> list[Label]:
 
 
 def _from_table(uri: str) -> list[Label]:
-    source = open_source(uri)
+    with closing(open_source(uri)) as source:
+        return _in_rows(source, uri)
+
+
+def _in_rows(source: Source, uri: str) -> list[Label]:
     names = {column.name.strip().lower(): column.name for column in source.columns}
     first = next((names[name] for name in ("name", "label") if name in names), None)
     if first is None:
@@ -138,17 +143,16 @@ def read_examples(
 
     Besides, say which were left out. Raises UsageError where there are none to show.
     """
-    source = open_source(uri)
-    if text_column is not None and text_column in [column.name for column in source.columns]:
-        source = open_source(uri, text_column=text_column)
+    with closing(_open(uri, text_column)) as source:
+        rows = _few(source, f"--examples {uri}")
+        documents = [document for document in rows if document.error is None]
+    names = [column.name for column in source.columns]
     if source.text_column is None:
         raise UsageError(
             f"--examples {uri}: which column is the text? name it with --text-column; its columns "
-            f"are {', '.join(column.name for column in source.columns)}"
+            f"are {', '.join(names)}"
         )
-    rows = _few(source, f"--examples {uri}")
-    documents = [document for document in rows if document.error is None]
-    column = _gold_column([item.name for item in source.columns], documents, labels, name, multi)
+    column = _gold_column(names, documents, labels, name, multi)
     if column is None:
         raise UsageError(
             f"--examples {uri}: no column holds the labels {', '.join(labels)}; name it `{name}`"
@@ -179,6 +183,15 @@ def read_examples(
     in_turn = chain.from_iterable(zip_longest(*by_answer.values()))
     shown = tuple(example for example in in_turn if example is not None)[: shots + 1]
     return shown, _left_out(others, len(given))
+
+
+def _open(uri: str, text_column: str | None) -> Source:
+    """Open a table, with the column of its text if it has it."""
+    source = open_source(uri)
+    if text_column is None or text_column not in [column.name for column in source.columns]:
+        return source
+    source.close()
+    return open_source(uri, text_column=text_column)
 
 
 def _left_out(others: Sequence[str], count: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from pipeline.errors import UsageError
@@ -20,20 +21,25 @@ class Answered(Wrapper):
     """
 
     def __init__(self, source: Source, output: str) -> None:
-        table = open_source(output)
-        names = [column.name for column in table.columns]
+        super().__init__(source)
+        self._output = output
         self._inputs = [column.name for column in source.columns]
+        with closing(open_source(output)) as table:
+            self._take(table)
+
+    def _take(self, table: Source) -> None:
+        names = [column.name for column in table.columns]
         missing = [name for name in self._inputs if name not in names]
         prefix = find_prefix(names)
         if missing or prefix is None:
             lacks = ", ".join(missing) if missing else "status"
-            raise UsageError(f"{output} is no output of {source.name}: it has no column {lacks}")
+            raise UsageError(
+                f"{self._output} is no output of {self.name}: it has no column {lacks}"
+            )
         answers = names[: names.index(f"{prefix}status")]
         added = [item for item in table.columns if item.name in answers]
         added = [item for item in added if item.name not in self._inputs]
-        super().__init__(source)
-        self.columns = [*source.columns, *added]
-        self._output = output
+        self.columns = [*self.columns, *added]
         self._answers = {
             key_of(document.fields, self._inputs): {
                 column.name: document.fields.get(column.name) for column in added

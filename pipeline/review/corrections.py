@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -25,6 +26,7 @@ from pipeline.outputs.tables import write_table
 from pipeline.places import follow
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
+from pipeline.sources.tables.bounded import read_sheets
 from pipeline.types import Column
 
 # What has a fraction or an exponent: integers keep all of their digits in each format.
@@ -168,19 +170,22 @@ def load(none: Corrections) -> Corrections:
     """Read the rows of corrections that have none yet."""
     if not none.path.exists():
         return none
-    source = open_source(str(none.path))
+    with closing(open_source(str(none.path))) as source:
+        return replace(none, rows=_rows(source, none))
+
+
+def _rows(source: Source, none: Corrections) -> dict[str, Mapping[str, object]]:
     names = [item.name for item in source.columns]
     if sorted(names) != sorted([*none.inputs, none.column]):
         raise UsageError(
             f"{none.path} holds corrections of another input ({', '.join(names)}): "
             "move it away, or choose another name for the output"
         )
-    rows = {
+    return {
         none.key(document.fields): document.fields
         for document in source
         if not document.error and seen(document.fields[none.column])
     }
-    return replace(none, rows=rows)
 
 
 def keep(corrections: Corrections) -> None:
@@ -196,11 +201,11 @@ def apply(corrections: Corrections) -> bool:
     It can't where there are more sheets than one: then only the run knows the whole of it.
     """
     path = corrections.output
-    if path.suffix.lower() == ".xlsx" and _has_more_sheets(path):
+    if path.suffix.lower() == ".xlsx" and len(read_sheets(path)) > 1:
         return False
-    source = open_source(str(path))
-    columns = corrections.columns(source.columns)
-    write_table(path, columns, Corrected(_Fields(source), corrections))
+    with closing(open_source(str(path))) as source:
+        columns = corrections.columns(source.columns)
+        write_table(path, columns, Corrected(_Fields(source), corrections))
     return True
 
 
@@ -221,9 +226,3 @@ class _Fields:
                 yield {**document.fields, self._cost: Decimal(repr(cost))}
             else:
                 yield document.fields
-
-
-def _has_more_sheets(path: Path) -> bool:
-    from python_calamine import CalamineWorkbook
-
-    return len(CalamineWorkbook.from_path(str(path)).sheet_names) > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pipeline.prompting.schema import spelled
 from pipeline.review.corrections import Corrections, load
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
+from pipeline.sources.tables.bounded import read_sheets
 
 # The sheets that are hidden, and the names on them.
 ABOUT, LABELS = "about", "labels"
@@ -53,12 +55,12 @@ def read_back(workbook: Path, output: Path | None) -> Taken:
     output = output or book.output
     if output is None:
         raise UsageError(f"which output does {workbook} correct? name it with -o")
-    table = open_source(str(output))
     before = Corrections(output, book.inputs, book.answer, book.column)
-    _check_columns([column.name for column in table.columns], before)
-    before = load(before)
-    looked = book.read()
-    rows, found = _matched(table, looked, before)
+    with closing(open_source(str(output))) as table:
+        _check_columns([column.name for column in table.columns], before)
+        before = load(before)
+        looked = book.read()
+        rows, found = _matched(table, looked, before)
     wrong = sum(said.wrong for said in looked.values())
     taken = replace(before, rows={**before.rows, **rows})
     return Taken(taken, len(looked), wrong, found)
@@ -95,8 +97,9 @@ class _Workbook:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._source = open_source(str(path))
-        names = [column.name for column in self._source.columns]
+        with closing(open_source(str(path))) as source:
+            names = [column.name for column in source.columns]
+            self._rows = list(source) if names[0].startswith(REVIEWED) else []
         keys = [name for name in names if _is(name, KEY)]
         why = next((name for name in names[1:4] if _is(name, WHY)), None)
         if not names[0].startswith(REVIEWED) or why is None or not keys:
@@ -118,7 +121,7 @@ class _Workbook:
     def read(self) -> dict[str, Said]:
         """Read what was said, by the keys of the rows; UsageError where it is no label."""
         looked: dict[str, Said] = {}
-        for document in self._source:
+        for document in self._rows:
             text = seen(document.fields.get(self.column))
             if not text:
                 continue
@@ -204,17 +207,7 @@ def _hidden(workbook: Path) -> tuple[list[tuple[str, str]], list[str]]:
     """Read the hidden sheets: what the workbook is about, and its labels."""
     if workbook.suffix.lower() not in _BOOKS:
         return [], []
-    from python_calamine import CalamineError, CalamineWorkbook
-
-    try:
-        book = CalamineWorkbook.from_path(str(workbook))
-        sheets = {
-            name: book.get_sheet_by_name(name).to_python()[1:]
-            for name in (ABOUT, LABELS)
-            if name in book.sheet_names
-        }
-    except CalamineError as error:
-        raise UsageError(f"{workbook} can't be read as Excel: {error}") from error
-    about = [(str(row[0]), str(row[1])) for row in sheets.get(ABOUT, []) if len(row) > 1]
-    labels = [seen(row[0]) for row in sheets.get(LABELS, []) if row]
+    sheets = read_sheets(workbook, (ABOUT, LABELS))
+    about = [(str(row[0]), str(row[1])) for row in sheets.get(ABOUT, [])[1:] if len(row) > 1]
+    labels = [seen(row[0]) for row in sheets.get(LABELS, [])[1:] if row]
     return about, [label for label in labels if label]

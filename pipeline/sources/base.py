@@ -40,6 +40,9 @@ class Source(Protocol):
     def changed(self) -> bool:
         """Say whether the input is no longer what it was when it was opened."""
 
+    def close(self) -> None:
+        """End what still reads it."""
+
 
 class Wrapper:
     """A source that reads another; what a subclass doesn't say anew is what the other says."""
@@ -64,6 +67,9 @@ class Wrapper:
 
     def changed(self) -> bool:
         return self._source.changed()
+
+    def close(self) -> None:
+        self._source.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,12 +182,12 @@ def _guess_around(file: BinaryIO, offset: int, name: str) -> str:
 
 def _fault(file: BinaryIO, encoding: str, name: str) -> _Fault | None:
     decoder = codecs.getincrementaldecoder(encoding)()
-    read = characters = line_bytes = 0
+    read = characters = line = 0
     file.seek(0)
     while True:
         chunk = file.read(_CHUNK_BYTES)
         try:
-            characters += len(decoder.decode(chunk, not chunk))
+            text = decoder.decode(chunk, not chunk)
         except UnicodeDecodeError as error:
             # The decoder puts the bytes that it kept from the last chunk before this one.
             offset = read - (len(error.object) - len(chunk)) + error.start
@@ -196,9 +196,11 @@ def _fault(file: BinaryIO, encoding: str, name: str) -> _Fault | None:
         if not chunk:
             return None
         read += len(chunk)
-        line_end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r"))
-        line_bytes = len(chunk) + (line_bytes if line_end < 0 else -1 - line_end)
-        if line_bytes > LINE_BYTES:
+        characters += len(text)
+        # Not in the bytes: in UTF-16 a line end is a part of many a character.
+        line_end = max(text.rfind("\n"), text.rfind("\r"))
+        line = len(text) + (line if line_end < 0 else -1 - line_end)
+        if line > LINE_BYTES:
             raise UsageError(
                 f"{name}, line {_line(file, read)}: over {LINE_BYTES // 10**6} MB without a line "
                 "end, which is no row of a table"

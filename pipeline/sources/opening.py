@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from glob import has_magic
 from itertools import takewhile
 from pathlib import Path
@@ -20,23 +21,24 @@ from pipeline.sources.files.walk import IGNORE_FILE, walk
 from pipeline.sources.piped import PipedDocument, sniff
 from pipeline.sources.remote import RemoteFile, RemoteFolder
 from pipeline.sources.tables.archives import Format, find_table, is_packed
+from pipeline.sources.tables.bounded import BoundedTable
 from pipeline.sources.tables.csv import CsvTable, tsv
-from pipeline.sources.tables.excel import ExcelTable
+from pipeline.sources.tables.excel import ExcelGrid
 from pipeline.sources.tables.inputs import FileInput, PipedInput
 from pipeline.sources.tables.jsonl import JsonlTable
-from pipeline.sources.tables.parquet import ParquetTable
+from pipeline.sources.tables.parquet import ParquetGrid
 from pipeline.sources.tables.table import Dialect, TableSource
 
 TABLES: dict[str, Format] = {
     ".csv": CsvTable,
     ".tsv": tsv,
-    ".xlsx": ExcelTable,
-    ".parquet": ParquetTable,
+    ".xlsx": partial(BoundedTable, ExcelGrid),
+    ".parquet": partial(BoundedTable, ParquetGrid),
     ".jsonl": JsonlTable,
-    ".xlsm": ExcelTable,
-    ".xlsb": ExcelTable,
-    ".xls": ExcelTable,
-    ".ods": ExcelTable,
+    ".xlsm": partial(BoundedTable, ExcelGrid),
+    ".xlsb": partial(BoundedTable, ExcelGrid),
+    ".xls": partial(BoundedTable, ExcelGrid),
+    ".ods": partial(BoundedTable, ExcelGrid),
 }
 
 
@@ -144,15 +146,20 @@ def _file(path: Path, wish: _Wish) -> Source:
 
 
 def _table(file: FileInput, read: Format, wish: _Wish) -> Source:
-    return TableSource(
-        file,
-        read(file, wish.dialect),
-        text_column=wish.text_column,
-        image_column=wish.image_column,
-        image_root=wish.image_root,
-        image_hosts=wish.image_hosts,
-        never_text=wish.never_text,
-    )
+    table = read(file, wish.dialect)
+    try:
+        return TableSource(
+            file,
+            table,
+            text_column=wish.text_column,
+            image_column=wish.image_column,
+            image_root=wish.image_root,
+            image_hosts=wish.image_hosts,
+            never_text=wish.never_text,
+        )
+    except BaseException:
+        table.close()
+        raise
 
 
 def _remote(uri: str, wish: _Wish, own: str | None, fetch_to: Path) -> Source:

@@ -54,6 +54,9 @@ class PipedDocument:
         """Say no: what was piped in can't change."""
         return False
 
+    def close(self) -> None:
+        """Do nothing: it is read at once."""
+
 
 def sniff(piped: PipedInput, dialect: Dialect) -> str | None:
     """Name the suffix that a table on standard input would have; None if it is plain text."""

@@ -107,6 +107,10 @@ class RemoteFolder:
     def skim(self) -> None:
         """From here on fetch no file: yield the documents that are left without their text."""
         self._skimming = True
+        self.close()
+
+    def close(self) -> None:
+        """End what still reads them."""
         if self._readers:
             self._readers.close()
 

@@ -74,6 +74,10 @@ class FolderSource:
     def skim(self) -> None:
         """From here on read no file: yield the documents that are left without their text."""
         self._skimming = True
+        self.close()
+
+    def close(self) -> None:
+        """End what still reads them."""
         if self._readers:
             self._readers.close()
 

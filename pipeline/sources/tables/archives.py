@@ -6,15 +6,14 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 from pipeline.errors import UsageError
-from pipeline.sources.tables.inputs import FileInput, ZippedInput, unpack
+from pipeline.sources.tables.inputs import FileInput, ZippedInput, open_archive
 from pipeline.sources.tables.table import Dialect, Table
 
 Format = Callable[[FileInput, Dialect], Table]
 
-_STREAMED = frozenset({".csv", ".tsv", ".jsonl"})  # the others are read here and there
 _MOST_NAMES = 10
 
 
@@ -41,8 +40,6 @@ def find_table(path: Path, formats: Mapping[str, Format]) -> tuple[FileInput, Fo
         file = ZippedInput(archive, name)
     if suffix not in formats:
         return None
-    if suffix not in _STREAMED and (archive or path.suffix.lower() == ".gz"):
-        file = unpack(file, (archive or path).stat().st_size)
     return file, formats[suffix]
 
 
@@ -86,7 +83,7 @@ def _named(archive: Path, path: Path, formats: Collection[str]) -> str:
 def _names(archive: Path) -> list[str]:
     """Name the files of an archive, but for those that file managers hide."""
     try:
-        with ZipFile(archive) as opened:
+        with open_archive(archive) as opened:
             names = [item.filename for item in opened.infolist() if not item.is_dir()]
     except (BadZipFile, OSError):
         return []

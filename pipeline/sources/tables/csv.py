@@ -7,8 +7,8 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import chain, islice
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
@@ -22,7 +22,7 @@ from pipeline.sources.tables.headers import (
     first_filled,
 )
 from pipeline.sources.tables.inputs import FileInput
-from pipeline.sources.tables.table import Dialect, Row, renamed, unique_names
+from pipeline.sources.tables.table import Dialect, Row, check_width, renamed, unique_names
 from pipeline.types import Column
 
 if TYPE_CHECKING:
@@ -32,8 +32,18 @@ _SNIFF_CHARACTERS, _SNIFF_ROWS = 1 << 16, 50
 _DELIMITERS = ",;\t|"
 _ALIKE_ROWS = 3  # under a title that is a line of its own: prose has commas, too
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t"}
+_MOST_CELLS = 1_000_000  # of a row, whatever the width of the table
+_LONG = 1 << 20  # characters: no row that is shorter has too many cells
 _LINE_END = re.compile(r"[\r\n]")
 _SEP = re.compile(r'"?sep=(.)"?[\r\n]', re.I)  # Excel writes and reads such a first line
+
+
+@dataclass(slots=True)
+class _Place:
+    """The line where the row that is read begins, and whether one after the last was asked for."""
+
+    line: int
+    ended: bool = False
 
 
 class CsvTable:
@@ -54,7 +64,7 @@ class CsvTable:
         if dialect.header_row is not None:
             self._skipped += self._above(dialect.header_row)
             self._delimiter = fixed or sniff_delimiter(self._peek()) or ","
-        with self._cells([]) as reader:
+        with self._cells(self._place()) as reader:
             header = _header(reader)
         doubts = dialect.doubts_header and dialect.header_row is None
         if doubts:
@@ -64,6 +74,7 @@ class CsvTable:
                 f"{file.name} has no header; its first line has to name the columns"
                 f"{self._hint() if doubts else ''}"
             )
+        check_width(file.name, len(header))
         self._names = unique_names(header)
         self.columns: Sequence[Column] = tuple(Column(name, "text") for name in self._names)
         guess = not dialect.encoding and is_guess(self._encoding)
@@ -76,34 +87,40 @@ class CsvTable:
         """Yield the rows under the header, numbered by the line where they start."""
         names = self._names
         width = len(names)
-        ended: list[bool] = []
-        with self._cells(ended) as reader:
+        place = self._place()
+        with self._cells(place) as reader:
             _header(reader)
-            line = self._line = reader.line_num + 1 + self._skipped
+            line = place.line = reader.line_num + 1 + self._skipped
             for cells in reader:
-                if len(cells) == width and not ended:
+                if len(cells) == width and not place.ended:
                     yield line, dict(zip(names, cells, strict=True)), None
                 elif width == 1 or not _blank(cells):
-                    yield line, self._fitted(cells), self._error(line, len(cells), bool(ended))
-                line = self._line = reader.line_num + 1 + self._skipped
+                    yield line, self._fitted(cells), self._error(line, len(cells), place.ended)
+                line = place.line = reader.line_num + 1 + self._skipped
 
     def fraction(self) -> float:
         """Say how much of the file has been read, by bytes."""
         return self._file.fraction()
 
+    def close(self) -> None:
+        """Do nothing: no file is open but while rows are read."""
+
     @contextmanager
-    def _cells(self, ended: list[bool]) -> Iterator[Reader]:
-        """Read from the start; `ended` gets an item when a line after the last one is asked for."""
+    def _cells(self, place: _Place) -> Iterator[Reader]:
+        """Read from the start. The reader of the rows keeps the `place`."""
         with self._file.lines(self._encoding) as lines:
-            self._line = 1 + self._skipped
-            rest = chain(islice(lines, self._skipped, None), _note_end(ended))
+            rest = _rest(islice(lines, self._skipped, None), place, self._delimiter)
             try:
                 yield read_cells(rest, self._delimiter)
             except csv.Error as error:
                 raise UsageError(
-                    f"{self._file.name}, line {self._line}: a cell of over "
-                    f"{LINE_BYTES // 10**6} million characters; is a quote there never closed?"
+                    f"{self._file.name}, line {place.line}: a cell of over "
+                    f"{LINE_BYTES // 10**6} million characters, or a row of over "
+                    f"{_MOST_CELLS:,} cells; is a quote there never closed?"
                 ) from error
+
+    def _place(self) -> _Place:
+        return _Place(1 + self._skipped)
 
     def _peek(self) -> str:
         """Give the beginning of the table."""
@@ -114,7 +131,7 @@ class CsvTable:
 
     def _above(self, wanted: int) -> int:
         """Count the lines above a row, as a spreadsheet counts them: blank ones are rows, too."""
-        with self._cells([]) as reader:
+        with self._cells(self._place()) as reader:
             count = sum(1 for _ in islice(reader, wanted - 1))
             lines = reader.line_num
             cells = next(reader, None)
@@ -231,6 +248,15 @@ def _blank(cells: list[str]) -> bool:
     return len(cells) < 2 and not "".join(cells).strip()
 
 
-def _note_end(ended: list[bool]) -> Iterator[str]:
-    ended.append(True)
-    yield from ()
+def _rest(lines: Iterable[str], place: _Place, delimiter: str) -> Iterator[str]:
+    """Yield lines. Raises csv.Error where those of one row are more than any row has."""
+    size = cells = 0
+    for number, line in enumerate(lines, place.line):
+        begins = number <= place.line
+        size = len(line) if begins else size + len(line)
+        if size > _LONG:
+            cells = line.count(delimiter) + (0 if begins else cells)
+            if size > LINE_BYTES or cells > _MOST_CELLS:
+                raise csv.Error
+        yield line
+    place.ended = True

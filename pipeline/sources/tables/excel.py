@@ -1,12 +1,13 @@
 """A sheet of an Excel workbook, through calamine: cells keep their types.
 
-All of it is in memory while it is read, as it is in calamine: 0.6 kB for a row of a short text.
+All of it is in memory while it is read, as it is in calamine: 0.6 kB for a row of a short text. So
+it is read by a process of its own (`bounded.py`).
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,7 +20,7 @@ from zipfile import BadZipFile
 from pipeline.errors import UsageError
 from pipeline.sources.tables.headers import PEEK_ROWS, beyond, doubt, empty, find_header
 from pipeline.sources.tables.inputs import FileInput
-from pipeline.sources.tables.table import Dialect, Row, renamed, unique_names
+from pipeline.sources.tables.table import Dialect, check_width, renamed, unique_names
 from pipeline.sources.tables.workbook import check_extent, find_oddities
 from pipeline.types import Column
 
@@ -60,10 +61,8 @@ class _Extent:
         return cls(header, end, slice(left, right), top)
 
 
-class ExcelTable:
-    """Rows of cells under a header."""
-
-    unit = "row"
+class ExcelGrid:
+    """Rows of cells under a header, numbered as in the sheet."""
 
     def __init__(self, file: FileInput, dialect: Dialect) -> None:
         dialect.only(file.name, "sheet", "header_row")
@@ -85,23 +84,18 @@ class ExcelTable:
                 f"its first row has to name the columns{hint}"
             )
         header = list(map(_value, extent.top[0][extent.columns]))
+        check_width(file.name, len(header))
         self._names = unique_names(header)
         self.columns: Sequence[Column] = tuple(map(Column, self._names))
         sheets = book.sheet_names if dialect.sheet is None else []
         self.notices: Sequence[str] = list(self._notices(header, sheets))
-        self._read = 0
+        self.first, self.last = extent.header + 1, extent.end
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows under the header, numbered as in the sheet; an empty cell is None."""
+    def rows(self) -> Iterator[list[object]]:
+        """Yield the rows under the header; an empty cell is None."""
         extent = self._extent
-        for number, cells in islice(enumerate(self._cells(), 1), extent.header, extent.end):
-            self._read = number
-            values = (None if cell == "" else _value(cell) for cell in cells[extent.columns])
-            yield number, dict(zip(self._names, values, strict=True)), None
-
-    def fraction(self) -> float:
-        """Say how much of the sheet has been read, by rows."""
-        return self._read / self._extent.end
+        for cells in islice(self._cells(), extent.header, extent.end):
+            yield [None if cell == "" else _value(cell) for cell in cells[extent.columns]]
 
     def _check(self, where: str, dialect: Dialect) -> None:
         """Raise UsageError where the row that is to be the header is none, or looks like none."""
@@ -140,6 +134,19 @@ class ExcelTable:
                 f"formulas without a value, which are read as empty: {count:,}; "
                 "open the workbook in Excel and save it, which works them out"
             )
+
+
+def read_sheets(file: FileInput, wanted: Collection[str]) -> dict[str, list[list[object]]]:
+    """Read the sheets of a workbook, in their order; those that aren't `wanted` without a row."""
+    with _readable(file), file.open() as raw:
+        from python_calamine import CalamineWorkbook
+
+        book = CalamineWorkbook.from_filelike(raw)
+        sheets: dict[str, list[list[object]]] = {name: [] for name in book.sheet_names}
+        for name in sheets.keys() & wanted:
+            check_extent(raw, name)
+            sheets[name] = [list(row) for row in book.get_sheet_by_name(name).to_python()]
+    return sheets
 
 
 def _choose(sheets: Sequence[Any], name: str, wanted: str | None) -> str:

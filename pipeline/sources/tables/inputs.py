@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shutil
+import struct
 import tempfile
 import weakref
 import zlib
@@ -12,15 +14,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, TextIO
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from pipeline.errors import UsageError
 
 _BUFFER_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b\x08"
-# What holds more than this has been packed already: unpacked it is little more, or made to harm.
+# A table packs to a tenth; one that packs to less than a hundredth is tiny, or made to harm.
 _MOST_RATIO = 100
-_FREE_BYTES = 1 << 24
+_FREE_BYTES = 1 << 28
+# The index of a zip file with tables in it; of one entry Python makes ten times its bytes.
+_MOST_INDEX_BYTES = 1 << 22
+# Encrypted, a method of compression that Python lacks, a damaged header, a name that isn't UTF-8.
+_NOT_UNPACKED = (
+    *(BadZipFile, RuntimeError, NotImplementedError, KeyError),
+    *(ValueError, OverflowError, struct.error),
+)
 
 
 class FileInput:
@@ -41,7 +50,8 @@ class FileInput:
         buffered = io.BufferedReader(raw, _BUFFER_BYTES)
         if buffered.peek(len(_GZIP)).startswith(_GZIP):
             stream = gzip.open(buffered)  # noqa: SIM115
-            return io.BufferedReader(_Unpacked(stream, self.name, buffered), _BUFFER_BYTES)
+            unpacked = _Unpacked(stream, self.name, buffered, os.fstat(raw.fileno()).st_size)
+            return io.BufferedReader(unpacked, _BUFFER_BYTES)
         return buffered
 
     @contextmanager
@@ -64,6 +74,10 @@ class FileInput:
         """Say whether the file's size or time differ from when it was first seen."""
         return self._stamp() != self._seen
 
+    def __getstate__(self) -> dict[str, object]:
+        """For another process, which may work in another folder."""
+        return {**self.__dict__, "_path": self._path.absolute(), "_raw": None}
+
     def _reopen(self) -> io.FileIO:
         try:
             return io.FileIO(self._path)
@@ -85,37 +99,55 @@ class ZippedInput(FileInput):
         super().__init__(path)
         self.name = f"{path.name}/{member}"
         self._member = member
-        with ZipFile(path) as archive:
+        with open_archive(path) as archive:
             self._size = archive.getinfo(member).file_size
 
     def open(self) -> BinaryIO:
         """Open it from the start."""
-        packed = self._reopen()
+        packed = _Archive(self._path)
         try:
-            self._raw = raw = ZipFile(packed).open(self._member)  # noqa: SIM115
-        # Encrypted, a method of compression that Python lacks, a damaged header.
-        except (RuntimeError, NotImplementedError, BadZipFile) as error:
+            archive = _index(packed)
+            method = archive.getinfo(self._member).compress_type
+            if method not in (ZIP_STORED, ZIP_DEFLATED):  # the others have no bound for a read
+                raise NotImplementedError(f"compression method {method}")
+            self._raw = raw = archive.open(self._member)
+        except _NOT_UNPACKED as error:
+            packed.close()
             raise UsageError(f"{self.name} can't be unpacked: {error}; unpack it first") from error
-        unpacked = _Unpacked(raw, self.name, packed)
+        unpacked = _Unpacked(raw, self.name, packed, os.fstat(packed.fileno()).st_size)
         return io.BufferedReader(unpacked, _BUFFER_BYTES)
 
 
+@contextmanager
+def open_archive(path: Path) -> Iterator[ZipFile]:
+    """Open a zip file. Raises BadZipFile where it is none, is damaged or has too many entries."""
+    with _Archive(path) as raw:
+        yield _index(raw)
+
+
+class _Archive(io.FileIO):
+    """A zip file, whose index the zipfile module reads at once and then takes apart."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MOST_INDEX_BYTES:
+            raise BadZipFile("it has too many entries")
+        return super().read(size) or b""  # all of the rest is the end of its index only
+
+
+def _index(raw: _Archive) -> ZipFile:
+    try:
+        return ZipFile(raw)
+    except _NOT_UNPACKED as error:
+        raise BadZipFile(str(error)) from error
+
+
 class CopiedInput(FileInput):
-    """A stream, copied to a temporary file without a name, so that it can be read twice.
+    """A stream, copied to a temporary file without a name, so that it can be read twice."""
 
-    Raises UsageError where it is more than `most_bytes`.
-    """
-
-    def __init__(self, stream: IO[bytes], name: str, *, most_bytes: int | None = None) -> None:
+    def __init__(self, stream: IO[bytes], name: str) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the run
         weakref.finalize(self, self._file.close)
-        while chunk := stream.read(1 << 20):
-            self._file.write(chunk)
-            if most_bytes is not None and self._file.tell() > most_bytes:
-                raise UsageError(
-                    f"{name} unpacks to over {most_bytes // 10**6:,} MB, "
-                    f"{_MOST_RATIO} times what it is: unpack it yourself if you trust it"
-                )
+        shutil.copyfileobj(stream, self._file, 1 << 20)
         self._file.flush()
         super().__init__(Path(name))
         self.name = name
@@ -140,22 +172,30 @@ class PipedInput(CopiedInput):
         super().__init__(stream, "standard input")
 
 
-def unpack(file: FileInput, packed_bytes: int) -> CopiedInput:
-    """Unpack a file whose format has to be read here and there, such as Parquet."""
+def unpack(file: FileInput) -> FileInput:
+    """Return a file whose format is read here and there: a copy, if it is packed."""
     with file.open() as stream:
-        most_bytes = _FREE_BYTES + _MOST_RATIO * packed_bytes
-        copy = CopiedInput(stream, file.name, most_bytes=most_bytes)
-    copy.folder = file.folder
-    return copy
+        if not isinstance(getattr(stream, "raw", None), _Unpacked):
+            return file
+        return CopiedInput(stream, file.name)
 
 
 class _Unpacked(io.RawIOBase):
-    """What comes out of a compressed stream; raises UsageError where that is damaged."""
+    """What comes out of a compressed stream. Raises UsageError where that is damaged, or more than
+    anything honest of `packed_bytes`.
+    """
 
-    def __init__(self, stream: IO[bytes] | gzip.GzipFile, name: str, packed: IO[bytes]) -> None:
+    def __init__(
+        self,
+        stream: IO[bytes] | gzip.GzipFile,
+        name: str,
+        packed: IO[bytes],
+        packed_bytes: int,
+    ) -> None:
         self._stream = stream
         self._name = name
         self._packed = packed
+        self._most_bytes = _FREE_BYTES + _MOST_RATIO * packed_bytes
 
     def readable(self) -> bool:
         return True
@@ -167,6 +207,11 @@ class _Unpacked(io.RawIOBase):
         with self._checked():
             data = self._stream.read(len(buffer))
             buffer[: len(data)] = data
+            if self._stream.tell() > self._most_bytes:
+                raise UsageError(
+                    f"{self._name} unpacks to over {self._most_bytes // 10**6:,} MB, "
+                    f"{_MOST_RATIO} times what it is: unpack it yourself if you trust it"
+                )
             return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

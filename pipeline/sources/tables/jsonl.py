@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import orjson
 
 from pipeline.errors import UsageError
 from pipeline.sources.decoding import encoding_of, guessed, is_guess
 from pipeline.sources.tables.inputs import FileInput
-from pipeline.sources.tables.table import Dialect, Row
+from pipeline.sources.tables.table import MOST_LEVELS, MOST_VALUES, Dialect, Row, check_width
 from pipeline.types import Column
 
 # What may be a number that Python, unlike the file, writes otherwise: 1.10, 1E5, -0, or that orjson
 # makes a float of: an integer of more than 64 bits.
 _INEXACT = re.compile(r"\d[.eE]|\d{19}|-0")
 _MOST_DIGITS = 4300  # that Python makes an integer of
+_LONG = 1 << 20  # characters: no line that is shorter has too many values
 
 
 class Number(float):
@@ -52,6 +54,7 @@ class JsonlTable:
         for _, fields, _ in self.rows():
             if not fields.keys() <= names.keys():
                 names |= dict.fromkeys(fields)
+                check_width(file.name, len(names))
         if not names:
             raise UsageError(
                 f"{file.name} has no columns; each of its lines has to be a JSON object"
@@ -65,22 +68,31 @@ class JsonlTable:
         with self._file.lines(self._encoding) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.isspace():
-                    fields = parse_object(line)
-                    error = f"{self._file.name}, line {number}: not a JSON object"
-                    yield number, fields or {}, error if fields is None else None
+                    fields, error = parse_object(line), None
+                    if fields is None:
+                        error = f"{self._file.name}, line {number}: {_describe(line)}"
+                    yield number, fields or {}, error
 
     def fraction(self) -> float:
         """Say how much of the file has been read, by bytes."""
         return self._file.fraction()
 
+    def close(self) -> None:
+        """Do nothing: no file is open but while rows are read."""
+
 
 def parse_object(line: str) -> dict[str, object] | None:
-    """Parse a JSON object; None if it is anything else."""
+    """Parse a JSON object; None if it is anything else, or no row that a table can have."""
+    opened = _count_opened(line)
+    if len(line) > _LONG and opened + line.count(",") > MOST_VALUES:
+        return None
     try:
         value = _exact(line) if _INEXACT.search(line) else orjson.loads(line)
     except orjson.JSONDecodeError:
         value = _exact(line)
-    return value if isinstance(value, dict) else None
+    if not isinstance(value, dict) or (opened > MOST_LEVELS and _is_deep(value)):
+        return None
+    return value
 
 
 def _exact(line: str) -> object:
@@ -92,6 +104,32 @@ def _exact(line: str) -> object:
     except (ValueError, RecursionError):
         return None
     return value
+
+
+def _count_opened(line: str) -> int:
+    return line.count("[") + line.count("{")
+
+
+def _describe(line: str) -> str:
+    """Say why a line is no row."""
+    is_plain = _count_opened(line) <= MOST_LEVELS and line.count(",") <= MOST_VALUES
+    bounds = f" of up to {MOST_VALUES:,} values on {MOST_LEVELS} levels"
+    return f"not a JSON object{'' if is_plain else bounds}"
+
+
+def _is_deep(value: object) -> bool:
+    """Say whether lists and objects lie in each other deeper than what pickles and writes them
+    goes.
+    """
+    inside: list[object] = [value]
+    for _ in range(MOST_LEVELS):
+        values = chain.from_iterable(
+            item.values() if isinstance(item, dict) else item
+            for item in inside
+            if isinstance(item, (dict, list))
+        )
+        inside = [item for item in values if isinstance(item, (dict, list))]
+    return bool(inside)
 
 
 def _number(text: str) -> float:

@@ -8,48 +8,50 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.sources.tables.inputs import FileInput
-from pipeline.sources.tables.table import Dialect, Row, renamed, unique_names
+from pipeline.sources.tables.table import (
+    MOST_LEVELS,
+    MOST_VALUES,
+    Dialect,
+    check_width,
+    renamed,
+    unique_names,
+)
 from pipeline.types import Column, Kind
 
-_BATCH_ROWS = 1000
+_BATCH_ROWS, _BATCH_BYTES = 1000, 1 << 24
 _BUFFER_BYTES = 1 << 20  # without one, a whole column of a row group is read at once
 _MOST_CATEGORIES = 10_000
 
 
-class ParquetTable:
-    """Rows of typed values."""
-
-    unit = "row"
+class ParquetGrid:
+    """Rows of typed values, numbered from 1."""
 
     def __init__(self, file: FileInput, dialect: Dialect) -> None:
         dialect.only(file.name)
         self._file = file
         with _opened(file) as parquet:
             schema = parquet.schema_arrow
-            self._count = parquet.metadata.num_rows
+            self.last = parquet.metadata.num_rows
+            self._count = _rows_at_once(parquet.metadata)
+            _check_depth(schema, file.name)
             categories = [_categories(parquet, schema.field(i)) for i in range(len(schema))]
         if not schema.names:
             raise UsageError(f"{file.name} has no columns")
+        check_width(file.name, len(schema.names))
         self._names = unique_names(schema.names)
         self.notices: Sequence[str] = renamed(schema.names, self._names)
         columns = zip(self._names, schema, categories, strict=True)
         self.columns: Sequence[Column] = tuple(
             Column(name, _kind(field.type), field, values) for name, field, values in columns
         )
-        self._read = 0
+        self.first = 1
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the rows as Python values, numbered from 1."""
-        self._read = 0
+    def rows(self) -> Iterator[tuple[object, ...]]:
+        """Yield the rows as Python values."""
         with _opened(self._file) as parquet:
-            for batch in parquet.iter_batches(_BATCH_ROWS):
-                for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    self._read += 1
-                    yield self._read, dict(zip(self._names, values, strict=True)), None
-
-    def fraction(self) -> float:
-        """Say how much has been read, by rows."""
-        return self._read / self._count if self._count else 1.0
+            for batch in parquet.iter_batches(self._count):
+                for part in _parts(batch, f"{self._file.name} has a row"):
+                    yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
 
 
 @contextmanager
@@ -64,6 +66,45 @@ def _opened(file: FileInput) -> Iterator[Any]:
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             reason = str(error).partition("\n")[0]
             raise UsageError(f"{file.name} can't be read as Parquet: {reason}") from error
+
+
+def _rows_at_once(metadata: Any) -> int:
+    """Return how many rows to read at once: a thousand whole books wouldn't fit into memory."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    row_bytes = max(
+        (group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0
+    )
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(row_bytes, 1)))
+
+
+def _check_depth(schema: Any, name: str) -> None:
+    """Raise UsageError where values lie in each other deeper than what pickles and writes them."""
+    inside = [field.type for field in schema]
+    for _ in range(MOST_LEVELS):
+        inside = [kind.field(i).type for kind in inside for i in range(kind.num_fields)]
+    if inside:
+        raise UsageError(f"{name} has columns nested over {MOST_LEVELS} levels deep: flatten them")
+
+
+def _parts(batch: Any, where: str) -> Iterator[Any]:
+    """Split a batch until no part has more values than a row may have."""
+    if sum(map(_count, batch.columns)) <= MOST_VALUES:
+        yield batch
+    elif batch.num_rows > 1:
+        half = batch.num_rows // 2
+        yield from _parts(batch.slice(0, half), where)
+        yield from _parts(batch.slice(half), where)
+    else:
+        raise UsageError(f"{where} of over {MOST_VALUES:,} values: leave out what isn't needed")
+
+
+def _count(array: Any) -> int:
+    """Count values, and those in them."""
+    from pyarrow import types
+
+    if types.is_struct(array.type):
+        return len(array) + sum(map(_count, array.flatten()))
+    return len(array) + (_count(array.flatten()) if types.is_nested(array.type) else 0)
 
 
 def _categories(parquet: Any, field: Any) -> tuple[object, ...]:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import closing
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import DocumentError, UsageError
-from pipeline.processes.pool import Pool
 from pipeline.sources.files import images
 from pipeline.sources.files.reach import Reach
 from pipeline.sources.tables.inputs import FileInput
 from pipeline.types import Column, Document, Image
 
 Row = tuple[int, dict[str, object], str | None]
-Look = Callable[[], tuple[Image, ...]]
-Readers = Pool[[object, Reach], tuple[Image, ...]]
 
-_PEEK_ROWS = 50
+PEEK_ROWS = 50
+MOST_COLUMNS = 100_000
+MOST_VALUES, MOST_LEVELS = 2_000_000, 100  # of a row, where values lie in each other
 _SAYS = {
     "encoding": "is of a table that is text",
     "delimiter": "is of a .csv or .tsv table",
@@ -80,6 +77,9 @@ class Table(Protocol):
     def fraction(self) -> float:
         """Say how much of the rows has been read, 0 to 1."""
 
+    def close(self) -> None:
+        """End what still reads it."""
+
 
 class TableSource:
     """The rows of a table. Its `image_column` names files of its folder, or of `image_root`, and
@@ -114,39 +114,23 @@ class TableSource:
         self._fraction = None
         where = f"{self.name}, {self._table.unit} "
         column = self.text_column
-        with closing(self._rows()) as rows:
-            for position, ((number, fields, error), look) in enumerate(rows):
-                text = ""
-                found: tuple[Image, ...] = ()
-                if error is None and not self._skimming:
-                    found, error = _outcome(look)
-                    text = "" if column is None or error else _text(fields.get(column))
-                yield Document(position, f"{where}{number}", fields, text, error, images=found)
+        for position, (number, fields, error) in enumerate(self._table.rows()):
+            text = ""
+            found: tuple[Image, ...] = ()
+            if error is None and not self._skimming:
+                found, error = self._images(fields)
+                text = "" if column is None or error else _text(fields.get(column))
+            yield Document(position, f"{where}{number}", fields, text, error, images=found)
         self._fraction = 1.0
 
-    def _rows(self) -> Generator[tuple[Row, Look], None, None]:
+    def _images(self, fields: Mapping[str, object]) -> tuple[tuple[Image, ...], str | None]:
+        """Give a row's images, or why they can't be read."""
         if self.image_column is None:
-            return ((row, tuple) for row in self._table.rows())
-        return self._rows_with_images(self.image_column)
-
-    def _rows_with_images(self, column: str) -> Generator[tuple[Row, Look], None, None]:
-        """Yield the rows; processes look for the images of the next ones meanwhile."""
-        readers = Pool(images.find)
-        ahead: deque[tuple[Row, Look]] = deque()
+            return (), None
         try:
-            for row in self._table.rows():
-                ahead.append((row, self._look(row[1].get(column), readers)))
-                if len(ahead) > 2 * readers.processes:
-                    yield ahead.popleft()
-            while ahead:
-                yield ahead.popleft()
-        finally:
-            readers.close()
-
-    def _look(self, cell: object, readers: Readers) -> Look:
-        if images.names_files(cell) and not self._skimming:
-            return readers.submit(cell, self._reach).result
-        return partial(images.find, cell, self._reach)
+            return images.find(fields.get(self.image_column), self._reach), None
+        except DocumentError as error:
+            return (), str(error)
 
     def fraction(self) -> float:
         """Say how much of the table has been read, by bytes or by rows."""
@@ -160,6 +144,10 @@ class TableSource:
         """Say whether the file's size or time differ from when it was opened."""
         return self._file.changed()
 
+    def close(self) -> None:
+        """End what still reads it."""
+        self._table.close()
+
     def _text_column(
         self, table: Table, wanted: str | None, others: Collection[str | None]
     ) -> str | None:
@@ -169,7 +157,7 @@ class TableSource:
         # Beside images, what is left is no text because it is alone.
         if not names or (self.image_column and len(names) < 2):
             return next((name for name in names if name.strip().lower() in _TEXT_NAMES), None)
-        return find_text_column(names, (row[1] for row in islice(table.rows(), _PEEK_ROWS)))
+        return find_text_column(names, (row[1] for row in islice(table.rows(), PEEK_ROWS)))
 
     def _named(self, table: Table, wanted: str) -> str:
         names = [column.name for column in table.columns]
@@ -182,16 +170,6 @@ class TableSource:
         )
 
 
-def _outcome(look: Look) -> tuple[tuple[Image, ...], str | None]:
-    """Return a row's images, or why they can't be read."""
-    try:
-        return look(), None
-    except DocumentError as error:
-        return (), str(error)
-    except CancelledError:
-        return (), "not read: the run ended early"
-
-
 def find_text_column(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str | None:
     """Find the column that is clearly the text: the only one, so named, or by far the longest."""
     if len(names) == 1:
@@ -199,8 +177,7 @@ def find_text_column(names: Sequence[str], rows: Iterable[Mapping[str, object]])
     named = [name for name in names if name.strip().lower() in _TEXT_NAMES]
     if len(named) == 1:
         return named[0]
-    peeked = list(rows)
-    lengths = {name: _mean_length([row.get(name) for row in peeked]) for name in names}
+    lengths = _mean_lengths(names, rows)
     longest, next_longest = sorted(names, key=lengths.__getitem__, reverse=True)[:2]
     clear = lengths[longest] >= max(20.0, 3 * lengths[next_longest])
     return longest if clear else None
@@ -224,13 +201,21 @@ def unique_names(header: Iterable[object]) -> list[str]:
     """Name each column once: `name`, `name_2`; the third without a name is `column_3`."""
     wanted = [str(cell) for cell in header]
     wanted = [name if name.strip() else f"column_{i}" for i, name in enumerate(wanted, 1)]
+    others = frozenset(wanted)
     names: dict[str, None] = {}
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(partial(count, 2))
     for name in wanted:
-        unique, number = name, 2
-        while unique in names or (unique != name and unique in wanted):
-            unique, number = f"{name}_{number}", number + 1
+        unique = name
+        while unique in names or (unique != name and unique in others):
+            unique = f"{name}_{next(numbers[name])}"
         names[unique] = None
     return list(names)
+
+
+def check_width(name: str, width: int) -> None:
+    """Raise UsageError where the table `name` has more columns than any table."""
+    if width > MOST_COLUMNS:
+        raise UsageError(f"{name} has over {MOST_COLUMNS:,} columns: leave out what isn't needed")
 
 
 def _text(cell: object) -> str:
@@ -243,9 +228,19 @@ def _text(cell: object) -> str:
     return str(cell)
 
 
-def _mean_length(cells: Sequence[object]) -> float:
-    """Give the mean length of a column of strings; a column of anything else has none."""
-    texts = [cell for cell in cells if isinstance(cell, str)]
-    if not texts or any(cell is not None and not isinstance(cell, str) for cell in cells):
-        return 0.0
-    return sum(map(len, texts)) / len(texts)
+def _mean_lengths(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> dict[str, float]:
+    """Give the mean length of each column of strings; a column of anything else has none."""
+    texts, characters = Counter[str](), Counter[str]()
+    others: set[str] = set()
+    for row in rows:
+        for name in names:
+            cell = row.get(name)
+            if isinstance(cell, str):
+                texts[name] += 1
+                characters[name] += len(cell)
+            elif cell is not None:
+                others.add(name)
+    return {
+        name: 0.0 if name in others or not texts[name] else characters[name] / texts[name]
+        for name in names
+    }

@@ -20,9 +20,11 @@ _ZEROS = re.compile("00+")
 _MOST_DIGITS = 15  # that Excel keeps of a number
 _OVERLAP_BYTES, _CHUNK_BYTES = 64, 1 << 20
 _CELL = re.compile(rb"""<(?:\w+:)?c r=["']([A-Z]+)(\d+)""")
+_COLUMN = re.compile(rb"""<(?:\w+:)?c r=["']([A-Z]+)""")
+_ROW = re.compile(rb"""<(?:\w+:)?row r=["'](\d+)""")
 _EXTENT = re.compile(rb"""<(?:\w+:)?dimension ref=["']([A-Z]+)(\d+):([A-Z]+)(\d+)""")
 _HEAD_BYTES = 4096  # of a sheet, in which it says how far it reaches
-_MOST_CELLS = 100_000_000  # calamine takes 32 bytes for each between the first and the last
+_MOST_CELLS = 50_000_000  # calamine takes 32 bytes for each between the first and the last
 
 
 class Padded(int):
@@ -69,13 +71,24 @@ def check_extent(file: BinaryIO, sheet: str) -> None:
 
 
 def _is_far(archive: ZipFile, part: str) -> bool:
-    """Say whether a sheet claims to reach far; some claim more than they have."""
+    """Say whether a sheet claims to reach far, or does so without a claim; some claim more than
+    they have.
+    """
     with archive.open(part) as xml:
         found = _EXTENT.search(xml.read(_HEAD_BYTES))
     if found is None:
-        return False
+        return _reach(archive, part) > _MOST_CELLS
     left, top, right, bottom = (corner.decode() for corner in found.groups())
     return (_column(right) - _column(left) + 1) * (int(bottom) - int(top) + 1) > _MOST_CELLS
+
+
+def _reach(archive: ZipFile, part: str) -> int:
+    """Return how many cells there are from A1 to the last row and column."""
+    height, columns = 0, set[bytes]()
+    for chunk in _chunks(archive, part):
+        columns.update(_COLUMN.findall(chunk))
+        height = max(height, max(map(int, _ROW.findall(chunk)), default=0))
+    return height * max((_column(column.decode()) + 1 for column in columns), default=0)
 
 
 def _far_cell(archive: ZipFile, part: str) -> str | None:

@@ -138,7 +138,7 @@ ATTACKS: Mapping[str, Callable[[], bytes]] = {
     "far.xlsx": lambda: book(sheet(HEADER + FAR)),
     "lying.xlsx": lambda: book(sheet(HEADER + FAR, dimension="A1:B2")),
     "backwards.xlsx": lambda: book(sheet(FAR + HEADER)),
-    "spaces.xlsx": lambda: book(sheet(HEADER + " " * 1_500_000_000)),
+    "spaces.xlsx": lambda: book(sheet(HEADER + " " * 1_000_000_000)),
     "cell.xlsx": lambda: book(
         sheet(HEADER + f'<row r="2">{_TEXT.format("B2", "a" * 600_000_000)}</row>')
     ),

@@ -227,14 +227,14 @@ def test_workbooks_and_parquet_are_read_from_archives(tmp_path: Path) -> None:
         ),
         (
             "bomb.parquet.gz",
-            lambda: gzip.compress(bytes(100_000_000)),
-            "bomb.parquet.gz unpacks to over 26 MB, 100 times what it is: "
+            lambda: gzip.compress(bytes(320_000_000)),
+            "bomb.parquet.gz unpacks to over 299 MB, 100 times what it is: "
             "unpack it yourself if you trust it",
         ),
         (
             "quote.csv",
             lambda: b'id,text\n1,a\n2,"' + b"a line\n" * 5_000_000,
-            "quote.csv, line 3: a cell of over 33 million characters; "
+            "quote.csv, line 3: a row of over 33 million characters; "
             "is a quote there never closed?",
         ),
         (

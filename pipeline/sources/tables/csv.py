@@ -109,18 +109,33 @@ class CsvTable:
     def _cells(self, place: _Place) -> Iterator[Reader]:
         """Read from the start. The reader of the rows keeps the `place`."""
         with self._file.lines(self._encoding) as lines:
-            rest = _rest(islice(lines, self._skipped, None), place, self._delimiter)
+            rest = self._rest(islice(lines, self._skipped, None), place)
             try:
                 yield read_cells(rest, self._delimiter)
             except csv.Error as error:
                 raise UsageError(
-                    f"{self._file.name}, line {place.line}: a cell of over "
-                    f"{LINE_BYTES // 10**6} million characters, or a row of over "
-                    f"{_MOST_CELLS:,} cells; is a quote there never closed?"
+                    f"{self._file.name}, line {place.line}: a row of over "
+                    f"{LINE_BYTES // 10**6} million characters; is a quote there never closed?"
                 ) from error
 
     def _place(self) -> _Place:
         return _Place(1 + self._skipped)
+
+    def _rest(self, lines: Iterable[str], place: _Place) -> Iterator[str]:
+        """Yield lines, as long as those of a row aren't more than any row has."""
+        size = cells = 0
+        for number, line in enumerate(lines, place.line):
+            begins = number <= place.line
+            size = len(line) if begins else size + len(line)
+            if size > LINE_BYTES:
+                raise csv.Error
+            if size > _LONG:
+                cells = line.count(self._delimiter) + (0 if begins else cells)
+                if cells > _MOST_CELLS:
+                    where = f"{self._file.name}, line {place.line}"
+                    raise UsageError(f"{where}: a row of over {_MOST_CELLS:,} cells")
+            yield line
+        place.ended = True
 
     def _peek(self) -> str:
         """Give the beginning of the table."""
@@ -246,17 +261,3 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
 
 def _blank(cells: list[str]) -> bool:
     return len(cells) < 2 and not "".join(cells).strip()
-
-
-def _rest(lines: Iterable[str], place: _Place, delimiter: str) -> Iterator[str]:
-    """Yield lines. Raises csv.Error where those of one row are more than any row has."""
-    size = cells = 0
-    for number, line in enumerate(lines, place.line):
-        begins = number <= place.line
-        size = len(line) if begins else size + len(line)
-        if size > _LONG:
-            cells = line.count(delimiter) + (0 if begins else cells)
-            if size > LINE_BYTES or cells > _MOST_CELLS:
-                raise csv.Error
-        yield line
-    place.ended = True

@@ -104,6 +104,9 @@ def _count(array: Any) -> int:
 
     if types.is_struct(array.type):
         return len(array) + sum(map(_count, array.flatten()))
+    if types.is_map(array.type):  # which has no `flatten` that heeds where a slice begins
+        first, end = array.offsets[0].as_py(), array.offsets[-1].as_py()
+        return len(array) + _count(array.values.slice(first, end - first))
     return len(array) + (_count(array.flatten()) if types.is_nested(array.type) else 0)
 
 

@@ -115,6 +115,11 @@ def rule(model: str) -> Rule:
     return next((found for pattern, found in _RULES if re.match(pattern, name)), _UNKNOWN)
 
 
+def largest(size: Size) -> Size:
+    """Return the largest size that any model is sent of a picture."""
+    return _UNKNOWN.fit(size, Detail.ORIGINAL)
+
+
 def _within(size: Size, longest: int) -> Size:
     width, height = size
     long = max(size)

@@ -31,8 +31,8 @@ class _Job(Generic[Value]):
 class Pool(Generic[Parameters, Value]):
     """Call `function`, one of a module, in processes that start when there is work for them.
 
-    A call that fails has its error in the future: CrashError where its process died, twice, or was
-    late.
+    A call that fails has its error in the future: CrashError where its process died, in all of its
+    `tries`, or was late.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class Pool(Generic[Parameters, Value]):
         processes: int | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         memory_bytes: int = MEMORY_BYTES,
+        tries: int = 2,
     ) -> None:
         self.processes = processes or min(os.cpu_count() or 1, _MOST_PROCESSES)
         self._function = function
         self._timeout_seconds = timeout_seconds
         self._memory_bytes = memory_bytes
+        self._tries = tries
         self._jobs: SimpleQueue[_Job[Value] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -93,14 +95,14 @@ class Pool(Generic[Parameters, Value]):
         """
         if not job.future.set_running_or_notify_cancel():
             return child
-        for again in (True, False):
+        for left in reversed(range(self._tries)):
             try:
                 child = self._ready(child)
                 if child is None:
                     raise CancelledError
                 job.future.set_result(job.call(child))
             except CrashError as error:
-                if again and not error.late and not self._closed:
+                if left and not error.late and not self._closed:
                     continue
                 job.future.set_exception(error)
             except Exception as error:

@@ -16,6 +16,7 @@ from pipeline.errors import DocumentError
 from pipeline.processes.child import TOO_MUCH
 
 _TIRED_BYTES = 500_000_000  # a process that holds as much after a call is replaced
+_SIZE, _RESIDENT = 0, 1  # fields of statm
 _SPARE_SECONDS = 5.0  # of CPU, over what each core could have spent in the time of a call
 
 
@@ -101,7 +102,7 @@ def _bound_memory(memory_bytes: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _lower(resource.RLIMIT_AS, _bytes("VmSize") + memory_bytes)
+    _lower(resource.RLIMIT_AS, _bytes(_SIZE) + memory_bytes)
 
 
 def _bound_time(timeout_seconds: float) -> None:
@@ -132,13 +133,11 @@ _limits: dict[int, tuple[int, int]] = {}  # as they were at the start
 
 
 def _is_tired() -> bool:
-    return _bytes("VmRSS") > _TIRED_BYTES
+    return _bytes(_RESIDENT) > _TIRED_BYTES
 
 
-def _bytes(name: str) -> int:
-    """Return what this process has of a kind of memory, by the name that Linux has for it."""
-    with suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
-        for line in status:
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
+def _bytes(kind: int) -> int:
+    """Return what this process has of a kind of memory: proc(5), statm."""
+    with suppress(OSError, ValueError), open("/proc/self/statm", "rb", buffering=0) as memory:
+        return int(memory.read().split()[kind]) * os.sysconf("SC_PAGE_SIZE")
     return 0

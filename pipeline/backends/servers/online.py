@@ -5,7 +5,6 @@ What its refusals tell of how it wants to be asked is learned once for all of a 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -19,12 +18,12 @@ from pipeline.backends.apis.messages import names
 from pipeline.backends.base import Server
 from pipeline.backends.servers.formats import Formats
 from pipeline.backends.servers.headers import read_levels
+from pipeline.backends.servers.pictures import Pictures
 from pipeline.backends.servers.refusals import explain, words
 from pipeline.backends.servers.transport import Transport
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
 from pipeline.errors import AccessError, BackendError, DocumentError, PackedError, UnsentError
 from pipeline.showing import keep
-from pipeline.sources.files import images
 from pipeline.types import Request, Response, Usage
 
 NO_LOGPROBS = (
@@ -73,6 +72,7 @@ class Online(Server):
         self.api = api or Chat()
         keep(api_key)
         self._transport = Transport(self.base_url, api_key, self.api.path)
+        self._pictures = Pictures(counter.image_rule)
         self._manner = manner or find_manner(model, self.base_url)
         self._formats = Formats(model, self.notices)
         self._answers = 0
@@ -86,6 +86,7 @@ class Online(Server):
         await self._transport.open()
 
     async def close(self) -> None:
+        self._pictures.close()
         await self._transport.close()
 
     def body(self, request: Request) -> Mapping[str, object]:
@@ -156,12 +157,9 @@ class Online(Server):
         return response if content is response.content else replace(response, content=content)
 
     async def _urls(self, request: Request) -> list[str]:
-        """Read the request's images, in a thread. Raises UnsentError where one can't be."""
-        found = request.images
-        if not found:
-            return []
+        """Read the request's images. Raises UnsentError where one can't be."""
         try:
-            return await asyncio.to_thread(images.encode, found, self.counter.image_rule)
+            return await self._pictures.urls(request.images)
         except DocumentError as error:
             raise UnsentError(str(error)) from error
 

@@ -77,7 +77,7 @@ def read_document(data: bytes, path: Path) -> Extracted:
     if extracted.text.strip():
         return extracted
     if found.mime_type == "application/pdf" or found.mime_type.startswith("image/"):
-        return replace(extracted, text="", images=images.parse(data, path))
+        return replace(extracted, text="", images=images.read(path))
     return replace(extracted, text="", error="there is no text in it")
 
 

@@ -85,19 +85,19 @@ def _outcome(item: Path | Future[Extracted]) -> Extracted:
 def _is_quick(path: Path) -> bool:
     """Say whether a file is read, or refused, faster here than in another process."""
     try:
-        return kind_of(path) in ("text", "image")
+        return kind_of(path) == "text"
     except OSError:
         return True
 
 
 def _read(path: Path) -> Extracted:
     kind, size = kind_of(path), path.stat().st_size
+    if kind == "image":
+        return Extracted(images=images.read(path))
     if kind == "text" and size > _MOST_TEXT_BYTES:
         raise DocumentError(_too_long())
     if size > _MOST_BYTES:
         raise DocumentError(f"larger than {_MOST_BYTES // 1_000_000} MB: too large to read")
-    if kind == "image":
-        return Extracted(images=images.read(path))
     data = path.read_bytes()
     if not data:
         raise DocumentError("the file is empty")

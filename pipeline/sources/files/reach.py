@@ -26,7 +26,8 @@ class Reach:
     def __init__(
         self, folder: Path, *, root: Path | None = None, hosts: Collection[str] = ()
     ) -> None:
-        self._starts = [folder] if root is None else [folder, root]
+        # Absolute: who reads the files works in another folder.
+        self._starts = [Path(os.path.abspath(start)) for start in (folder, root) if start]
         self._root = Path(os.path.abspath(root or folder))
         self._real = Path(os.path.realpath(root or folder))
         self._hosts = {plain_host(host) for host in hosts}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -13,12 +15,15 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import DocumentError, UsageError
+from pipeline.processes.pool import Pool
 from pipeline.sources.files import images
 from pipeline.sources.files.reach import Reach
 from pipeline.sources.tables.inputs import FileInput
 from pipeline.types import Column, Document, Image
 
 Row = tuple[int, dict[str, object], str | None]
+Look = Callable[[], tuple[Image, ...]]
+Readers = Pool[[object, Reach], tuple[Image, ...]]
 
 PEEK_ROWS = 50
 MOST_COLUMNS = 100_000
@@ -114,23 +119,39 @@ class TableSource:
         self._fraction = None
         where = f"{self.name}, {self._table.unit} "
         column = self.text_column
-        for position, (number, fields, error) in enumerate(self._table.rows()):
-            text = ""
-            found: tuple[Image, ...] = ()
-            if error is None and not self._skimming:
-                found, error = self._images(fields)
-                text = "" if column is None or error else _text(fields.get(column))
-            yield Document(position, f"{where}{number}", fields, text, error, images=found)
+        with closing(self._rows()) as rows:
+            for position, ((number, fields, error), look) in enumerate(rows):
+                text = ""
+                found: tuple[Image, ...] = ()
+                if error is None and not self._skimming:
+                    found, error = _outcome(look)
+                    text = "" if column is None or error else _text(fields.get(column))
+                yield Document(position, f"{where}{number}", fields, text, error, images=found)
         self._fraction = 1.0
 
-    def _images(self, fields: Mapping[str, object]) -> tuple[tuple[Image, ...], str | None]:
-        """Give a row's images, or why they can't be read."""
+    def _rows(self) -> Generator[tuple[Row, Look], None, None]:
         if self.image_column is None:
-            return (), None
+            return ((row, tuple) for row in self._table.rows())
+        return self._rows_with_images(self.image_column)
+
+    def _rows_with_images(self, column: str) -> Generator[tuple[Row, Look], None, None]:
+        """Yield the rows; processes look for the images of the next ones meanwhile."""
+        readers = Pool(images.find)
+        ahead: deque[tuple[Row, Look]] = deque()
         try:
-            return images.find(fields.get(self.image_column), self._reach), None
-        except DocumentError as error:
-            return (), str(error)
+            for row in self._table.rows():
+                ahead.append((row, self._look(row[1].get(column), readers)))
+                if len(ahead) > 2 * readers.processes:
+                    yield ahead.popleft()
+            while ahead:
+                yield ahead.popleft()
+        finally:
+            readers.close()
+
+    def _look(self, cell: object, readers: Readers) -> Look:
+        if images.names_files(cell) and not self._skimming:
+            return readers.submit(cell, self._reach).result
+        return partial(images.find, cell, self._reach)
 
     def fraction(self) -> float:
         """Say how much of the table has been read, by bytes or by rows."""
@@ -168,6 +189,16 @@ class TableSource:
         raise UsageError(
             f'{self.name} has no column "{wanted}"; its columns are {", ".join(names)}{hint}'
         )
+
+
+def _outcome(look: Look) -> tuple[tuple[Image, ...], str | None]:
+    """Return a row's images, or why they can't be read."""
+    try:
+        return look(), None
+    except DocumentError as error:
+        return (), str(error)
+    except CancelledError:
+        return (), "not read: the run ended early"
 
 
 def find_text_column(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str | None:

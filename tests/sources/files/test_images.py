@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageChops
 
 from pipeline import vision
 from pipeline.errors import DocumentError
-from pipeline.sources.files import images
+from pipeline.sources.files import images, pixels
 from pipeline.sources.files.reach import Reach
 from pipeline.types import Detail, Image
 from tests.pictures import RED, colours, lying, picture, scan, seen, write
+from tests.sources.files import attacks
 
 RULE = vision.rule("gpt-6-luna")
 
@@ -25,7 +27,7 @@ def sent(path: Path, detail: Detail = "auto") -> list[Pillow.Image]:
     """Give the pictures of a file as a server gets them."""
     found = [replace(image, detail=detail) for image in images.read(path)]
     content = [
-        {"type": "image_url", "image_url": {"url": url}} for url in images.encode(found, RULE)
+        {"type": "image_url", "image_url": {"url": images.encode(image, RULE)}} for image in found
     ]
     shown = list(seen({"messages": [{"content": content}]}))
     sizes = [Image("", b"", *picture.size, detail=detail) for picture in shown]
@@ -35,7 +37,7 @@ def sent(path: Path, detail: Detail = "auto") -> list[Pillow.Image]:
 
 def problem(path: Path) -> str:
     with pytest.raises(DocumentError) as raised:
-        images.encode(images.read(path), RULE)
+        [images.encode(image, RULE) for image in images.read(path)]
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
@@ -99,7 +101,8 @@ def test_a_large_picture_is_sized_down(
 def test_what_every_server_takes_as_it_is_stays_byte_for_byte(tmp_path: Path) -> None:
     write(tmp_path, "a.jpg", "a.png")
     for path in sorted(tmp_path.iterdir()):
-        (url,) = images.encode(images.read(path), RULE)
+        (image,) = images.read(path)
+        url = images.encode(image, RULE)
         assert base64.b64decode(url.partition(",")[2]) == path.read_bytes()
 
 
@@ -116,10 +119,10 @@ def test_all_pages_of_a_tiff_and_the_first_of_a_film_are_sent(tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["a.tif", "a.pdf"])
 def test_a_scan_of_too_many_pages_says_so(tmp_path: Path, name: str) -> None:
     page = Pillow.new("L", (10, 10))
-    pages = [page] * images.MOST_PAGES
+    pages = [page] * pixels.MOST_PAGES
     page.save(tmp_path / name, save_all=True, append_images=pages)
     assert problem(tmp_path / name) == (
-        "a scan of 51 pages: split it, at most 50 go into one request"
+        "a scan of more than 50 pages: split it, no more go into one request"
     )
     page.save(tmp_path / name, save_all=True, append_images=pages[:-1])
     assert len(images.read(tmp_path / name)) == 50
@@ -136,7 +139,7 @@ def test_a_page_is_drawn_in_the_pixels_that_it_was_scanned_in(tmp_path: Path) ->
 
 def test_a_file_that_changes_between_finding_and_sending_is_not_sent(tmp_path: Path) -> None:
     write(tmp_path, "photo.png")
-    found = images.read(tmp_path / "photo.png")
+    (found,) = images.read(tmp_path / "photo.png")
     write(tmp_path, "photo.png", width=65)
     with pytest.raises(DocumentError) as raised:
         images.encode(found, RULE)
@@ -164,7 +167,65 @@ def test_a_bomb_is_not_opened(tmp_path: Path) -> None:
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + body)
-    assert problem(tmp_path / "bomb.png") == "a picture of over 178 million pixels: scale it down"
+    assert problem(tmp_path / "bomb.png") == "a picture of far too many pixels: scale it down"
+
+
+def test_a_picture_sized_strip_by_strip_is_as_if_sized_at_once(tmp_path: Path) -> None:
+    drawn = Pillow.linear_gradient("L").rotate(30).resize((5000, 3000))
+    drawn.save(tmp_path / "a.png")
+    (found,) = sent(tmp_path / "a.png")
+    whole = drawn.resize(found.size, Pillow.Resampling.LANCZOS).convert("RGB")
+    extremes = ImageChops.difference(found, whole).getextrema()
+    assert max(most for _, most in extremes) <= 8  # which is what a JPEG changes
+
+
+@pytest.mark.parametrize(
+    ("size", "how", "is_decoded"),
+    [
+        ((13_000, 13_400), {}, True),
+        ((13_300, 13_300), {}, False),
+        ((60_000, 10_000), {"colours": 0}, True),
+        ((70_100, 10_000), {"colours": 0}, False),
+        ((200_000_000, 1), {}, False),
+    ],
+)
+def test_a_picture_is_bounded_by_the_memory_that_decoding_it_takes(
+    tmp_path: Path, size: tuple[int, int], how: dict[str, int], is_decoded: bool
+) -> None:
+    (tmp_path / "a.png").write_bytes(attacks.png(*size, data=b"", **how))
+    if is_decoded:
+        (image,) = images.read(tmp_path / "a.png")
+        assert (image.width, image.height) == size
+    else:
+        assert problem(tmp_path / "a.png").startswith("a picture of ")
+        assert "scale it down" in problem(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("is_progressive", [True, False])
+def test_a_jpeg_may_be_larger_if_it_can_be_decoded_in_part(
+    tmp_path: Path, is_progressive: bool
+) -> None:
+    data = attacks.saved(Pillow.new("RGB", (64, 64)), "JPEG", progressive=is_progressive)
+    at = data.index(b"\xff\xc2" if is_progressive else b"\xff\xc0") + 5
+    (tmp_path / "a.jpg").write_bytes(
+        data[:at] + struct.pack(">HH", 12_240, 16_320) + data[at + 4 :]
+    )
+    if is_progressive:
+        assert problem(tmp_path / "a.jpg") == (
+            "a picture of 16,320 x 12,240 pixels is too large to decode: "
+            "scale it down to 3,669 x 2,752, models see no more"
+        )
+    else:
+        assert len(images.read(tmp_path / "a.jpg")) == 1
+
+
+def test_a_picture_that_carries_more_than_its_pixels_is_written_anew(tmp_path: Path) -> None:
+    write(tmp_path, "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    stray = b"\0\0\0\0IEND\xaeB`\x82" + bytes(21_000_000)
+    (tmp_path / "a.png").write_bytes(data[:-12] + stray)
+    (image,) = images.read(tmp_path / "a.png")
+    assert len(images.encode(image, RULE)) < 10_000
 
 
 # The cells of an image column
@@ -181,7 +242,6 @@ def test_a_cell_names_files_addresses_or_several(tmp_path: Path) -> None:
     (web,) = images.find("https://a.example/b.png", reach)
     assert (web.source, web.width, web.height) == ("https://a.example/b.png", 0, 0)
     assert images.find(["pics/a.png", "https://a.example/b.png"], reach) == (a, web)
-    assert images.encode([web], RULE) == ["https://a.example/b.png"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +253,7 @@ def test_a_cell_names_files_addresses_or_several(tmp_path: Path) -> None:
         (7, "image 7: the file can't be read: No such file or directory"),
         ("s3://b/a", "image s3://b/a: give a file, or an address with http:// or https://"),
         ("x" * 5000, f"image {'x' * 80}...: the file can't be read: File name too long"),
-        ("a\0b", "image a\0b: the file can't be read: embedded null byte"),
+        ("a\0b", "image a\\u0000b: the file can't be read: embedded null byte"),
         (["", ["a.txt"]], "image ['a.txt']: the file can't be read: No such file or directory"),
     ],
 )
@@ -202,3 +262,20 @@ def test_a_cell_that_names_no_picture_says_why(tmp_path: Path, cell: object, mes
     with pytest.raises(DocumentError) as raised:
         images.find(cell, Reach(tmp_path))
     assert str(raised.value) == message
+
+
+def test_a_cell_is_bounded_in_what_it_names(tmp_path: Path) -> None:
+    address = "https://a.example/b.png"
+    assert len(images.find([address] * 500, Reach(tmp_path))) == 500
+    with pytest.raises(DocumentError) as raised:
+        images.find([address] * 501, Reach(tmp_path))
+    assert str(raised.value) == "over 500 images in one row: split it"
+
+
+def test_a_list_in_a_list_is_no_name_however_deep(tmp_path: Path) -> None:
+    deep: list[object] = ["a.png"]
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(DocumentError) as raised:
+        images.find(deep, Reach(tmp_path))
+    assert str(raised.value).startswith("image [[[[[[[...]]]]]]]: the file can't be read")

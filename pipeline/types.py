@@ -35,13 +35,15 @@ class Column:
     """A column of a table: its name and what its cells hold.
 
     `arrow` is the pyarrow field of a column that came from Parquet, and `categories` its values in
-    their order if it is made of such, so that it leaves as it came.
+    their order if it is made of such, so that it leaves as it came. `guarded`: its texts come from
+    others, and a CSV file must not hold them as formulas.
     """
 
     name: str
     kind: Kind = "any"
     arrow: Any = None
     categories: tuple[object, ...] = ()
+    guarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

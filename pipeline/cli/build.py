@@ -23,7 +23,6 @@ from pipeline.engine.loop import Engine
 from pipeline.engine.run import Run
 from pipeline.engine.steps import Steps
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import find_prefix
 from pipeline.journal.store import Store
 from pipeline.places import local_path, path_here
 from pipeline.prompting.fields import read as read_fields
@@ -35,6 +34,7 @@ from pipeline.sources.opening import open_source
 from pipeline.sources.selection import select
 from pipeline.sources.spool import Spool
 from pipeline.sources.tables.table import Dialect
+from pipeline.sources.tables.written import find_prefix
 from pipeline.types import Detail
 
 # With --max-cost an answer must be bounded; this is the bound where the prompt gives none.
@@ -142,6 +142,7 @@ def _build(
         escalation=escalation,
         prefix=options.prefix,
         expected=options.expected if isinstance(options, RunOptions) else None,
+        safe_csv=isinstance(options, RunOptions) and options.safe_csv,
     )
     return Built(run, lane, source, notices + lane.server.notices, access.warning)
 

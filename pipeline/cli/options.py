@@ -223,6 +223,13 @@ class RunOptions(Options):
         int | None,
         typer.Option(min=1, metavar="N", help="How many rows --review takes. [default: 200]"),
     ] = None
+    safe_csv: Annotated[
+        bool,
+        typer.Option(
+            "--safe-csv",
+            help="In a .csv or .tsv output put a ' before formulas in the input's cells, too.",
+        ),
+    ] = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the first request and the cost; send nothing.")
     ] = False

@@ -23,7 +23,7 @@ from pipeline.engine.progress import Bar, JsonLines, Lines, Progress, Quiet
 from pipeline.engine.run import Outcome, Plan
 from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
 from pipeline.journal.store import Store, free_name, set_aside
-from pipeline.outputs.tables import check_columns, clear_drafts
+from pipeline.outputs.tables import check_columns, clear_drafts, is_csv
 from pipeline.outputs.targets import Target, open_target
 from pipeline.places import is_address, local_path
 from pipeline.prompting.prompt import Prompt
@@ -36,6 +36,10 @@ def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | Non
     """Run a prompt over an input; give the exit code."""
     target = open_target(options.output)
     target.check()
+    if options.safe_csv and not is_csv(target.path):
+        raise UsageError(
+            f"--safe-csv is for .csv and .tsv, and {target.name} is none: leave it out"
+        )
     progress = _progress(options)
     store = Store(target.path, exists=target.exists)
     if not options.dry_run:

@@ -61,7 +61,7 @@ class Rows:
         added = [*steps.prompt.columns, *raw, *ACCOUNT, *(CHUNKS if steps.splits else ())]
         self.columns = [
             *columns,
-            *(Column(f"{prefix}{column.name}", column.kind) for column in added),
+            *(Column(f"{prefix}{column.name}", column.kind, guarded=True) for column in added),
         ]
         _check([column.name for column in columns], [column.name for column in added], prefix)
 

@@ -100,7 +100,8 @@ class Run:
     """A prompt over an input, with its journal.
 
     `expected` names the column of the right answers, or several as ANSWER=COLUMN,ANSWER=COLUMN.
-    Raises UsageError where there is no such column.
+    With `safe_csv` the input's own texts are no formulas in a CSV output either. Raises UsageError
+    where there is no such column.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Run:
         escalation: Escalation | None = None,
         prefix: str = "",
         expected: str | None = None,
+        safe_csv: bool = False,
     ) -> None:
         self.spool = spool
         self.steps = steps
@@ -121,16 +123,17 @@ class Run:
         self.prefix = prefix
         # Not a method: with one, the rows would keep the run alive, and what it has open.
         self.follow = partial(_follow, steps, engine, escalation)
+        columns = spool.source.columns
         self.rows = Rows(
             spool,
-            spool.source.columns,
+            [replace(column, guarded=True) for column in columns] if safe_csv else columns,
             steps=steps,
             follow=self.follow,
             prefix=prefix,
             calibrates=expected is not None and steps.prompt.confidence,
         )
         names = [column.name for column in self.rows.columns]
-        inputs = [column.name for column in spool.source.columns]
+        inputs = [column.name for column in columns]
         self.predicted = self.answer if expected in inputs else None  # else it is named with it
         self.pairs = self._pairs(names, inputs, expected) if expected else []
         if escalation is not None and escalation.promise is not None:

@@ -9,10 +9,11 @@ from decimal import Decimal
 from pipeline.costs import usd
 from pipeline.evaluation.calibration import METHODS
 from pipeline.evaluation.comparison import Comparison
-from pipeline.evaluation.gold import REVIEWED, Graded
+from pipeline.evaluation.gold import Graded
 from pipeline.evaluation.judged import Duel, Judged
 from pipeline.evaluation.scores import RESAMPLES, Evaluation, Interval
 from pipeline.evaluation.threshold import Choice
+from pipeline.sources.tables.written import REVIEWED
 
 _MOST_CHARACTERS = 110  # of the labels of a confusion matrix: more don't fit on a screen
 _MOST_LINES = 30

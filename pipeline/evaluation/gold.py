@@ -22,9 +22,9 @@ from pipeline.prompting.labels import alike
 from pipeline.showing import without_login
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
+from pipeline.sources.tables.written import find_prefix, unguard
 from pipeline.types import Document
 
-REVIEWED, FINAL = "reviewed_", "final_"  # columns of what a person has said
 _ANSWERS = ("label", "output")
 _SHOWN_CHARACTERS = 200
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
@@ -251,21 +251,15 @@ def array(text: str) -> list[object] | None:
 
 
 def seen(cell: object) -> str:
-    """Write a cell as a reader sees it: 3.0 is 3, runs of spaces are one, accents are accents."""
-    text = to_text(cell)
+    """Write a cell as a reader sees it: 3.0 is 3, runs of spaces are one, accents are accents, and
+    the apostrophe before what looks like a formula is none of its letters.
+    """
+    text = unguard(to_text(cell))
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).translate(_INVISIBLE)
     text = " ".join(text.split())
     whole = _WHOLE.fullmatch(text)
     return whole.group(1) if whole else text
-
-
-def find_prefix(names: Sequence[str]) -> str | None:
-    """Find what a run put before the names of its columns; None where no run wrote them."""
-    ends = [name.removesuffix("status") for name in names if name.endswith("status")]
-    known = set(names)
-    written = [start for start in ends if f"{start}cost_usd" in known]
-    return written[-1] if written else None
 
 
 def find_pairs(

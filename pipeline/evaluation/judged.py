@@ -11,11 +11,12 @@ from heapq import heappush, heappushpop
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import check_column, decimal, find_prefix, seen
+from pipeline.evaluation.gold import check_column, decimal, seen
 from pipeline.evaluation.scores import MOST_CHANCE, Interval, percentiles, resamples
 from pipeline.showing import without_login
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
+from pipeline.sources.tables.written import find_prefix
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""CSV and TSV: UTF-8, a line feed after each row, text byte for byte."""
+"""CSV and TSV: UTF-8, a line feed after each row, text byte for byte but for formulas of others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TextIO
 
 from pipeline.outputs.cells import Rows, clean, to_text
 from pipeline.outputs.packing import create
+from pipeline.sources.tables.written import Guarded, guard
 from pipeline.types import Column
 
 # What csv.writer writes as we want it, in C. It would write True, 1E-7 and "2026-01-31 08:00:00".
@@ -43,13 +44,22 @@ class _Lines:
 def write(path: Path, columns: Sequence[Column], rows: Rows, *, delimiter: str = ",") -> list[str]:
     """Write a header and a line per row; None is an empty cell."""
     names = [column.name for column in columns]
+    header = [guard(column.name) if column.guarded else column.name for column in columns]
+    guarded = [place for place, column in enumerate(columns) if column.guarded]
     with (
         create(path) as packed,
         io.TextIOWrapper(packed, "utf-8", errors="pipeline.clean", newline="") as file,
     ):
         writer = csv.writer(_Lines(file), delimiter=delimiter, lineterminator="\r\n")
-        writer.writerow(names)
+        writer.writerow(header)
         for row in rows:
-            cells = map(row.get, names)
-            writer.writerow([cell if type(cell) in _NATIVE else to_text(cell) for cell in cells])
+            cells = [cell if type(cell) in _NATIVE else _text(cell) for cell in map(row.get, names)]
+            for place in guarded:
+                cell = cells[place]
+                cells[place] = guard(cell) if type(cell) is str else cell
+            writer.writerow(cells)
     return []
+
+
+def _text(cell: object) -> str:
+    return f"'{cell}" if isinstance(cell, Guarded) else to_text(cell)

@@ -110,6 +110,12 @@ def _try(path: Path) -> None:
         draft.touch()
 
 
+def is_csv(path: Path) -> bool:
+    """Return whether the format of `path` is one of those in which a text can be a formula."""
+    writer = find_writer(path)
+    return writer in (_WRITERS[".csv"], _WRITERS[".tsv"])
+
+
 def find_writer(path: Path) -> Writer:
     """Give what writes the format that a name says; raise UsageError if it says none."""
     suffix = path.suffix.lower()

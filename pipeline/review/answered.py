@@ -7,10 +7,11 @@ from contextlib import closing
 from dataclasses import replace
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import find_prefix, seen
+from pipeline.evaluation.gold import seen
 from pipeline.review.corrections import key_of
 from pipeline.sources.base import Source, Wrapper
 from pipeline.sources.opening import open_source
+from pipeline.sources.tables.written import find_prefix
 from pipeline.types import Document
 
 

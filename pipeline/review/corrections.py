@@ -19,7 +19,7 @@ from math import isfinite
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import FINAL, REVIEWED, Pair, array, find_prefix, seen
+from pipeline.evaluation.gold import Pair, array, seen
 from pipeline.outputs import excel
 from pipeline.outputs.cells import Rows, clean, to_text
 from pipeline.outputs.tables import write_table
@@ -27,6 +27,7 @@ from pipeline.places import follow
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.sources.tables.bounded import read_sheets
+from pipeline.sources.tables.written import FINAL, REVIEWED, find_prefix
 from pipeline.types import Column
 
 # What has a fraction or an exponent: integers keep all of their digits in each format.
@@ -78,7 +79,7 @@ class Corrections:
         """Add the two columns: what a person said, and the last word on each row."""
         own = {self.column, self.final}
         kept = [column for column in columns if column.name not in own]
-        return [*kept, Column(self.column, "text"), Column(self.final, "text")]
+        return [*kept, *(Column(name, "text", guarded=True) for name in (self.column, self.final))]
 
     def add(self, row: Mapping[str, object]) -> dict[str, object]:
         """Add the two cells."""
@@ -191,7 +192,7 @@ def _rows(source: Source, none: Corrections) -> dict[str, Mapping[str, object]]:
 def keep(corrections: Corrections) -> None:
     """Write the corrections down beside their output."""
     names = [*corrections.inputs, corrections.column]
-    columns = [Column(name) for name in names]
+    columns = [Column(name, guarded=name == corrections.column) for name in names]
     write_table(corrections.path, columns, list(corrections.rows.values()))
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import REVIEWED, array, find_prefix, seen
+from pipeline.evaluation.gold import array, seen
 from pipeline.outputs.cells import to_json
 from pipeline.prompting.schema import spelled
 from pipeline.review.corrections import Corrections, load
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.sources.tables.bounded import read_sheets
+from pipeline.sources.tables.written import REVIEWED, find_prefix
 
 # The sheets that are hidden, and the names on them.
 ABOUT, LABELS = "about", "labels"

@@ -70,7 +70,7 @@ def say(
     for row in rows:
         row[0] = said(row) if callable(said) else said.get(str(row[text]), "")
     found["review"] += [["Bye", *row[1:]] for row in rows if row[text] == copied]
-    with xlsxwriter.Workbook(path) as book:
+    with xlsxwriter.Workbook(path, {"strings_to_formulas": False}) as book:
         for name, lines in found.items():
             sheet = book.add_worksheet(name)
             for place, line in enumerate(lines):

@@ -23,6 +23,7 @@ from pipeline.sources.tables.headers import (
 )
 from pipeline.sources.tables.inputs import FileInput
 from pipeline.sources.tables.table import Dialect, Row, check_width, renamed, unique_names
+from pipeline.sources.tables.written import Guarded, is_written, unguard
 from pipeline.types import Column
 
 if TYPE_CHECKING:
@@ -75,8 +76,14 @@ class CsvTable:
                 f"{self._hint() if doubts else ''}"
             )
         check_width(file.name, len(header))
+        # A guarded name is of a column whose cells are guarded, too.
+        self._written = is_written(header)
+        header = self._unguarded(header)
         self._names = unique_names(header)
-        self.columns: Sequence[Column] = tuple(Column(name, "text") for name in self._names)
+        self.columns: Sequence[Column] = tuple(
+            Column(name, "text", guarded=isinstance(cell, Guarded))
+            for name, cell in zip(self._names, header, strict=True)
+        )
         guess = not dialect.encoding and is_guess(self._encoding)
         self.notices: Sequence[str] = [
             *renamed(header, self._names),
@@ -93,7 +100,7 @@ class CsvTable:
             line = place.line = reader.line_num + 1 + self._skipped
             for cells in reader:
                 if len(cells) == width and not place.ended:
-                    yield line, dict(zip(names, cells, strict=True)), None
+                    yield line, dict(zip(names, self._unguarded(cells), strict=True)), None
                 elif width == 1 or not _blank(cells):
                     yield line, self._fitted(cells), self._error(line, len(cells), place.ended)
                 line = place.line = reader.line_num + 1 + self._skipped
@@ -183,7 +190,10 @@ class CsvTable:
         width = len(self._names)
         rest = [self._delimiter.join(cells[width - 1 :])] if len(cells) > width else []
         cells = cells[: width - 1] + rest if rest else cells + [""] * (width - len(cells))
-        return dict(zip(self._names, cells, strict=True))
+        return dict(zip(self._names, self._unguarded(cells), strict=True))
+
+    def _unguarded(self, cells: list[str]) -> list[str]:
+        return list(map(unguard, cells)) if self._written else cells
 
     def _error(self, line: int, count: int, ended: bool) -> str | None:
         where = f"{self._file.name}, line {line}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -282,11 +283,13 @@ def test_a_missing_permission_is_known_before_anything_is_asked(
 
 
 @pytest.mark.parametrize("missing", ["fsspec", "s3fs", "platformdirs"])
-def test_without_the_extra_it_is_named(here: Elsewhere, bucket: str, missing: str) -> None:
-    (here.folder / "none").mkdir()
-    (here.folder / "none" / f"{missing}.py").write_text("raise ModuleNotFoundError")
-    path = f"{here.folder / 'none'}:{Path(__file__).parents[1]}"
-    ended = here.run("s3://bucket/in", "s3://bucket/out.csv", PYTHONPATH=path)
+def test_without_the_extra_it_is_named(
+    here: Elsewhere, bucket: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)  # importing it raises ModuleNotFoundError
+    ended = here.run("s3://bucket/in", "s3://bucket/out.csv")
     assert ended.code == 2
     (error,) = ended.errors
     assert " needs the extra `remote`, which isn't installed: see Install in the README" in error

@@ -151,7 +151,8 @@ UNKNOWN = dict.fromkeys(
 def test_the_inputs_columns_come_first_then_the_answers_then_the_account(
     store: Store, prompt: Prompt, answers: list[Column]
 ) -> None:
-    assert Rows([], INPUT, **made_of(prompt, store)).columns == [*INPUT, *answers, *ACCOUNT]
+    added = [replace(column, guarded=True) for column in (*answers, *ACCOUNT)]
+    assert Rows([], INPUT, **made_of(prompt, store)).columns == [*INPUT, *added]
 
 
 def test_a_prefix_is_put_before_each_new_column_and_no_other(store: Store) -> None:

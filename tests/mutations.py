@@ -28,6 +28,7 @@ ROWS: tuple[tuple[str, str, float], ...] = (
 _NAMES = ("id", "text", "price")
 _INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _CHANGES = (1, 1, 1, 2, 4)
+_CUT = 0.3  # of the places that might be are the file's end
 _INSIDE = 0.85  # of what is packed is damaged inside: outside, most of it isn't even opened
 
 
@@ -57,11 +58,16 @@ def tables() -> Mapping[str, bytes]:
 
 
 def mutated(count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
-    """Yield damaged tables, each format in turn, under names that begin with their number."""
+    """Yield damaged tables, as `damaged` does."""
+    return damaged(tables(), count, seed)
+
+
+def damaged(sound: Mapping[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yield damaged files, each sound one in turn, under names that begin with their number."""
     random = Random(seed)
-    sound = list(tables().items())
+    files = list(sound.items())
     for number in range(count):
-        name, data = sound[number % len(sound)]
+        name, data = files[number % len(files)]
         is_zip = data.startswith(b"PK")
         act = _mutate_member if is_zip and random.random() < _INSIDE else mutate
         if data.startswith(b"\x1f\x8b") and random.random() < _INSIDE:
@@ -70,7 +76,7 @@ def mutated(count: int, seed: int = 0) -> Iterator[tuple[str, bytes]]:
 
 
 def mutate(data: bytes, random: Random) -> bytes:
-    """Change bytes at a few places: flip, leave out, put in, double, or write a number there."""
+    """Change bytes at a few places: flip, leave out, put in, double, cut, or write a number."""
     changed = bytearray(data)
     for _ in range(random.choice(_CHANGES)):
         _change(changed, random)
@@ -91,8 +97,11 @@ def _change(data: bytearray, random: Random) -> None:
             digits = str(random.choice(_INTERESTING) * random.choice((1, -1))).encode()
             data[place : place + random.randrange(4)] = digits
         case 4 | 5 | 6:
-            number = struct.pack("<I", random.choice(_INTERESTING))[: random.choice((1, 2, 4))]
+            number = struct.pack(random.choice(("<I", ">I")), random.choice(_INTERESTING))
+            number = number[: random.choice((1, 2, 4))]
             data[place : place + len(number)] = number
+        case 7 if random.random() < _CUT:
+            del data[place:]
         case _ if place < len(data):
             data[place] ^= 1 << random.randrange(8)
 

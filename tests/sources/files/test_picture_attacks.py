@@ -13,6 +13,7 @@ from tests.pictures import lying, scan, write
 from tests.running import PRICE, column, read_rows, write_rows
 from tests.server import Server
 from tests.sources.files import attacks
+from tests.sources.files.fuzz import fuzz
 from tests.sources.samples import docx
 
 # What a hang comes to where the system gives each process a few seconds of a processor.
@@ -74,3 +75,9 @@ def test_the_main_process_loads_nothing_that_decodes(
     assert json.loads(ended.stdout) == [0, []], ended.stderr
     assert set(column(read_rows(tmp_path / "out.csv"), "status")) == {"ok"}
     assert server.tally.received >= 3
+
+
+def test_damaged_documents_and_pictures_have_their_rows(tmp_path: Path) -> None:
+    outcomes = list(fuzz(tmp_path, 150, seed=0))
+    assert [outcome for outcome in outcomes if outcome.is_end] == []
+    assert {bool(outcome.error) for outcome in outcomes} == {True, False}

@@ -397,7 +397,8 @@ def parse(source: str, *, name: str = "prompt", origin: str = "prompt") -> Promp
     try:
         if prompt.outputs is not None:
             schema.check(prompt.outputs)
-        _ = prompt.variables
+        for _, text in (*templates, *merging):
+            used(text)
     except UsageError as error:
         raise UsageError(f"{origin}: {error}") from error
     if not prompt.turns:

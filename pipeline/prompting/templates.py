@@ -1,23 +1,44 @@
-"""The text of a message with its variables: Jinja2, in its sandbox."""
+"""The text of a message with its variables: Jinja2, in a sandbox that counts the work it makes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import CodeType
+from typing import Any
 
 import jinja2
 import jinja2.meta
 import jinja2.sandbox
 
 from pipeline.errors import DocumentError, UsageError
+from pipeline.prompting import operations, syntax, work
 
-_ENVIRONMENT = jinja2.sandbox.ImmutableSandboxedEnvironment(
+
+class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    intercepted_binops = operations.OPERATORS
+    context_class = work.Work
+
+    def concat(self, pieces: Iterable[str]) -> str:
+        return work.join(pieces)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        return operations.compute(context, operator, left, right)
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        return operations.call(__context, __obj, args, kwargs)
+
+
+_ENVIRONMENT = _Environment(
     undefined=jinja2.StrictUndefined,
     keep_trailing_newline=True,
     autoescape=False,
-    finalize=lambda value: "" if value is None else value,
+    finalize=jinja2.pass_context(work.Work.show),
 )
+_ENVIRONMENT.filters = operations.filters()
+_ENVIRONMENT.tests = operations.tests()
+_ENVIRONMENT.globals = dict(operations.FUNCTIONS)
 GLOBALS = frozenset(_ENVIRONMENT.globals)  # Jinja2's own names: `range`, ...
 
 
@@ -29,13 +50,14 @@ class Template:
 
     def __init__(self, text: str, settings: Mapping[str, object], *, title: str) -> None:
         self._title = title
-        self._template = _ENVIRONMENT.from_string(text)
-        # As it comes, a chain of maps, it takes half of a render's time.
-        self._template.globals = dict(self._template.globals)
+        # As an environment gives them, a chain of maps, globals take half of a render's time.
+        self._template = jinja2.Template.from_code(
+            _ENVIRONMENT, _compiled(text), dict(_ENVIRONMENT.globals)
+        )
         self._fixed: str | None = None
         if used(text) <= settings.keys():
             try:
-                self._fixed = self._template.render(settings)
+                self._fixed = self._render(settings)
             except Exception:  # an expression can raise anything; `fill_in` will say what it was
                 return
 
@@ -44,20 +66,41 @@ class Template:
         if self._fixed is not None:
             return self._fixed
         try:
-            return self._template.render(variables)
+            return self._render(variables)
         except Exception as error:  # an expression can raise anything
             raise DocumentError(f"{self._title}: {error}") from error
+
+    def _render(self, variables: Mapping[str, object]) -> str:
+        context: Any = self._template.new_context(dict(variables))
+        context.allow(variables.get("text"))
+        return work.join(self._template.root_render_func(context))
 
 
 @cache
 def used(text: str) -> frozenset[str]:
-    """Give the names that a text uses, GLOBALS among them. Raises UsageError for bad syntax."""
+    """Give the names that a text uses, GLOBALS among them.
+
+    Raises UsageError for bad syntax, and for what is too much to be compiled.
+    """
+    _compiled(text)
     bare = _ENVIRONMENT.overlay()
     bare.globals = {}
+    return frozenset(jinja2.meta.find_undeclared_variables(bare.parse(text)))
+
+
+@cache
+def _compiled(text: str) -> CodeType:
     try:
-        return frozenset(jinja2.meta.find_undeclared_variables(bare.parse(text)))
+        parsed = _ENVIRONMENT.parse(text)
+        syntax.check(parsed)
+        return _ENVIRONMENT.compile(syntax.count_work(parsed))
     except jinja2.TemplateSyntaxError as error:
         raise UsageError(f"in a message: {error.message}") from error
+    except ValueError as error:  # a number of over 4,300 digits
+        raise UsageError(f"in a message: {error}") from error
+    # Of Jinja2's parser, and of Python's compiler.
+    except (RecursionError, SyntaxError, MemoryError) as error:
+        raise UsageError("in a message: it is nested too deeply") from error
 
 
 @cache

@@ -353,7 +353,7 @@ def test_a_column_is_not_shadowed_by_what_the_template_language_knows(name: str)
             "access to attribute '__class__' of 'str' object is unsafe.",
         ),
         ("{{ text + 1 }}", 'can only concatenate str (not "int") to str'),
-        ("{{ text.encode('nope') }}", "unknown encoding: nope"),
+        ("{{ text.encode('nope') }}", "`encode` can't be called in a prompt"),
     ],
 )
 def test_a_message_that_cannot_be_filled_in_fails_its_document(template: str, problem: str) -> None:
@@ -363,7 +363,7 @@ def test_a_message_that_cannot_be_filled_in_fails_its_document(template: str, pr
     assert str(caught.value) == f"user message of prompt ask: {problem}"
 
 
-@pytest.mark.parametrize("template", ["{{ 1 / 0 }}", "{% include 'other' %}", "{{ labels.a.b }}"])
+@pytest.mark.parametrize("template", ["{{ 1 / 0 }}", "{{ labels.a.b }}"])
 def test_a_message_that_no_document_can_fill_in_is_an_error_of_ours(template: str) -> None:
     prompt = parse(
         f"---\noutputs: [{{name: label}}]\n---\nsystem:\n{template}\nuser:\n{{{{ text }}}}\n"

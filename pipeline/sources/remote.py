@@ -20,7 +20,7 @@ from pipeline.errors import DocumentError, PipelineError, UsageError
 from pipeline.places import Listed, Place
 from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted, Source, Wrapper
-from pipeline.sources.files.extract import Readers, extract, extract_all
+from pipeline.sources.files.extract import Readers, extract_all, extract_several
 from pipeline.sources.files.folder import FolderSource, document
 from pipeline.sources.files.patterns import Ignore, matcher
 from pipeline.sources.files.walk import is_hidden
@@ -152,7 +152,7 @@ class RemoteFolder:
         self, files: Iterator[Listed], ahead: deque[_Fetch]
     ) -> Generator[Extracted, None, None]:
         """Fetch and read the files; what is on its way stands in `ahead`."""
-        self._readers = Pool(extract)
+        self._readers = Pool(extract_several)
         with closing(self._fetch_all(files, ahead)) as paths:
             yield from extract_all(paths, readers=self._readers)
 

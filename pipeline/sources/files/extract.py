@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +19,19 @@ from pipeline.sources.base import Extracted
 from pipeline.sources.decoding import decode, decode_html
 from pipeline.sources.files import images
 from pipeline.sources.files.documents import read_document, read_page
-from pipeline.sources.files.kinds import kind_of
+from pipeline.sources.files.kinds import Kind, kind_of
 
 # Five million tokens: several times what the largest model reads.
 MOST_CHARACTERS = 20_000_000
 _MOST_TEXT_BYTES = 4 * MOST_CHARACTERS
 _MOST_BYTES = 500_000_000
+_MOST_TOGETHER = 16  # pictures are asked for at once
 _TITLE = re.compile(r"<title[^>]{0,999}>(.{0,9999}?)</title>", re.I | re.S)
 _AUTHOR = re.compile(
     r"""<meta\s+name=["']?author["']?\s+content=(?:"([^"]{1,999})"|'([^']{1,999})')""", re.I
 )
 
-Readers = Pool[[Path], Extracted]
+Readers = Pool[[Sequence[Path]], list[Extracted]]
 
 
 def extract(path: Path) -> Extracted:
@@ -52,6 +53,11 @@ def extract(path: Path) -> Extracted:
     return found
 
 
+def extract_several(paths: Sequence[Path]) -> list[Extracted]:
+    """Read some files, in their order."""
+    return [extract(path) for path in paths]
+
+
 def extract_all(
     paths: Iterable[Path], *, readers: Readers | None = None
 ) -> Generator[Extracted, None, None]:
@@ -59,35 +65,63 @@ def extract_all(
 
     Closing `readers` from another thread ends it early: what is left can't be read then.
     """
-    readers = readers or Pool(extract)
-    ahead: deque[Path | Future[Extracted]] = deque()
+    readers = readers or Pool(extract_several)
+    ahead: deque[tuple[Sequence[Path], Future[list[Extracted]] | None]] = deque()
     try:
-        for path in paths:
-            # A reader works in a folder of its own.
-            ahead.append(path if _is_quick(path) else readers.submit(path.absolute()))
+        for group, is_quick in _groups(paths):
+            ahead.append((group, None if is_quick else _submit(group, readers)))
             if len(ahead) > 2 * readers.processes:
-                yield _outcome(ahead.popleft())
+                yield from _outcomes(*ahead.popleft(), readers)
         while ahead:
-            yield _outcome(ahead.popleft())
+            yield from _outcomes(*ahead.popleft(), readers)
     finally:
         readers.close()
 
 
-def _outcome(item: Path | Future[Extracted]) -> Extracted:
-    try:
-        return extract(item) if isinstance(item, Path) else item.result()
-    except CancelledError:
-        return Extracted(error="not read: the run ended early")
-    except DocumentError as error:  # its reader crashed
-        return Extracted(error=str(error))
+def _groups(paths: Iterable[Path]) -> Iterator[tuple[Sequence[Path], bool]]:
+    """Yield the files to be read by one call, and whether they are read faster here than elsewhere.
+
+    To ask for a picture takes as long as to look at it, so that several go together.
+    """
+    pictures: list[Path] = []
+    for path in paths:
+        kind = _kind(path)
+        if kind == "image":
+            pictures.append(path)
+        if pictures and (kind != "image" or len(pictures) == _MOST_TOGETHER):
+            yield pictures, False
+            pictures = []
+        if kind != "image":
+            yield [path], kind == "text"
+    if pictures:
+        yield pictures, False
 
 
-def _is_quick(path: Path) -> bool:
-    """Say whether a file is read, or refused, faster here than in another process."""
+def _kind(path: Path) -> Kind:
     try:
-        return kind_of(path) == "text"
+        return kind_of(path)
     except OSError:
-        return True
+        return "text"  # is refused fast
+
+
+def _submit(group: Sequence[Path], readers: Readers) -> Future[list[Extracted]]:
+    # A reader works in a folder of its own.
+    return readers.submit([path.absolute() for path in group])
+
+
+def _outcomes(
+    group: Sequence[Path], future: Future[list[Extracted]] | None, readers: Readers
+) -> Iterator[Extracted]:
+    try:
+        yield from extract_several(group) if future is None else future.result()
+    except CancelledError:
+        yield from [Extracted(error="not read: the run ended early")] * len(group)
+    except DocumentError as error:  # the reader crashed, of one of them
+        if len(group) == 1:
+            yield Extracted(error=str(error))
+            return
+        for path in group:
+            yield from _outcomes([path], _submit([path], readers), readers)
 
 
 def _read(path: Path) -> Extracted:

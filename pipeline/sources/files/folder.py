@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.processes.pool import Pool
 from pipeline.sources.base import METADATA, Extracted
-from pipeline.sources.files.extract import Readers, extract, extract_all
+from pipeline.sources.files.extract import Readers, extract_all, extract_several
 from pipeline.sources.files.walk import Listed, listed, walk
 from pipeline.types import Column, Document
 
@@ -57,7 +57,7 @@ class FolderSource:
 
     def __iter__(self) -> Iterator[Document]:
         root = self._path if self._path.is_dir() else self._path.parent
-        self._readers = Pool(extract)
+        self._readers = Pool(extract_several)
         paths = (root / file.path for file in self._files)
         with closing(extract_all(paths, readers=self._readers)) as extracted:
             for position, file in enumerate(self._files):

@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 import xlsxwriter
 
+from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted
-from pipeline.sources.files.extract import extract, extract_all
+from pipeline.sources.files.extract import extract, extract_all, extract_several
 from pipeline.types import Image
-from tests.pictures import picture, scan
+from tests.pictures import picture, scan, write
 from tests.sources.samples import PNG, docx, pdf
 
 PICTURE = "not a picture that can be read; it may be damaged"
@@ -237,3 +239,19 @@ def test_leaving_early_ends_the_processes(mixed: list[Path]) -> None:
     texts.close()
     left = {process for process in started if process.is_running()}
     assert all("resource_tracker" in " ".join(process.cmdline()) for process in left)
+
+
+def deadly(paths: Sequence[Path]) -> list[Extracted]:
+    """Read files as usual, but die of one of this name."""
+    if any(path.name == "deadly.png" for path in paths):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return extract_several(paths)
+
+
+def test_pictures_that_are_read_together_do_not_die_together(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(20)]
+    write(tmp_path, *names, "deadly.png")
+    paths = [tmp_path / name for name in [*names[:3], "deadly.png", *names[3:]]]
+    found = list(extract_all(paths, readers=Pool(deadly)))
+    assert [bool(one.images) for one in found] == [True] * 3 + [False] + [True] * 17
+    assert found[3].error.startswith("reading it crashed")

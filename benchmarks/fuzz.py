@@ -91,6 +91,7 @@ def try_one(folder: Path, name: str, data: bytes, output: str) -> str:
             *("run", path, "-o", inside / output, "--instruction", "Answer.", "--model", "echo"),
             *("--quiet", "--prefix", "new_"),
         )
+        lines = len(ended.errors)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -99,7 +100,7 @@ def try_one(folder: Path, name: str, data: bytes, output: str) -> str:
         shutil.rmtree(inside)
     if time.perf_counter() - started > SECONDS:
         return f"over {SECONDS:g} seconds"
-    if ended.code not in (0, 1, 2) or len(ended.lines) != bool(ended.code):
+    if ended.code not in (0, 1, 2) or not lines == len(ended.lines) == bool(ended.code):
         return f"exit code {ended.code}, {ended.err!r}"
     return str(ended.code)
 

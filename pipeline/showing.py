@@ -18,6 +18,7 @@ import orjson
 
 MARK = "***"  # in place of a secret
 LEAST_CHARACTERS = 6  # what is shorter is no secret: it is in any text by chance
+_MOST_CHARACTERS = 4000  # of a line
 _TOKEN_CHARACTERS = 16  # from here on a name or a value of an address may be a secret by itself
 # What servers that want no key are given.
 _PLACEHOLDERS = {"ollama", "lm-studio", "not-needed", "no-key-required", "sk-no-key-required"}
@@ -107,10 +108,12 @@ hide_json = _kept.hide_json
 
 
 def shown(text: str) -> str:
-    """Make a text fit to be shown, on one line."""
+    """Make a text fit to be shown, on one line that a person may read."""
     text = _OBEYED.sub(_name, text)
     while (rest := _kept.hide(without_login(_KEY.sub(MARK, text)))) != text:
         text = rest
+    if len(text) > _MOST_CHARACTERS:  # such as one that names all columns of a table
+        text = f"{text[: _MOST_CHARACTERS // 2]} ... {text[-_MOST_CHARACTERS // 2 :]}"
     return text
 
 

@@ -76,8 +76,8 @@ def test_a_cell_that_lies_too_far_off_is_named(tmp_path: Path) -> None:
     assert (ended.code, ended.errors) == (
         2,
         [
-            'error: sheet "rows" has a cell XFD1048576, far from its first one, and what lies '
-            "between them doesn't fit into memory: delete it, or save the table as .csv"
+            'error: in.xlsx, sheet "rows" has a cell XFD1048576, far from its first one, and what '
+            "lies between them doesn't fit into memory: delete it, or save the table as .csv"
         ],
     )
 

@@ -86,7 +86,7 @@ def encoding_of(file: BinaryIO, name: str, wanted: str | None = None) -> str:
         fault = _fault(file, encoding, name)
     if fault is None:
         return encoding
-    line = _line(file, fault.offset)
+    line = _line(file, fault.offset, encoding)
     said = encoding.removesuffix("-sig").upper()
     hint = "leave --encoding out" if wanted else "name its encoding with --encoding"
     raise UsageError(
@@ -201,16 +201,18 @@ def _fault(file: BinaryIO, encoding: str, name: str) -> _Fault | None:
         line_end = max(text.rfind("\n"), text.rfind("\r"))
         line = len(text) + (line if line_end < 0 else -1 - line_end)
         if line > LINE_BYTES:
+            where = f"{name}, line {_line(file, read, encoding)}"
             raise UsageError(
-                f"{name}, line {_line(file, read)}: over {LINE_BYTES // 10**6} MB without a line "
-                "end, which is no row of a table"
+                f"{where}: over {LINE_BYTES // 10**6} MB without a line end, which is no row of a "
+                "table"
             )
 
 
-def _line(file: BinaryIO, offset: int) -> int:
+def _line(file: BinaryIO, offset: int, encoding: str) -> int:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
     file.seek(0)
     lines = 1
     while offset > 0 and (chunk := file.read(min(offset, _CHUNK_BYTES))):
-        lines += chunk.count(b"\n")
+        lines += decoder.decode(chunk).count("\n")
         offset -= len(chunk)
     return lines

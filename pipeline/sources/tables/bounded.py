@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import DocumentError, PipelineError, UsageError
-from pipeline.processes.child import Child
+from pipeline.processes.child import MEMORY_BYTES, TIMEOUT_SECONDS, Child
 from pipeline.sources.decoding import LINE_BYTES
 from pipeline.sources.tables import excel
 from pipeline.sources.tables.inputs import FileInput, unpack
 from pipeline.sources.tables.table import PEEK_ROWS, Dialect, Row
 from pipeline.types import Column
 
+_SECONDS_PER_BYTE, _MEMORY_PER_BYTE = 1e-6, 10
 _MOST_ROWS = 500  # are handed over at once
 _MOST_BYTES = 1 << 22  # too, unless a single row has more
 
@@ -97,25 +98,32 @@ class BoundedTable:
         yield from self._walk
 
     def _start(self) -> Generator[bytes, None, None]:
-        with _child(self._asked[1].name) as child:
+        with _child(self._asked[1]) as child:
             yield from child.iterate(_read_table, *self._asked)
 
 
 def read_sheets(path: Path, wanted: Collection[str] = ()) -> dict[str, list[list[object]]]:
     """Read the sheets of a workbook, in their order; those that aren't `wanted` without a row."""
-    with _child(path.name) as child:
+    file = FileInput(path)
+    with _child(file) as child:
         found: dict[str, list[list[object]]]
-        found = pickle.loads(child.call(_read_sheets, FileInput(path), wanted))
+        found = pickle.loads(child.call(_read_sheets, file, wanted))
         return found
 
 
 @contextmanager
-def _child(name: str) -> Iterator[Child]:
+def _child(file: FileInput) -> Iterator[Child]:
+    """Start a process that may take what any file may, and more for a large one: an honest workbook
+    of a million rows has 160 MB, and takes 80 seconds and 2.1 GB.
+    """
+    timeout_seconds = TIMEOUT_SECONDS + round(_SECONDS_PER_BYTE * file.packed_bytes)
+    memory_bytes = MEMORY_BYTES + _MEMORY_PER_BYTE * file.packed_bytes
     try:
-        with closing(Child()) as child:
+        child = Child(timeout_seconds=timeout_seconds, memory_bytes=memory_bytes)
+        with closing(child):
             yield child
     except DocumentError as error:
-        raise UsageError(f"{name} can't be read as a table: {error}") from error
+        raise UsageError(f"{file.name} can't be read as a table: {error}") from error
 
 
 # What the process calls.
@@ -131,7 +139,12 @@ def _read_table(read: Reader, file: FileInput, dialect: Dialect) -> Iterator[byt
         grid = read(unpack(file), dialect)
         head = _Head(grid.columns, grid.notices, grid.first, grid.last)
         yield _pickled(head, f"{file.name}: its columns")
-        yield from _batches(grid, file.name)
+        unpacked_bytes = 0
+        for batch in _batches(grid, file.name):
+            # A few pages of Parquet can say the same long text a million times.
+            unpacked_bytes += len(batch)
+            file.check_unpacked(unpacked_bytes)
+            yield batch
 
 
 @contextmanager

@@ -71,7 +71,7 @@ class ExcelGrid:
 
             book = CalamineWorkbook.from_filelike(raw)
             name = _choose(book.sheets_metadata, file.name, dialect.sheet)
-            check_extent(raw, name)
+            check_extent(raw, file.name, name)
             self._sheet = book.get_sheet_by_name(name)
             self._oddities = find_oddities(raw, name)
         self._extent = extent = _Extent.of(self._cells(), dialect.header_row or 1)
@@ -144,7 +144,7 @@ def read_sheets(file: FileInput, wanted: Collection[str]) -> dict[str, list[list
         book = CalamineWorkbook.from_filelike(raw)
         sheets: dict[str, list[list[object]]] = {name: [] for name in book.sheet_names}
         for name in sheets.keys() & wanted:
-            check_extent(raw, name)
+            check_extent(raw, file.name, name)
             sheets[name] = [list(row) for row in book.get_sheet_by_name(name).to_python()]
     return sheets
 

@@ -10,7 +10,7 @@ import struct
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, TextIO
@@ -22,12 +22,12 @@ _BUFFER_BYTES = 1 << 16
 _GZIP = b"\x1f\x8b\x08"
 # A table packs to a tenth; one that packs to less than a hundredth is tiny, or made to harm.
 _MOST_RATIO = 100
-_FREE_BYTES = 1 << 28
+_FREE_BYTES = 1 << 26
 # The index of a zip file with tables in it; of one entry Python makes ten times its bytes.
 _MOST_INDEX_BYTES = 1 << 22
 # Encrypted, a method of compression that Python lacks, a damaged header, a name that isn't UTF-8.
 _NOT_UNPACKED = (
-    *(BadZipFile, RuntimeError, NotImplementedError, KeyError),
+    *(BadZipFile, RuntimeError, NotImplementedError, KeyError, OSError),
     *(ValueError, OverflowError, struct.error),
 )
 
@@ -44,13 +44,18 @@ class FileInput:
         self._raw: IO[bytes] | None = None  # how far it has been read
         self._read_bytes = 0
 
+    @property
+    def packed_bytes(self) -> int:
+        """Its size on the disk, when it was first seen."""
+        return self._seen[0] if self._seen else 0
+
     def open(self) -> BinaryIO:
         """Open it from the start."""
         self._raw = raw = self._reopen()
         buffered = io.BufferedReader(raw, _BUFFER_BYTES)
         if buffered.peek(len(_GZIP)).startswith(_GZIP):
             stream = gzip.open(buffered)  # noqa: SIM115
-            unpacked = _Unpacked(stream, self.name, buffered, os.fstat(raw.fileno()).st_size)
+            unpacked = _Unpacked(stream, self.name, buffered, self.check_unpacked)
             return io.BufferedReader(unpacked, _BUFFER_BYTES)
         return buffered
 
@@ -69,6 +74,15 @@ class FileInput:
             with suppress(ValueError):  # closed: what was read last still holds
                 self._read_bytes = self._raw.tell()
         return min(1.0, self._read_bytes / self._size) if self._size else 1.0
+
+    def check_unpacked(self, unpacked_bytes: int) -> None:
+        """Raise UsageError where more has come out of the file than can be meant well."""
+        most_bytes = _FREE_BYTES + _MOST_RATIO * self.packed_bytes
+        if unpacked_bytes > most_bytes:
+            raise UsageError(
+                f"{self.name} unpacks to over {most_bytes // 10**6:,} MB, "
+                f"{_MOST_RATIO} times what it is: unpack it yourself if you trust it"
+            )
 
     def changed(self) -> bool:
         """Say whether the file's size or time differ from when it was first seen."""
@@ -114,7 +128,7 @@ class ZippedInput(FileInput):
         except _NOT_UNPACKED as error:
             packed.close()
             raise UsageError(f"{self.name} can't be unpacked: {error}; unpack it first") from error
-        unpacked = _Unpacked(raw, self.name, packed, os.fstat(packed.fileno()).st_size)
+        unpacked = _Unpacked(raw, self.name, packed, self.check_unpacked)
         return io.BufferedReader(unpacked, _BUFFER_BYTES)
 
 
@@ -181,8 +195,8 @@ def unpack(file: FileInput) -> FileInput:
 
 
 class _Unpacked(io.RawIOBase):
-    """What comes out of a compressed stream. Raises UsageError where that is damaged, or more than
-    anything honest of `packed_bytes`.
+    """What comes out of a compressed stream. Raises UsageError where that is damaged; `check` is
+    told how far it has come.
     """
 
     def __init__(
@@ -190,12 +204,12 @@ class _Unpacked(io.RawIOBase):
         stream: IO[bytes] | gzip.GzipFile,
         name: str,
         packed: IO[bytes],
-        packed_bytes: int,
+        check: Callable[[int], None],
     ) -> None:
         self._stream = stream
         self._name = name
         self._packed = packed
-        self._most_bytes = _FREE_BYTES + _MOST_RATIO * packed_bytes
+        self._check = check
 
     def readable(self) -> bool:
         return True
@@ -207,11 +221,7 @@ class _Unpacked(io.RawIOBase):
         with self._checked():
             data = self._stream.read(len(buffer))
             buffer[: len(data)] = data
-            if self._stream.tell() > self._most_bytes:
-                raise UsageError(
-                    f"{self._name} unpacks to over {self._most_bytes // 10**6:,} MB, "
-                    f"{_MOST_RATIO} times what it is: unpack it yourself if you trust it"
-                )
+            self._check(self._stream.tell())
             return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -1,7 +1,11 @@
-"""Parquet, a batch of rows at a time; each column remembers its Arrow type."""
+"""Parquet, a batch of rows at a time; each column remembers its Arrow type.
+
+It is read by a process of its own (`bounded.py`).
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -49,13 +53,15 @@ class ParquetGrid:
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Yield the rows as Python values."""
         with _opened(self._file) as parquet:
-            for batch in parquet.iter_batches(self._count):
+            for batch in parquet.iter_batches(self._count, use_threads=False):
                 for part in _parts(batch, f"{self._file.name} has a row"):
                     yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
 
 
 @contextmanager
 def _opened(file: FileInput) -> Iterator[Any]:
+    # Its own way to allocate takes a gigabyte of addresses at once, and these are bounded.
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     import pyarrow
     from pyarrow.parquet import ParquetFile
 
@@ -87,8 +93,9 @@ def _check_depth(schema: Any, name: str) -> None:
 
 
 def _parts(batch: Any, where: str) -> Iterator[Any]:
-    """Split a batch until no part has more values than a row may have."""
-    if sum(map(_count, batch.columns)) <= MOST_VALUES:
+    """Split a batch until no part has more values than a row may have, nor many bytes."""
+    fits = sum(map(_count, batch.columns)) <= MOST_VALUES
+    if fits and (batch.nbytes <= _BATCH_BYTES or batch.num_rows == 1):
         yield batch
     elif batch.num_rows > 1:
         half = batch.num_rows // 2
@@ -116,7 +123,7 @@ def _categories(parquet: Any, field: Any) -> tuple[object, ...]:
 
     if not types.is_dictionary(field.type):
         return ()
-    batch = next(parquet.iter_batches(1, columns=[field.name]), None)
+    batch = next(parquet.iter_batches(1, columns=[field.name], use_threads=False), None)
     if batch is None or batch.num_columns != 1 or len(batch[0].dictionary) > _MOST_CATEGORIES:
         return ()
     return tuple(batch[0].dictionary.to_pylist())

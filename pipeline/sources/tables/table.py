@@ -27,7 +27,7 @@ Readers = Pool[[object, Reach], tuple[Image, ...]]
 
 PEEK_ROWS = 50
 MOST_COLUMNS = 100_000
-MOST_VALUES, MOST_LEVELS = 2_000_000, 100  # of a row, where values lie in each other
+MOST_VALUES, MOST_LEVELS = 2_000_000, 50  # of a row, where values lie in each other
 _SAYS = {
     "encoding": "is of a table that is text",
     "delimiter": "is of a .csv or .tsv table",

@@ -54,8 +54,10 @@ class Oddities:
         self.formulas_without_value = 0
 
 
-def check_extent(file: BinaryIO, sheet: str) -> None:
-    """Raise UsageError if the cells of a sheet lie further apart than memory reaches."""
+def check_extent(file: BinaryIO, name: str, sheet: str) -> None:
+    """Raise UsageError if the cells of a sheet lie further apart than memory reaches. The file is
+    called `name`.
+    """
     if not is_zipfile(file):
         return
     with ZipFile(file) as archive:
@@ -65,8 +67,8 @@ def check_extent(file: BinaryIO, sheet: str) -> None:
         far = _far_cell(archive, part)
     if far is not None:
         raise UsageError(
-            f'sheet "{sheet}" has a cell {far}, far from its first one, and what lies between them '
-            "doesn't fit into memory: delete it, or save the table as .csv"
+            f'{name}, sheet "{sheet}" has a cell {far}, far from its first one, and what lies '
+            "between them doesn't fit into memory: delete it, or save the table as .csv"
         )
 
 

@@ -129,7 +129,11 @@ def say_json(data: object, *, err: bool = False) -> None:
 
 
 def _print(text: str, err: bool) -> None:
-    print(text, file=sys.stderr if err else sys.stdout, flush=True)
+    try:
+        print(text, file=sys.stderr if err else sys.stdout, flush=True)
+    except (OSError, ValueError):
+        if not err:  # who reads the results has gone; who only watches may
+            raise
 
 
 def without_login(text: str) -> str:

@@ -18,7 +18,7 @@ from pipeline.places import is_address, path_here
 from pipeline.prompting.schema import allowed, plain
 from pipeline.prompting.templates import alias
 from pipeline.review.corrections import Corrections
-from pipeline.review.workbook_in import check_workbook
+from pipeline.review.workbook_in import check_workbook, finds_output
 
 if TYPE_CHECKING:
     from pipeline.evaluation.scores import Evaluation
@@ -96,9 +96,12 @@ def hand_over(built: Built, options: RunOptions, target: Target, progress: Progr
     if not count:
         progress.note(f"no row is left to review: {options.review} was not written")
         return
+    named = finds_output(path_here(options.review), target.path)
+    output = "" if named else f" -o {shlex.quote(str(target.path))}"
     progress.note(
         f"{many(count, 'row')} to review -> {options.review}: enter the correct answers in the "
-        f"first column, save, then run: pipeline review {shlex.quote(options.review)}"
+        f"first column, save, then run: "
+        f"pipeline review {shlex.quote(options.review)}{output}"
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -187,6 +188,21 @@ class JsonLines(Lines):
         event("summary", **values)
 
 
+class _Screen:
+    """Standard error, for tqdm: a terminal that goes away ends no run."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.__stderr__, name)
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.__stderr__.write(text)  # type: ignore[union-attr]
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.__stderr__.flush()  # type: ignore[union-attr]
+
+
 class Bar(Progress):
     """tqdm's bar: for a person who watches."""
 
@@ -201,7 +217,7 @@ class Bar(Progress):
         self._bar = tqdm(
             total=requests,
             unit=" rows",
-            file=sys.__stderr__,  # it moves the cursor
+            file=_Screen(),  # it moves the cursor
             dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
             "[{rate_fmt}, {remaining} left{postfix}]",
@@ -222,7 +238,7 @@ class Bar(Progress):
         if self._bar is None:
             say(*lines, err=True)
         else:
-            with self._bar.external_write_mode(file=sys.__stderr__):
+            with self._bar.external_write_mode(file=_Screen()):
                 say(*lines, err=True)
 
     def close(self) -> None:

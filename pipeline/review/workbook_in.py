@@ -53,9 +53,9 @@ def read_back(workbook: Path, output: Path | None) -> Taken:
     Raises UsageError where it isn't a workbook to review, or says something that is no label.
     """
     book = _Workbook(workbook)
-    output = output or book.output
-    if output is None:
+    if output is None and book.output is None:
         raise UsageError(f"which output does {workbook} correct? name it with -o")
+    output = output or _own(workbook, book.output or workbook)
     before = Corrections(output, book.inputs, book.answer, book.column)
     with closing(open_source(str(output))) as table:
         _check_columns([column.name for column in table.columns], before)
@@ -65,6 +65,25 @@ def read_back(workbook: Path, output: Path | None) -> Taken:
     wrong = sum(said.wrong for said in looked.values())
     taken = replace(before, rows={**before.rows, **rows})
     return Taken(taken, len(looked), wrong, found)
+
+
+def finds_output(workbook: Path, output: Path) -> bool:
+    """Return whether a workbook may say by itself which output it corrects: one beside it or below.
+
+    It may come from a stranger, who must not choose which of the user's tables is rewritten.
+    """
+    return output.resolve().is_relative_to(workbook.resolve().parent)
+
+
+def _own(workbook: Path, output: Path) -> Path:
+    """Return the output that a workbook names, if it may and a run has written that."""
+    journal = output.with_name(f"{output.name}.journal")
+    if not finds_output(workbook, output) or (output.exists() and not journal.exists()):
+        raise UsageError(
+            f"{workbook} says that it corrects {output}, which lies elsewhere or wasn't written by "
+            "a run: if that is right, name it with -o"
+        )
+    return output
 
 
 def check_workbook(workbook: Path, corrections: Corrections) -> None:

@@ -731,3 +731,21 @@ def test_a_key_is_the_same_whatever_format_the_row_came_from() -> None:
     assert key_of({"id": "007", "total": 3}, names) == key_of({"total": "3", "id": "007"}, names)
     assert key_of({"id": "007", "total": 3.0}, names) == key_of({"id": "007", "total": 3}, names)
     assert key_of({"id": "7", "total": 3}, names) != key_of({"id": "007", "total": 3}, names)
+
+
+def test_a_strangers_workbook_chooses_no_table_of_mine(tmp_path: Path) -> None:
+    """It says by itself which output it corrects: only one beside it, that a run has written."""
+    mine, download = tmp_path / "mine", tmp_path / "download"
+    mine.mkdir()
+    download.mkdir()
+    write_rows(mine / "in.csv", [{"text": "one"}, {"text": "two"}])
+    classify = ("classify", "in.csv", "--labels", "a,b", "--model", "echo", "-o", "out.csv")
+    pipeline(*classify, "--review", "../download/look.xlsx", folder=mine)
+    before = (mine / "out.csv").read_bytes()
+    ended = pipeline("review", "look.xlsx", folder=download)
+    assert ended.code == 2
+    (error,) = ended.errors
+    assert "lies elsewhere or wasn't written by a run: if that is right, name it with -o" in error
+    assert (mine / "out.csv").read_bytes() == before
+    assert sorted(path.name for path in download.iterdir()) == ["look.xlsx"]
+    assert pipeline("review", "look.xlsx", "-o", "../mine/out.csv", folder=download).code == 0

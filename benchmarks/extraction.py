@@ -123,7 +123,7 @@ async def _extract(paths: list[Path], at_once: int) -> int:
 
 def _stall(folder: Path) -> tuple[float, float]:
     """Watch the loop of a run over a folder."""
-    from pipeline.backends.opening import open_backend
+    from pipeline.backends.opening import open_lane
     from pipeline.engine.loop import Engine
     from pipeline.engine.progress import Quiet
     from pipeline.engine.run import Run
@@ -136,18 +136,18 @@ def _stall(folder: Path) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         store = Store(Path(name, "out.csv"))
         store.open("benchmark")
-        engine = Engine(open_backend("echo"), store)
+        engine = Engine(open_lane("echo"), store)
         spool = Spool(FolderSource(folder), Path(name))
-        steps = Steps(from_instruction("Sum it up."), engine.backend.counter)
+        steps = Steps(from_instruction("Sum it up."), engine.lane.server.counter)
         run = Run(spool=spool, steps=steps, engine=engine)
         run.plan(PLAN_SECONDS)  # as the program does, before there is a loop
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
         async def ask() -> None:
-            await engine.backend.open()
+            await engine.lane.open()
             await run.ask(Quiet())
-            await engine.backend.close()
+            await engine.lane.close()
 
         worst = asyncio.run(_watch(ask()))
         store.close(0)

@@ -36,6 +36,7 @@ from pipeline.prompting import prompt as prompts
 from pipeline.prompting.prompt import Prompt
 from pipeline.sources.opening import open_source
 from pipeline.sources.spool import Spool
+from pipeline.sources.tables.written import guard
 from tests.journal.samples import opened
 from tests.running import (
     PRICE,
@@ -507,7 +508,8 @@ def check(folder: Path, suffix: str, rows: Cells, dialect: Mapping[str, Any]) ->
     # There is nothing to echo of a text without a word.
     assert [row[status] for row in found] == ["ok" if row[1].strip() else "skipped" for row in rows]
     answers = [row[head.index("new_output")] for row in found if row[status] == "ok"]
-    assert answers == [row[1] for row in rows if row[1].strip()]
+    told = guard if suffix in (".csv", ".tsv") else str  # an answer is no formula there
+    assert answers == [told(row[1]) for row in rows if row[1].strip()]
 
 
 @pytest.mark.parametrize("suffix", READERS)

@@ -109,6 +109,8 @@ hide_json = _kept.hide_json
 
 def shown(text: str) -> str:
     """Make a text fit to be shown, on one line that a person may read."""
+    if len(text) > 10 * _MOST_CHARACTERS:  # of what is sent to us nobody knows how long it is
+        text = text[: 5 * _MOST_CHARACTERS] + text[-5 * _MOST_CHARACTERS :]
     text = _OBEYED.sub(_name, text)
     while (rest := _kept.hide(without_login(_KEY.sub(MARK, text)))) != text:
         text = rest

@@ -15,6 +15,7 @@ from pipeline.errors import TransientError
 from pipeline.showing import hide, shown
 from pipeline.types import Levels, Response, Token, Usage
 
+QUOTED_BYTES = 1_000  # of a reply that is none: more than a secret in its first words has
 LONGEST_WORD = 100  # characters of a model's or a reason's name
 UNBELIEVED = (
     "has told token counts that can't be right: those tokens and their cost stay empty, and "
@@ -61,9 +62,9 @@ def read_response(
             tokens=() if asked.alternatives is None else _tokens(choice.get("logprobs")),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        start = shown(content.decode("utf-8", "replace").replace("\n", " "))[:60]
+        start = content[:QUOTED_BYTES].decode("utf-8", "replace").replace("\n", " ")
         raise TransientError(
-            f"HTTP 200, but not a chat completion: '{start}'",
+            f"HTTP 200, but not a chat completion: '{shown(start)[:60]}'",
             levels=levels,
             lost=usage is None,
             usage=usage,

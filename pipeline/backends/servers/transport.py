@@ -8,11 +8,13 @@ HTTP client costs three to five times the CPU (benchmarks/rows.py measures both)
 
 from __future__ import annotations
 
+import json
 import ssl
 import urllib.request
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,6 +28,8 @@ from pipeline.showing import hide_json, keep_address, shown
 
 CONNECT_SECONDS = 30.0
 ERROR_BYTES = 2**16  # of an error are read: its first words count
+DEEPEST = 20  # lists and dicts in each other
+LONGEST_WORD = 100  # characters of an error's code
 # What belongs to the rehearsed request alone.
 _OWN_HEADERS = {"host", "content-length", "connection", "idempotency-key", "accept-encoding"}
 
@@ -118,7 +122,8 @@ class Transport:
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable(_reason(error), lost=True) from error
         if reply.status >= 300:
-            await self._through_sdk(replace(reply, content=hide_json(reply.content)))
+            content = hide_json(_shallow(reply.content))
+            await self._through_sdk(replace(reply, content=content))
         return reply
 
     async def _read(self, response: aiohttp.ClientResponse, most_bytes: int) -> Reply:
@@ -144,6 +149,9 @@ class Transport:
                 content=b"{}",
                 options={"security": {"bearer_auth": True}},
             )
+        except openai.APIStatusError as error:  # what it calls a text may be anything
+            error.code, error.param = _word(error.code), _word(error.param)
+            raise
         finally:
             _given.reset(token)
 
@@ -162,6 +170,28 @@ def _readable(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value.encode("ascii", "replace").decode("ascii") for name, value in headers.items()
     }
+
+
+def _word(data: object) -> str | None:
+    return shown(data)[:LONGEST_WORD] if isinstance(data, str) else None
+
+
+def _shallow(content: bytes) -> bytes:
+    """Leave out of an error what lies deeper than anybody looks: the SDK can't write it down."""
+    try:
+        return json.dumps(_cut(json.loads(content), DEEPEST)).encode()
+    except (ValueError, RecursionError):  # the SDK will find no JSON either
+        return content
+
+
+def _cut(data: Any, depth: int) -> Any:
+    if not isinstance(data, dict | list):
+        return data
+    if not depth:
+        return None
+    if isinstance(data, list):
+        return [_cut(item, depth - 1) for item in data]
+    return {name: _cut(item, depth - 1) for name, item in data.items()}
 
 
 def _proxy(url: str) -> str | None:

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
@@ -62,7 +63,7 @@ def main() -> NoReturn:
     code = run_command()
     # Taking the imported modules down would take longer than many a run (0.3 s, measured).
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, PipelineError):
             stream.flush()
     os._exit(code)
 
@@ -98,7 +99,7 @@ def run_command() -> int:
     """Run the command that was typed; return its exit code."""
     gc.disable()  # what is imported is kept; `build` starts the collector for what is not
     keep(os.environ.get("OPENAI_API_KEY", ""))
-    sys.stderr = _Shown(sys.stderr)
+    sys.stdout, sys.stderr = _Checked(sys.stdout), _Shown(sys.stderr)
     try:
         app()
     except SystemExit as done:
@@ -125,6 +126,34 @@ def complain(*lines: str, cause: BaseException | None = None) -> None:
         event("error", text="\n".join(map(shown, lines)), **more)
     else:
         say(f"error: {lines[0]}", *lines[1:], *trace, err=True)
+
+
+class _Checked:
+    """Standard output: if it can't be written, that is an error of ours, with its line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with _refused():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _refused():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # who read our output has enough, which is no error
+    except OSError as error:
+        raise PipelineError(f"standard output can't be written: {error.strerror}") from error
 
 
 class _Shown:

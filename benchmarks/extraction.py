@@ -123,34 +123,23 @@ async def _extract(paths: list[Path], at_once: int) -> int:
 
 def _stall(folder: Path) -> tuple[float, float]:
     """Watch the loop of a run over a folder."""
-    from pipeline.backends.opening import open_lane
-    from pipeline.engine.loop import Engine
-    from pipeline.engine.progress import Quiet
-    from pipeline.engine.run import Run
-    from pipeline.engine.steps import Steps
-    from pipeline.journal.store import Store
+    from pipeline.engine.build import open_run
+    from pipeline.engine.progress import Progress
+    from pipeline.engine.settings import Settings
     from pipeline.prompting.prompt import from_instruction
-    from pipeline.sources.files.folder import FolderSource
-    from pipeline.sources.spool import Spool
 
     with tempfile.TemporaryDirectory() as name:
-        store = Store(Path(name, "out.csv"))
-        store.open("benchmark")
-        engine = Engine(open_lane("echo"), store)
-        spool = Spool(FolderSource(folder), Path(name))
-        steps = Steps(from_instruction("Sum it up."), engine.lane.server.counter)
-        run = Run(spool=spool, steps=steps, engine=engine)
-        run.plan(PLAN_SECONDS)  # as the program does, before there is a loop
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
-
-        async def ask() -> None:
-            await engine.lane.open()
-            await run.ask(Quiet())
-            await engine.lane.close()
-
-        worst = asyncio.run(_watch(ask()))
-        store.close(0)
+        settings = Settings(
+            input=str(folder),
+            prompt=from_instruction("Sum it up."),
+            output=str(Path(name, "out.csv")),
+            model="echo",
+        )
+        with open_run(settings) as run:
+            plan = run.plan(PLAN_SECONDS)  # as the program does, before there is a loop
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
+            worst = asyncio.run(_watch(run.ask(plan, Progress())))
     return worst
 
 

@@ -26,6 +26,16 @@ def needs(feature: str, extra: str) -> str:
     return f"{feature} needs the extra `{extra}`, which isn't installed: see Install in the README"
 
 
+def without_partner(partner: str, **options: object) -> None:
+    """Raise UsageError where one of these is given, which do nothing without a partner."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} does nothing without {partner}: add that, or leave {option} out"
+            )
+
+
 class DocumentError(PipelineError):
     """One document can't be read; its row fails and the run goes on."""
 

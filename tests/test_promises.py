@@ -8,10 +8,8 @@ import io
 import json
 import signal
 import subprocess
-import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,19 +21,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
-from pipeline.backends.lanes.live import Live
-from pipeline.backends.opening import Limits, open_lane
 from pipeline.costs import fixed_price
-from pipeline.engine.loop import Engine
-from pipeline.engine.progress import Quiet
-from pipeline.engine.run import Outcome, Run
-from pipeline.engine.steps import Steps
-from pipeline.errors import BudgetError, FatalError
-from pipeline.journal.store import Store
+from pipeline.engine.afterwards import finish
+from pipeline.engine.build import open_run
+from pipeline.engine.ending import Outcome
+from pipeline.engine.progress import Progress
+from pipeline.engine.settings import Settings
+from pipeline.errors import BudgetError
 from pipeline.prompting import prompt as prompts
-from pipeline.prompting.prompt import Prompt
-from pipeline.sources.opening import open_source
-from pipeline.sources.spool import Spool
 from pipeline.sources.tables.written import guard
 from tests.journal.samples import opened
 from tests.running import (
@@ -73,39 +66,19 @@ def twice(server: Server) -> int:
 
 
 def run_here(
-    source: Path, output: Path, *, backend: Live, prompt: str = PROMPT, prefix: str = ""
-) -> tuple[Outcome, FatalError | None]:
-    """Run without a process of its own, which takes a second to start; say what ended it."""
-    store = Store(output)
-    store.open("pipeline run")
-    with warnings.catch_warnings():
-        # What was read is kept in a temporary file, which is closed when it is collected.
-        warnings.simplefilter("ignore", ResourceWarning)
-        try:
-            asked = replace(
-                prompts.parse(prompt), server=backend.server.identity, model="gpt-6-luna"
-            )
-            return asyncio.run(_run(source, output, Engine(backend, store), asked, prefix))
-        finally:
-            store.close(0)
-
-
-async def _run(
-    source: Path, output: Path, engine: Engine, prompt: Prompt, prefix: str
-) -> tuple[Outcome, FatalError | None]:
-    fatal = None
-    spool = Spool(open_source(str(source), text_column="text"), output.parent)
-    steps = Steps(prompt, engine.lane.server.counter)
-    run = Run(spool=spool, steps=steps, engine=engine, prefix=prefix)
-    run.plan()
-    try:
-        await engine.lane.open()
-        await run.ask(Quiet())
-    except FatalError as error:
-        fatal = error.with_traceback(None)  # which holds on to the spool
-    finally:
-        await engine.lane.close()
-    return run.write(output), fatal
+    source: Path, output: Path, *, prompt: str = PROMPT, model: str = "echo", **chosen: Any
+) -> Outcome:
+    """Run without a process of its own, which takes a second to start."""
+    wanted = Settings(
+        input=str(source),
+        prompt=prompts.parse(prompt),
+        output=str(output),
+        text_column="text",
+        model=model,
+        **chosen,
+    )
+    with open_run(wanted) as run:
+        return finish(run, asyncio.run(run.ask(run.plan(), Progress())))
 
 
 def ask_here(
@@ -114,15 +87,19 @@ def ask_here(
     """Run a job without a process of its own; count what became of its rows. Where they have all
     been asked about, nothing else may have ended it, and where they haven't, the budget must.
     """
-    backend = open_lane(
-        "gpt-6-luna",
+    outcome = run_here(
+        job.folder / "in.csv",
+        job.path,
+        prompt=prompt,
+        model="gpt-6-luna",
         base_url=job.base_url,
-        limits=Limits(max_cost_usd=max_cost, max_concurrency=in_flight),
+        max_cost=max_cost,
+        max_concurrency=in_flight,
         price=fixed_price(*map(Decimal, PRICE)),
     )
-    source = job.folder / "in.csv"
-    outcome, fatal = run_here(source, job.path, backend=backend, prompt=prompt)
-    assert type(fatal) is (BudgetError if outcome.statuses["skipped"] else type(None))
+    assert type(outcome.ending.fatal) is (
+        BudgetError if outcome.statuses["skipped"] else type(None)
+    )
     return +outcome.statuses
 
 
@@ -500,7 +477,7 @@ def check(folder: Path, suffix: str, rows: Cells, dialect: Mapping[str, Any]) ->
     csv.writer(written, **dialect).writerows([["id", "text", "note"], *rows])
     source, output = folder / "in.csv", folder / f"out{suffix}"
     source.write_bytes(written.getvalue().encode())
-    run_here(source, output, backend=open_lane("echo"), prefix="new_")
+    run_here(source, output, prefix="new_")
     head, *found = READERS[suffix](output)
     assert head[:3] == ["id", "text", "note"]
     assert [row[:3] for row in found] == rows
@@ -562,7 +539,6 @@ def test_typed_columns_keep_their_types(tmp_path: Path) -> None:
     run_here(
         tmp_path / "in.parquet",
         tmp_path / "out.parquet",
-        backend=open_lane("echo"),
         prefix="new_",
     )
     found = pq.read_table(tmp_path / "out.parquet")
@@ -576,7 +552,7 @@ def test_nested_values_keep_their_nesting(tmp_path: Path) -> None:
     ]
     data = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "in.jsonl").write_text(data, encoding="utf-8")
-    run_here(tmp_path / "in.jsonl", tmp_path / "out.jsonl", backend=open_lane("echo"))
+    run_here(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [{name: row[name] for name in lines[0]} for row in found] == lines
 

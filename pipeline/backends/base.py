@@ -133,6 +133,10 @@ class Lane(Protocol):
         """Send nothing more; what is on its way may still come back, for a moment."""
 
     @property
+    def unsure_usd(self) -> Decimal:
+        """What requests may have cost besides whose answer was lost."""
+
+    @property
     def in_flight(self) -> int:
         """How many requests are on their way now."""
 

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import math
-from contextlib import closing
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.labelling import Escalating, LabelCommand, Labelling, escalate
+from pipeline.cli.labelling import (
+    EscalationOptions,
+    LabelCommand,
+    LabelOptions,
+    escalate,
+    labelling,
+)
 from pipeline.cli.options import (
+    Asking,
     Fields,
     Input,
     Instruction,
-    Options,
     PromptName,
     takes_options,
 )
+from pipeline.engine.settings import Settings
 
 
 @app.command(cls=LabelCommand)
 @takes_options
 def estimate(
     input: Input,
-    labelling: Labelling,
-    escalating: Escalating,
-    options: Options,
+    labels: LabelOptions,
+    escalation: EscalationOptions,
+    chosen: Asking,
     prompt: PromptName = None,
     instruction: Instruction = None,
     fields: Fields = None,
@@ -35,39 +41,30 @@ def estimate(
         str | None,
         typer.Option("--output", "-o", help="Leave out what the journal of this output has."),
     ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False,
 ) -> None:
     """Say what a run would send and cost. Nothing is sent; the whole input is read."""
-    from pipeline.cli.build import build, choose, label
-    from pipeline.cli.words import echo_plan
-    from pipeline.journal.store import Store
-    from pipeline.outputs.targets import open_target
-    from pipeline.scratch import Scratch
+    from pipeline.cli.words import describe_plan
+    from pipeline.engine.build import open_run
+    from pipeline.prompting.choosing import choose
+    from pipeline.showing import say
 
-    chosen = choose(prompt, instruction, fields)
-    labelling.check()
-    stronger = escalate(labelling, escalating)
-    if stronger is not None:
-        labelling = replace(labelling, confidence="")
-        if stronger.accuracy is not None:  # which answers stand isn't known yet: perhaps none
-            stronger = replace(stronger, accuracy=None, below=math.inf)
-    if labelling.labels is not None:
-        chosen = label(chosen, options, labelling)
-    with Scratch() as folder:
-        target = open_target(output or str(folder / "none.csv"))
-        store = Store(target.path)
-        store.open_readonly()
-        try:
-            built = build(
-                input,
-                chosen,
-                options,
-                store=store,
-                target=target.name,
-                folder=folder,
-                fetch_to=folder,
-                stronger=stronger,
-            )
-            with closing(built):
-                echo_plan(built.run.plan(seconds=float("inf")), built)
-        finally:
-            store.close(0)
+    asked = choose(prompt, instruction, fields)
+    labels.check()
+    stronger = escalate(labels, escalation)
+    if stronger is not None and stronger.accuracy is not None:
+        # Which answers stand isn't known yet: perhaps none.
+        stronger = replace(stronger, accuracy=None, below=math.inf)
+    settings = Settings(
+        input=input,
+        output=output,
+        prompt=asked,
+        labelling=labelling(labels, stronger),
+        stronger=stronger,
+        **chosen,
+    )
+    with open_run(settings, dry=True) as run:
+        plan = run.plan(seconds=math.inf)
+        for notice in run.told:
+            say(notice, err=True)
+        say(describe_plan(plan, run))

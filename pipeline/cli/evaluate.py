@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.options import needs
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, without_partner
 from pipeline.evaluation.threshold import LEVEL
 from pipeline.showing import say, say_json
 
@@ -79,11 +78,11 @@ def evaluate(
     if len(outputs) > 2:
         raise UsageError(f"{len(outputs)} tables: compare two at a time")
     if len(outputs) < 2:
-        needs("a second OUTPUT", on=on)
+        without_partner("a second OUTPUT", on=on)
     if accuracy is None:
-        needs("--accuracy", confidence=confidence)
+        without_partner("--accuracy", confidence=confidence)
     if expected is None:
-        needs("--expected", predicted=predicted, accuracy=accuracy)
+        without_partner("--expected", predicted=predicted, accuracy=accuracy)
     level = LEVEL if confidence is None else confidence
     require()
     if score is not None:
@@ -160,7 +159,7 @@ def _scores(outputs: list[str], score: str, on: str | None, worst: int, as_json:
 
 def _read(output: str, read: Callable[..., Table]) -> Table:
     """Read a table, wherever it lies."""
-    from pipeline.cli.build import fetching
+    from pipeline.sources.opening import fetching
 
     with fetching(output) as folder:
         return read(output, fetch_to=folder)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from pipeline.cli.options import needs, read_price
-from pipeline.costs import Price
-from pipeline.errors import UsageError
+from pipeline.cli.options import read_price
+from pipeline.engine.settings import BELOW, Stronger
+from pipeline.errors import UsageError, without_partner
 from pipeline.evaluation.threshold import LEVEL, check
+from pipeline.prompting.labels import SHOTS
 
-SHOTS = 8
-BELOW = 0.85
+if TYPE_CHECKING:
+    from pipeline.prompting.choosing import Labelling
+
 _CONFIDENCE = "--confidence"
 _NUMBER = re.compile(r"[-+]?(\d{1,3}([.,]\d*)?|[.,]\d+)%?")  # 2024 is a file's name
 
@@ -38,7 +40,7 @@ def _is_number(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Labelling:
+class LabelOptions:
     """What to choose from, and how."""
 
     labels: Annotated[
@@ -82,12 +84,12 @@ class Labelling:
 
     def __post_init__(self) -> None:
         if self.examples is None:
-            needs("--examples TABLE", shots=self.shots)
+            without_partner("--examples TABLE", shots=self.shots)
 
     def check(self) -> None:
         """Raise UsageError where there are no labels, but options of labels."""
         if self.labels is None:
-            needs(
+            without_partner(
                 "--labels",
                 multi=self.multi,
                 other=self.other,
@@ -98,7 +100,7 @@ class Labelling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Escalating:
+class EscalationOptions:
     """Who is asked what the first model is unsure of."""
 
     escalate: Annotated[
@@ -128,7 +130,7 @@ class Escalating:
 
     def __post_init__(self) -> None:
         if self.escalate is None:
-            needs(
+            without_partner(
                 "--escalate MODEL",
                 below=self.below,
                 accuracy=self.accuracy,
@@ -138,51 +140,54 @@ class Escalating:
             raise UsageError("--accuracy finds what --below says: give one of them")
 
 
-@dataclass(frozen=True, slots=True)
-class Stronger:
-    """Who is asked where the confidence is less than `below`, 0 to 1.
+def labelling(options: LabelOptions, stronger: Stronger | None) -> Labelling | None:
+    """Give what to choose from, and how; None where there are no labels."""
+    from pipeline.prompting.choosing import Labelling
 
-    With an `accuracy` that is found out from the rows whose right answer is known, so that it holds
-    with the probability of `level`.
-    """
-
-    model: str
-    below: float
-    accuracy: float | None
-    level: float
-    price: Price | None
-
-
-def escalate(labelling: Labelling, escalating: Escalating) -> Stronger | None:
-    """Read who is asked what is unsure; None for nobody."""
-    level = read_level(labelling, escalating)
-    if escalating.escalate is None:
+    if options.labels is None:
         return None
-    if labelling.labels is None:
-        needs("--labels", escalate=escalating.escalate)
-    return Stronger(
-        model=escalating.escalate,
-        below=BELOW if escalating.below is None else escalating.below,
-        accuracy=escalating.accuracy,
-        level=level,
-        price=read_price(escalating.escalate_price, "--escalate-price"),
+    return Labelling(
+        labels=options.labels,
+        multi=options.multi,
+        other=options.other,
+        examples=options.examples,
+        shots=options.shots,
+        confidence=options.confidence is not None or stronger is not None,
+        votes=options.votes,
     )
 
 
-def read_level(labelling: Labelling, escalating: Escalating) -> float:
+def escalate(labels: LabelOptions, escalation: EscalationOptions) -> Stronger | None:
+    """Read who is asked what is unsure; None for nobody."""
+    level = read_level(labels, escalation)
+    if escalation.escalate is None:
+        return None
+    if labels.labels is None:
+        without_partner("--labels", escalate=escalation.escalate)
+    price = escalation.escalate_price
+    return Stronger(
+        model=escalation.escalate,
+        below=BELOW if escalation.below is None else escalation.below,
+        accuracy=escalation.accuracy,
+        level=level,
+        price=None if price is None else read_price(price, "--escalate-price"),
+    )
+
+
+def read_level(labels: LabelOptions, escalation: EscalationOptions) -> float:
     """Read how probable --accuracy has to be.
 
     Raises UsageError where that or --accuracy is no share, or the one is there without the other.
     """
-    said = labelling.confidence
+    said = labels.confidence
     try:
         level = float(said) if said else LEVEL
     except ValueError as error:
         raise UsageError(
             f"--confidence {said}: give a share between 0 and 1, such as 0.95, or nothing"
         ) from error
-    check(LEVEL if escalating.accuracy is None else escalating.accuracy, level)
-    if said and escalating.accuracy is None:
+    check(LEVEL if escalation.accuracy is None else escalation.accuracy, level)
+    if said and escalation.accuracy is None:
         raise UsageError(
             f"--confidence {said} is the confidence level of --accuracy: add --accuracy 0.95, or "
             "leave the number out"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 import typer
 
 from pipeline.costs import DEFAULT_MODEL, Price, fixed_price
+from pipeline.engine.settings import Settings
 from pipeline.errors import UsageError
-from pipeline.types import Detail, Long
 
 Input = Annotated[
     str,
@@ -42,272 +42,8 @@ Fields = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the user chose. A command that takes one has all of these options."""
-
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help=f"Its name, local, or echo. [default: the prompt's, or {DEFAULT_MODEL}]",
-        ),
-    ] = None
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="OPENAI_BASE_URL", help="Server that speaks the OpenAI API.", show_envvar=True
-        ),
-    ] = None
-    text_column: Annotated[
-        str | None, typer.Option(help="Column that holds the text. [default: found out]")
-    ] = None
-    image_column: Annotated[
-        str | None, typer.Option(help="Column that holds images: paths, or http(s) addresses.")
-    ] = None
-    image_root: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR", help="Folder that the images' paths may lead to. [default: the table's]"
-        ),
-    ] = None
-    image_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="HOST",
-            help="Host of this machine or its network that the images' addresses may name. May be "
-            "repeated.",
-        ),
-    ] = None
-    image_detail: Annotated[
-        Detail, typer.Option(help="How closely to look at images: low is the cheapest.")
-    ] = Detail.AUTO
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Encoding of a text table: utf-8, cp1252... [default: found out]"
-        ),
-    ] = None
-    delimiter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHAR", help="What parts the cells of a .csv: ';', tab... [default: found out]"
-        ),
-    ] = None
-    sheet: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Sheet of a workbook, by name or number. [default: the first]"
-        ),
-    ] = None
-    header_row: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Row of a table that names its columns, as Excel counts; those above are no part "
-            "of it. [default: the first]",
-        ),
-    ] = None
-    glob: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Only the files of a folder that match, such as '*.pdf'. May be repeated.",
-        ),
-    ] = None
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATTERN",
-            help="Not the files of a folder that match, as a line of .gitignore. May be repeated.",
-        ),
-    ] = None
-    answers: Annotated[
-        str | None,
-        typer.Option(
-            metavar="OUTPUT", help="Output of an earlier run, for a prompt that judges it."
-        ),
-    ] = None
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Take only the first N rows or files.")
-    ] = None
-    sample: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Take only N rows or files, chosen at random."),
-    ] = None
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Longest answer, in tokens; one cut off is asked again with 4 x N.",
-        ),
-    ] = None
-    temperature: Annotated[
-        float | None, typer.Option(min=0, max=2, metavar="T", help="Randomness of the answers.")
-    ] = None
-    long: Annotated[
-        Long,
-        typer.Option(
-            metavar="split|head|fail",
-            help="A text too long for the model: ask part by part and merge, cut it, or fail.",
-        ),
-    ] = Long.SPLIT
-    chunk_tokens: Annotated[
-        int | None,
-        typer.Option(min=16, metavar="N", help="Longest text asked about at once. [default: fits]"),
-    ] = None
-    rpm: Annotated[
-        float | None, typer.Option(min=0.001, metavar="N", help="Most requests a minute.")
-    ] = None
-    tpm: Annotated[
-        float | None, typer.Option(min=0.001, metavar="N", help="Most tokens a minute.")
-    ] = None
-    max_concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Most requests in flight at once.")
-    ] = None
-    max_cost: Annotated[
-        str | None,
-        typer.Option(metavar="USD", help="Stop before this run's bill passes this amount."),
-    ] = None
-    price: Annotated[
-        str | None,
-        typer.Option(
-            metavar="IN,OUT", help="USD per million tokens, for a model without a known price."
-        ),
-    ] = None
-    patience: Annotated[
-        float,
-        typer.Option(min=0, metavar="MINUTES", help="How long to wait for a server."),
-    ] = 30.0
-    hedge: Annotated[
-        bool, typer.Option("--hedge/--no-hedge", help="Ask a second time for what hangs.")
-    ] = True
-    prefix: Annotated[str, typer.Option(help="Put this before the name of each new column.")] = ""
-    debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False
-
-    def max_cost_usd(self) -> Decimal | None:
-        """Read --max-cost."""
-        return None if self.max_cost is None else _amount(self.max_cost, "--max-cost")
-
-    def fixed_price(self) -> Price | None:
-        """Read --price."""
-        return read_price(self.price, "--price")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions(Options):
-    """What the commands that send have besides."""
-
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Where the rows go, a path or an address: .csv .tsv .xlsx .parquet or .jsonl.",
-        ),
-    ]
-    expected: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COL", help="Column of the right answers: say how right the run's are."
-        ),
-    ] = None
-    review: Annotated[
-        str | None,
-        typer.Option(help="An .xlsx file for the rows most worth a look, to be corrected."),
-    ] = None
-    rows: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="How many rows --review takes. [default: 200]"),
-    ] = None
-    safe_csv: Annotated[
-        bool,
-        typer.Option(
-            "--safe-csv",
-            help="In a .csv or .tsv output put a ' before formulas in the input's cells, too.",
-        ),
-    ] = False
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the first request and the cost; send nothing.")
-    ] = False
-    confirm_over: Annotated[
-        float,
-        typer.Option(metavar="USD", help="At a terminal, ask before spending more than this."),
-    ] = 1.0
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, go on.")] = False
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask everything again; the old journal is kept aside.")
-    ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only errors.")] = False
-    json_log: Annotated[
-        bool, typer.Option("--json-log", help="Show progress as JSON, an object a line.")
-    ] = False
-
-    def __post_init__(self) -> None:
-        if self.review is None:
-            needs("--review", rows=self.rows)
-
-
-def takes_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each field of the dataclasses that it takes."""
-    signature = inspect.signature(command, eval_str=True)
-    kinds: dict[str, Any] = {
-        name: parameter.annotation
-        for name, parameter in signature.parameters.items()
-        if is_dataclass(parameter.annotation)
-    }
-    added = [option for kind in kinds.values() for option in _options(kind)]
-
-    @functools.wraps(command)
-    def run(**values: object) -> None:
-        made = {
-            name: kind(**{field.name: values.pop(field.name) for field in fields(kind)})
-            for name, kind in kinds.items()
-        }
-        command(**values, **made)
-
-    own = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in signature.parameters.items()
-        if name not in kinds
-    ]
-    required = [item for item in added if item.default is inspect.Parameter.empty]
-    others = [item for item in added if item.default is not inspect.Parameter.empty]
-    run.__signature__ = inspect.Signature([*own, *required, *others])  # type: ignore[attr-defined]
-    run.__annotations__ = {item.name: item.annotation for item in [*own, *required, *others]}
-    return run
-
-
-def _options(kind: Any) -> list[inspect.Parameter]:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(kind)
-    ]
-
-
-def needs(partner: str, **options: object) -> None:
-    """Raise UsageError where one of these is given, which do nothing without a partner."""
-    for name, value in options.items():
-        if value is not None and value is not False:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(
-                f"{option} does nothing without {partner}: add that, or leave {option} out"
-            )
-
-
-def read_price(text: str | None, option: str) -> Price | None:
+def read_price(text: str, option: str = "--price") -> Price:
     """Read a price of two amounts."""
-    if text is None:
-        return None
     parts = text.split(",")
     if len(parts) != 2:
         raise UsageError(f"{option} {text}: give two amounts, such as {option} 0.15,0.60")
@@ -322,3 +58,244 @@ def _amount(text: str, option: str) -> Decimal:
     if not amount.is_finite() or amount < 0:
         raise UsageError(f"{option} {text}: must be an amount of 0 USD or more")
     return amount
+
+
+def _read_price(text: str) -> Price:
+    return read_price(text, "--price")
+
+
+def _read_max_cost(text: str) -> Decimal:
+    return _amount(text, "--max-cost")
+
+
+class Chosen(dict[str, Any]):
+    """What the user chose of `Settings`, by name. A command that takes one has all its options;
+    types and defaults are those of the settings.
+    """
+
+    options: ClassVar[Mapping[str, Any]]
+    required: ClassVar[Collection[str]] = ()
+
+    @classmethod
+    def parameters(cls) -> list[inspect.Parameter]:
+        """Give the options as typer takes them."""
+        hints = typing.get_type_hints(Settings, localns=_NEVER_OPTIONS)
+        defaults = {field.name: field.default for field in fields(Settings)}
+        return [
+            _parameter(name, hints[name], option, name not in cls.required, defaults[name])
+            for name, option in cls.options.items()
+        ]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Take the values that were given; the rest stays as it is."""
+        return cls(
+            {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in values.items()
+                if value is not None
+            }
+        )
+
+
+# Types of settings that no option gives: their modules take a while to import.
+_NEVER_OPTIONS = dict.fromkeys(("Api", "Labelling", "Prompt"), object)
+
+
+def _parameter(
+    name: str, kind: Any, option: Any, optional: bool, default: object
+) -> inspect.Parameter:
+    if kind == tuple[str, ...]:
+        kind, default = list[str] | None, None
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default if optional else inspect.Parameter.empty,
+        annotation=Annotated[kind, option],
+    )
+
+
+class Asking(Chosen):
+    """What is read and asked, of whom, and what it may take."""
+
+    options: ClassVar[Mapping[str, Any]] = {
+        "model": typer.Option(
+            "--model",
+            "-m",
+            help=f"Its name, local, or echo. [default: the prompt's, or {DEFAULT_MODEL}]",
+        ),
+        "base_url": typer.Option(
+            envvar="OPENAI_BASE_URL", help="Server that speaks the OpenAI API.", show_envvar=True
+        ),
+        "text_column": typer.Option(help="Column that holds the text. [default: found out]"),
+        "image_column": typer.Option(help="Column that holds images: paths, or http(s) addresses."),
+        "image_root": typer.Option(
+            metavar="DIR", help="Folder that the images' paths may lead to. [default: the table's]"
+        ),
+        "image_host": typer.Option(
+            metavar="HOST",
+            help="Host of this machine or its network that the images' addresses may name. May be "
+            "repeated.",
+        ),
+        "image_detail": typer.Option(help="How closely to look at images: low is the cheapest."),
+        "encoding": typer.Option(
+            metavar="NAME", help="Encoding of a text table: utf-8, cp1252... [default: found out]"
+        ),
+        "delimiter": typer.Option(
+            metavar="CHAR", help="What parts the cells of a .csv: ';', tab... [default: found out]"
+        ),
+        "sheet": typer.Option(
+            metavar="NAME", help="Sheet of a workbook, by name or number. [default: the first]"
+        ),
+        "header_row": typer.Option(
+            min=1,
+            metavar="N",
+            help="Row of a table that names its columns, as Excel counts; those above are no part "
+            "of it. [default: the first]",
+        ),
+        "glob": typer.Option(
+            metavar="PATTERN",
+            help="Only the files of a folder that match, such as '*.pdf'. May be repeated.",
+        ),
+        "exclude": typer.Option(
+            metavar="PATTERN",
+            help="Not the files of a folder that match, as a line of .gitignore. May be repeated.",
+        ),
+        "answers": typer.Option(
+            metavar="OUTPUT", help="Output of an earlier run, for a prompt that judges it."
+        ),
+        "limit": typer.Option(min=1, metavar="N", help="Take only the first N rows or files."),
+        "sample": typer.Option(
+            min=1, metavar="N", help="Take only N rows or files, chosen at random."
+        ),
+        "max_tokens": typer.Option(
+            min=1,
+            metavar="N",
+            help="Longest answer, in tokens; one cut off is asked again with 4 x N.",
+        ),
+        "temperature": typer.Option(min=0, max=2, metavar="T", help="Randomness of the answers."),
+        "long": typer.Option(
+            metavar="split|head|fail",
+            help="A text too long for the model: ask part by part and merge, cut it, or fail.",
+        ),
+        "chunk_tokens": typer.Option(
+            min=16, metavar="N", help="Longest text asked about at once. [default: fits]"
+        ),
+        "rpm": typer.Option(min=0.001, metavar="N", help="Most requests a minute."),
+        "tpm": typer.Option(min=0.001, metavar="N", help="Most tokens a minute."),
+        "max_concurrency": typer.Option(
+            min=1, metavar="N", help="Most requests in flight at once."
+        ),
+        "max_cost": typer.Option(
+            metavar="USD",
+            parser=_read_max_cost,
+            help="Stop before this run's bill passes this amount.",
+        ),
+        "price": typer.Option(
+            metavar="IN,OUT",
+            parser=_read_price,
+            help="USD per million tokens, for a model without a known price.",
+        ),
+        "patience": typer.Option(min=0, metavar="MINUTES", help="How long to wait for a server."),
+        "hedge": typer.Option("--hedge/--no-hedge", help="Ask a second time for what hangs."),
+        "prefix": typer.Option(help="Put this before the name of each new column."),
+    }
+
+
+class Running(Asking):
+    """What the commands that send have besides."""
+
+    options: ClassVar[Mapping[str, Any]] = {
+        **Asking.options,
+        "output": typer.Option(
+            "--output",
+            "-o",
+            help="Where the rows go, a path or an address: .csv .tsv .xlsx .parquet or .jsonl.",
+        ),
+        "expected": typer.Option(
+            metavar="COL", help="Column of the right answers: say how right the run's are."
+        ),
+        "review": typer.Option(
+            help="An .xlsx file for the rows most worth a look, to be corrected."
+        ),
+        "rows": typer.Option(
+            min=1, metavar="N", help="How many rows --review takes. [default: 200]"
+        ),
+        "safe_csv": typer.Option(
+            "--safe-csv",
+            help="In a .csv or .tsv output put a ' before formulas in the input's cells, too.",
+        ),
+        "fresh": typer.Option(
+            "--fresh", help="Ask everything again; the old journal is kept aside."
+        ),
+    }
+    required = ("output",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """What is shown at the terminal, and asked there."""
+
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the first request and the cost; send nothing.")
+    ] = False
+    confirm_over: Annotated[
+        float,
+        typer.Option(metavar="USD", help="At a terminal, ask before spending more than this."),
+    ] = 1.0
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, go on.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show only errors.")] = False
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Show progress as JSON, an object a line.")
+    ] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Add the traceback to an error.")] = False
+
+
+def takes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each field of what it takes, dataclasses and `Chosen`."""
+    signature = inspect.signature(command, eval_str=True)
+    kinds: dict[str, Any] = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if is_dataclass(parameter.annotation) or _is_chosen(parameter.annotation)
+    }
+    options = {name: _options(kind) for name, kind in kinds.items()}
+    added = [option for some in options.values() for option in some]
+
+    @functools.wraps(command)
+    def run(**values: object) -> None:
+        made = {}
+        for name, kind in kinds.items():
+            given = {option.name: values.pop(option.name) for option in options[name]}
+            made[name] = kind.of(given) if _is_chosen(kind) else kind(**given)
+        command(**values, **made)
+
+    own = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in signature.parameters.items()
+        if name not in kinds
+    ]
+    required = [item for item in added if item.default is inspect.Parameter.empty]
+    others = [item for item in added if item.default is not inspect.Parameter.empty]
+    run.__signature__ = inspect.Signature([*own, *required, *others])  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in [*own, *required, *others]}
+    return run
+
+
+def _is_chosen(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Chosen)
+
+
+def _options(kind: Any) -> list[inspect.Parameter]:
+    if _is_chosen(kind):
+        return list(kind.parameters())
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    ]

@@ -61,9 +61,8 @@ def _noted(output: Path) -> Iterator[None]:
     """Note in the journal that the output is written anew: the next run would take it for changed
     by hand. Raises JournalError where a run is at it.
     """
-    from pipeline.cli.build import command_line
-    from pipeline.cli.session import keep_changed
-    from pipeline.engine.progress import Lines
+    from pipeline.cli.words import command_line
+    from pipeline.engine.afterwards import keep_changed
     from pipeline.journal.store import Store
     from pipeline.outputs.targets import open_target
 
@@ -74,7 +73,8 @@ def _noted(output: Path) -> Iterator[None]:
     store.open(shown(command_line()))
     code = PipelineError.exit_code
     try:
-        keep_changed(open_target(str(output)), store, Lines())
+        if kept := keep_changed(open_target(str(output)), store):
+            say(kept, err=True)
         yield
         store.wrote()
         code = 0

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from pipeline.cli import app
-from pipeline.cli.labelling import Escalating, LabelCommand, Labelling, escalate
+from pipeline.cli.labelling import (
+    EscalationOptions,
+    LabelCommand,
+    LabelOptions,
+    escalate,
+    labelling,
+)
 from pipeline.cli.options import (
     Fields,
     Input,
     Instruction,
     PromptName,
-    RunOptions,
+    Running,
+    Terminal,
     takes_options,
 )
+from pipeline.engine.settings import Settings
 from pipeline.errors import UsageError
 
 
@@ -25,71 +32,78 @@ from pipeline.errors import UsageError
 @takes_options
 def run(
     input: Input,
-    options: RunOptions,
+    chosen: Running,
+    terminal: Terminal,
     prompt: PromptName = None,
     instruction: Instruction = None,
     fields: Fields = None,
 ) -> None:
     """Run a prompt over a folder or a table."""
-    from pipeline.cli.build import choose
     from pipeline.cli.session import go
+    from pipeline.prompting.choosing import choose
 
-    sys.exit(go(input, choose(prompt, instruction, fields), options))
+    asked = choose(prompt, instruction, fields)
+    sys.exit(go(Settings(input=input, prompt=asked, **chosen), terminal))
 
 
 @app.command()
 @takes_options
-def summarize(input: Input, options: RunOptions) -> None:
+def summarize(input: Input, chosen: Running, terminal: Terminal) -> None:
     """Sum up each document in two or three sentences."""
     from pipeline.cli.session import go
-    from pipeline.prompting import prompt as prompts
+    from pipeline.prompting.prompt import load
 
-    sys.exit(go(input, prompts.load("summarize"), options))
+    sys.exit(go(Settings(input=input, prompt=load("summarize"), **chosen), terminal))
 
 
 @app.command(cls=LabelCommand)
 @takes_options
 def classify(
     input: Input,
-    labelling: Labelling,
-    escalating: Escalating,
-    options: RunOptions,
+    labels: LabelOptions,
+    escalation: EscalationOptions,
+    chosen: Running,
+    terminal: Terminal,
     prompt: Annotated[
         str,
         typer.Option("--prompt", "-p", help="A prompt with one output, `label`, and {{ labels }}."),
     ] = "classify",
 ) -> None:
     """Give each row or document its label. With --multi, all the labels that fit."""
-    from pipeline.cli.build import label
     from pipeline.cli.session import go
-    from pipeline.prompting import prompt as prompts
+    from pipeline.prompting.prompt import load
 
-    if labelling.labels is None:
+    if labels.labels is None:
         raise UsageError("give the labels: --labels billing,bug,praise or --labels labels.yaml")
-    stronger = escalate(labelling, escalating)
-    if stronger is not None:
-        labelling = replace(labelling, confidence="")
-    chosen = label(prompts.load(prompt), options, labelling)
-    sys.exit(go(input, chosen, options, stronger))
+    stronger = escalate(labels, escalation)
+    settings = Settings(
+        input=input,
+        prompt=load(prompt),
+        labelling=labelling(labels, stronger),
+        stronger=stronger,
+        **chosen,
+    )
+    sys.exit(go(settings, terminal))
 
 
 @app.command()
 @takes_options
 def extract(
     input: Input,
-    options: RunOptions,
+    chosen: Running,
+    terminal: Terminal,
     fields: Fields = None,
     prompt: Annotated[
         str, typer.Option("--prompt", "-p", help="A prompt of your own, with `outputs` or without.")
     ] = "extract",
 ) -> None:
     """Take facts out of each row or document. Each has a column of its own."""
-    from pipeline.cli.build import choose
     from pipeline.cli.session import go
+    from pipeline.prompting.choosing import choose
 
-    chosen = choose(prompt, None, fields)
-    if chosen.outputs is None:
+    asked = choose(prompt, None, fields)
+    if asked.outputs is None:
         raise UsageError(
             "give the fields: --fields 'vendor, date: date, total: number, kind: invoice|receipt'"
         )
-    sys.exit(go(input, chosen, options))
+    sys.exit(go(Settings(input=input, prompt=asked, **chosen), terminal))

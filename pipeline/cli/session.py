@@ -4,97 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
-import shutil
 import signal
 import sys
-from datetime import datetime
 
 import typer
 
-from pipeline import scratch
 from pipeline.cli import complain
-from pipeline.cli.afterwards import check_afterwards, evaluated, hand_over, tell
-from pipeline.cli.build import Built, build, command_line, fetching
-from pipeline.cli.labelling import Stronger
-from pipeline.cli.options import RunOptions
-from pipeline.cli.words import describe_damage, describe_outcome, describe_plan
-from pipeline.engine.progress import Bar, JsonLines, Lines, Progress, Quiet
-from pipeline.engine.run import Outcome, Plan
-from pipeline.errors import AccessError, FatalError, PipelineError, UsageError
-from pipeline.journal.store import Store, free_name, set_aside
-from pipeline.outputs.tables import check_columns, clear_drafts, is_csv
-from pipeline.outputs.targets import Target, open_target
-from pipeline.places import is_address, local_path
-from pipeline.prompting.prompt import Prompt
+from pipeline.cli.options import Terminal
+from pipeline.cli.progress import Bar, JsonLines, Lines, Quiet, Watch, event
+from pipeline.cli.words import (
+    command_line,
+    describe_damage,
+    describe_outcome,
+    describe_plan,
+    describe_review,
+)
+from pipeline.engine.afterwards import check_afterwards, finish
+from pipeline.engine.build import open_run
+from pipeline.engine.ending import INTERRUPTED, Ending, Outcome
+from pipeline.engine.run import Plan, Run
+from pipeline.engine.settings import Settings
 from pipeline.showing import say, say_json, shown
 
-INTERRUPTED = 130
 
-
-def go(input: str, prompt: Prompt, options: RunOptions, stronger: Stronger | None = None) -> int:
-    """Run a prompt over an input; give the exit code."""
-    target = open_target(options.output)
-    target.check()
-    if options.safe_csv and not is_csv(target.path):
-        raise UsageError(
-            f"--safe-csv is for .csv and .tsv, and {target.name} is none: leave it out"
-        )
-    progress = _progress(options)
-    store = Store(target.path, exists=target.exists)
-    if not options.dry_run:
-        _check_ours(target, store)
-    if options.fresh and not options.dry_run:
-        store.aside = set_aside(store.path)
-        if store.aside:
-            progress.note(f"the old journal is kept as {store.aside}")
-    if options.dry_run:
-        store.open_readonly(fresh=options.fresh)
-    else:
-        store.open(shown(command_line()))
-        _clear(target, options)
-    if is_address(target.name):
-        progress.note(f"the journal of {target.name} is {store.path}")
-    code = PipelineError.exit_code
-    _let_interrupt()
+def go(settings: Settings, terminal: Terminal) -> int:
+    """Make a run and say how it goes; give the exit code."""
+    _collect_garbage()
+    progress, command = _watch(terminal), shown(command_line())
     try:
-        with fetching(input) as fetch_to:
-            built = build(
-                input,
-                prompt,
-                options,
-                store=store,
-                target=target.name,
-                folder=target.path.absolute().parent,
-                fetch_to=fetch_to,
-                stronger=stronger,
-            )
-            with contextlib.closing(built):
-                check_columns(target.path, built.run.rows.columns)
-                if options.dry_run:
-                    code = _dry_run(built)
-                else:
-                    code = _session(built, options, target, progress)
-    except PipelineError as error:
-        code = error.exit_code
-        raise
+        with open_run(settings, command=command, dry=terminal.dry_run, note=progress.note) as run:
+            _let_interrupt()
+            if terminal.dry_run:
+                _dry_run(run)
+            else:
+                _session(run, terminal, progress)
+            return run.exit_code
     except KeyboardInterrupt:
-        code = INTERRUPTED
         complain("interrupted; to go on, run the same command:", f"  {command_line()}")
+        return INTERRUPTED
     finally:
         progress.close()
-        store.close(code)
-        if store.aside and not store.aside.exists():
-            progress.note("nothing was asked: the old journal is where it was")
-    return code
 
 
-def _clear(target: Target, options: RunOptions) -> None:
-    """Remove what killed processes have left where this run writes."""
-    scratch.clear()
-    clear_drafts(target.path)
-    if options.review is not None and (review := local_path(options.review)):
-        clear_drafts(review)
+def _collect_garbage() -> None:
+    """Start the collector, now that the imports are done: it need never look at them again, and at
+    the rest seldom (a third of the CPU of a row with 1,000 requests in flight).
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    gc.enable()
 
 
 def _let_interrupt() -> None:
@@ -103,53 +63,48 @@ def _let_interrupt() -> None:
         signal.signal(name, signal.default_int_handler)
 
 
-def _check_ours(target: Target, store: Store) -> None:
-    if target.exists() and not store.path.exists():
-        where = f" at {store.path}" if is_address(target.name) else ""
-        raise UsageError(
-            f"{target.name} exists and wasn't written by this program (it has no journal{where}): "
-            "move it away, or choose another name for the output"
-        )
-
-
-def keep_changed(target: Target, store: Store, progress: Progress) -> None:
-    """Keep what somebody has made of the output since the last run: it will be written anew."""
-    path = target.path
-    if is_address(target.name) or not store.changed():
-        return
-    moment = datetime.fromtimestamp(path.stat().st_mtime)
-    aside = free_name(path, moment, suffix="".join(path.suffixes))
-    shutil.copy2(path, aside)
-    progress.note(f"{path} was changed after the last run: that version is kept as {aside}")
-
-
-def _progress(options: RunOptions) -> Progress:
-    if options.quiet:
+def _watch(terminal: Terminal) -> Watch:
+    if terminal.quiet:
         return Quiet()
-    if options.json_log:
+    if terminal.json_log:
         return JsonLines()
     return Bar() if sys.stderr.isatty() else Lines()
 
 
-def _dry_run(built: Built) -> int:
-    plan = built.run.plan()
+def _dry_run(run: Run) -> None:
+    plan = run.plan()
     if plan.first is not None:
-        say_json(built.lane.server.body(plan.first))
-    for notice in built.told:
+        say_json(run.engine.lane.server.body(plan.first))
+    for notice in run.told:
         say(notice, err=True)
-    say(describe_plan(plan, built), err=True)
-    return 0
+    say(describe_plan(plan, run), err=True)
 
 
-def _session(built: Built, options: RunOptions, target: Target, progress: Progress) -> int:
-    if built.warning:
-        progress.warn(built.warning)
-    for notice in built.notices:
+def _session(run: Run, terminal: Terminal, progress: Watch) -> None:
+    if run.warning:
+        progress.warn(run.warning)
+    for notice in run.notices:
         progress.note(notice)
-    check_afterwards(built, options, target)
-    plan = built.run.plan()
-    progress.note(describe_plan(plan, built))
-    store = built.run.engine.store
+    check_afterwards(run)
+    plan = run.plan()
+    _tell_plan(plan, run, progress)
+    if not _agreed(plan, terminal):
+        progress.note("nothing was sent")
+        run.exit_code = 2
+        return
+    ending = asyncio.run(_ask(run, plan, progress))
+    _let_interrupt()
+    progress.close()
+    if ending.fatal and ending.barren:
+        complain(str(ending.fatal), cause=ending.fatal)
+        run.exit_code = ending.fatal.exit_code
+        return
+    _tell(finish(run, ending), run, terminal, progress)
+
+
+def _tell_plan(plan: Plan, run: Run, progress: Watch) -> None:
+    progress.note(describe_plan(plan, run))
+    store = run.engine.store
     if store.mended:
         progress.note(f"the index of {store.path} was damaged and has been made anew")
     if store.damaged:
@@ -159,60 +114,19 @@ def _session(built: Built, options: RunOptions, target: Target, progress: Progre
             "no answer in the journal is to one of these requests: the prompt, the model, an "
             "option or the input is another than before"
         )
-    if not _agreed(plan, options):
-        progress.note("nothing was sent")
-        return 2
-    interrupted, fatal = asyncio.run(_ask(built, plan, progress))
-    _let_interrupt()
-    progress.close()
-    if interrupted or fatal:
-        built.source.skim()
-    if fatal and not progress.spent.answered:
-        complain(str(fatal), cause=fatal)
-        return fatal.exit_code  # an older output is worth more than one without answers
-    reason = f"not asked: {fatal}" if fatal else "not asked: interrupted" if interrupted else None
-    keep_changed(target, store, progress)
-    calibrated = built.run.calibrate()
-    if not (interrupted or fatal):
-        built.run.count()
-    outcome = built.run.write(target.path, reason)
-    store.wrote()
-    found = None if interrupted or fatal else evaluated(built, options, target)
-    target.deliver()
-    code = _exit_code(built, outcome, interrupted, fatal, progress)
-    for notice in [notice for lane in built.lanes for notice in lane.server.notices]:
-        if notice not in built.notices:
-            progress.note(notice)
-    if built.source.changed():
-        progress.note(
-            f"{built.source.name} changed while it was read: the output holds what was read; "
-            "run the same command again for what is new"
-        )
-    describe_outcome(outcome, target, built, progress, code)
-    for note in calibrated:
-        progress.note(note)
-    tell(found, options, progress)
-    if not (interrupted or fatal):
-        hand_over(built, options, target, progress)
-    if fatal:
-        complain(str(fatal), cause=fatal)
-    elif options.quiet and outcome.statuses["failed"]:
-        error, count = outcome.errors.most_common(1)[0]
-        complain(f"{outcome.statuses['failed']:,} rows failed; {count:,} x {error}")
-    return code
 
 
-def _agreed(plan: Plan, options: RunOptions) -> bool:
+def _agreed(plan: Plan, terminal: Terminal) -> bool:
     cost = (plan.high_usd or plan.low_usd or 0) + (plan.escalated_usd or 0)
-    if options.yes or float(cost) <= options.confirm_over:
+    if terminal.yes or float(cost) <= terminal.confirm_over:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     return typer.confirm("Go on?", default=True, err=True)
 
 
-async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, FatalError | None]:
-    """Ask for what is missing; say whether it was interrupted, and by what it was ended."""
+async def _ask(run: Run, plan: Plan, progress: Watch) -> Ending:
+    """Ask for what is missing; Ctrl-C stops it, and a second one at once."""
     interrupted = False
     loop = asyncio.get_running_loop()
 
@@ -224,48 +138,48 @@ async def _ask(built: Built, plan: Plan, progress: Progress) -> tuple[bool, Fata
             os._exit(INTERRUPTED)  # the journal is whole at any moment
         interrupted = True
         progress.note("stopping: waiting a moment for what is in flight; again to stop at once")
-        for lane in built.lanes:
-            lane.stop()
+        run.stop()
 
     def tick() -> None:
         progress.show()
         loop.call_later(1, tick)
 
-    for lane in built.lanes:
-        lane.note = progress.note
-    progress.state = lambda: next(
-        (lane.state() for lane in built.lanes if lane.in_flight),
-        built.lane.state(),
-    )
     for name in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
             loop.add_signal_handler(name, interrupt)
-    if not (plan.requests or plan.escalations) and plan.complete:
-        return False, None
-    try:
-        for lane in built.lanes:
-            await lane.open()
-        progress.start(plan.requests)
-        loop.call_later(1, tick)
-        await built.run.ask(progress)
-    except FatalError as error:
-        return interrupted, error
-    finally:
-        for lane in built.lanes:
-            await lane.close()
-    return interrupted, None
+    loop.call_later(1, tick)
+    return await run.ask(plan, progress)
 
 
-def _exit_code(
-    built: Built,
-    outcome: Outcome,
-    interrupted: bool,
-    fatal: FatalError | None,
-    progress: Progress,
-) -> int:
-    if fatal:
-        late = isinstance(fatal, AccessError) and progress.spent.answered
-        return 4 if late else fatal.exit_code
-    if interrupted:
-        return INTERRUPTED
-    return 1 if outcome.statuses["failed"] else 0
+def _tell(outcome: Outcome, run: Run, terminal: Terminal, progress: Watch) -> None:
+    """Say how a run has ended, from the output to what to do next."""
+    ending = outcome.ending
+    for notice in [notice for lane in run.lanes for notice in lane.server.notices]:
+        if notice not in run.notices:
+            progress.note(notice)
+    for remark in outcome.remarks:
+        progress.note(remark)
+    describe_outcome(outcome, run, progress)
+    _tell_evaluation(outcome, terminal, progress)
+    if outcome.review is not None and run.target is not None:
+        progress.note(describe_review(outcome.review, run.target.path))
+    for problem in outcome.problems:
+        complain(str(problem), cause=problem)
+    failed = outcome.statuses["failed"]
+    if ending.fatal:
+        complain(str(ending.fatal), cause=ending.fatal)
+    elif terminal.quiet and failed:
+        error, count = outcome.errors.most_common(1)[0]
+        complain(f"{failed:,} rows failed; {count:,} x {error}")
+
+
+def _tell_evaluation(outcome: Outcome, terminal: Terminal, progress: Watch) -> None:
+    """Say how right the answers are, where that was wanted."""
+    if outcome.evaluation is None:
+        return
+    from pipeline.evaluation import as_json, as_text
+
+    if terminal.json_log:
+        event("evaluation", **as_json.as_json(outcome.evaluation))
+    else:
+        progress.note("", *as_text.describe(outcome.evaluation), "")

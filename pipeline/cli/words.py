@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import sys
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
-from pipeline.cli.build import Built, command_line
+from pipeline.cli.progress import Watch
 from pipeline.costs import usd
+from pipeline.engine.ending import Outcome, Review
 from pipeline.engine.escalation import Escalation
-from pipeline.engine.progress import Progress
-from pipeline.engine.run import Outcome, Plan
+from pipeline.engine.run import Plan, Run
 from pipeline.limits.moments import duration
-from pipeline.outputs.targets import Target
-from pipeline.showing import say
 
 REASONS = 5
 
 
-def describe_plan(plan: Plan, built: Built) -> str:
+def describe_plan(plan: Plan, run: Run) -> str:
     """Say in a line what there is to do and what it may cost."""
     about = "" if plan.complete else "about "
     parts = [f"{about}{many(plan.rows, 'row')}"]
@@ -33,14 +34,14 @@ def describe_plan(plan: Plan, built: Built) -> str:
         return f"{', '.join(parts)}: nothing to ask"
     costs = []
     if plan.requests:
-        sure = "" if built.lane.server.counter.exact else " (estimated)"
+        sure = "" if run.engine.lane.server.counter.exact else " (estimated)"
         parts.append(
-            f"{many(plan.requests, 'request')} to {built.run.steps.prompt.model}, "
+            f"{many(plan.requests, 'request')} to {run.steps.prompt.model}, "
             f"about {plan.prompt_tokens:,} prompt tokens{sure}"
         )
-        costs.append(_cost(plan, built))
-    if plan.escalations and built.run.escalation:
-        costs.append(_escalated(plan, built.run.escalation))
+        costs.append(_cost(plan, run))
+    if plan.escalations and run.escalation:
+        costs.append(_escalated(plan, run.escalation))
     return f"{', '.join(parts)}: {'; and '.join(costs)}"
 
 
@@ -67,8 +68,8 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what if count == 1 else several}"
 
 
-def _cost(plan: Plan, built: Built) -> str:
-    prompt, price = built.run.steps.prompt, built.lane.server.price
+def _cost(plan: Plan, run: Run) -> str:
+    prompt, price = run.steps.prompt, run.engine.lane.server.price
     bound = prompt.options.max_output_tokens or prompt.bound
     if price is None or plan.low_usd is None:
         return "cost unknown"
@@ -85,25 +86,24 @@ def _range(low: Decimal, high: Decimal) -> str:
     return f"{usd(low).removesuffix(' USD')} to {usd(high)}"
 
 
-def describe_outcome(
-    outcome: Outcome, target: Target, built: Built, progress: Progress, code: int
-) -> None:
+def describe_outcome(outcome: Outcome, run: Run, progress: Watch) -> None:
     """Print what the output holds, what it took, and how to go on."""
+    name = run.target.name if run.target else ""
+    code = outcome.exit_code
     counts = outcome.statuses
-    rows = sum(counts.values())
     parts = [f"{counts[status]:,} {status}" for status in ("ok", "failed", "skipped")]
     shown = [
         part
         for part, status in zip(parts, ("ok", "failed", "skipped"), strict=True)
         if counts[status] or status == "ok"
     ]
-    lines = [f"{many(rows, 'row')}: {', '.join(shown)} -> {target.name}"]
+    lines = [f"{many(outcome.rows, 'row')}: {', '.join(shown)} -> {name}"]
     for reasons in (outcome.errors, outcome.skips):
         lines += [f"  {count:,} x {reason}" for reason, count in _reasons(reasons)]
     lines += [f"  {note}" for note in outcome.notes]
     if progress.spent.answered:
-        lines.append(_spent(progress, built))
-    if (escalation := built.run.escalation) is not None:
+        lines.append(_spent(progress, run))
+    if (escalation := run.escalation) is not None:
         spared = escalation.savings.answers and not escalation.off
         lines += [_saved(escalation)] if spared else []
         lines += [escalation.note] if escalation.note else []
@@ -114,14 +114,16 @@ def describe_outcome(
     spent = progress.spent
     progress.total(
         exit_code=code,
-        rows=rows,
+        rows=outcome.rows,
         **{status: counts[status] for status in ("ok", "failed", "skipped")},
         requests=spent.answered,
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
-        cost_usd=float(spent.cost_usd) if built.lane.server.price and not spent.unpriced else None,
+        cost_usd=float(spent.cost_usd)
+        if run.engine.lane.server.price and not spent.unpriced
+        else None,
         seconds=round(spent.seconds, 1),
-        output=target.name,
+        output=name,
     )
 
 
@@ -133,12 +135,12 @@ def _how_to_go_on(outcome: Outcome, code: int) -> str:
     return "for the failed rows again"
 
 
-def _spent(progress: Progress, built: Built) -> str:
+def _spent(progress: Watch, run: Run) -> str:
     spent = progress.spent
-    unsure = built.lane.gate.budget.unsure_usd
+    unsure = run.engine.lane.unsure_usd
     parts = [
         f"{spent.tokens:,} tokens ({spent.prompt_tokens:,} in, {spent.completion_tokens:,} out)",
-        spent.cost() if built.lane.server.price else "cost unknown",
+        spent.cost() if run.engine.lane.server.price else "cost unknown",
         duration(spent.seconds),
         f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second",
     ]
@@ -146,7 +148,7 @@ def _spent(progress: Progress, built: Built) -> str:
         one = spent.again == 1
         what = "unusable answer was" if one else "unusable answers were"
         parts.append(f"{spent.again:,} {what} asked for again")
-    if built.lane.server.price and spent.unpriced:
+    if run.engine.lane.server.price and spent.unpriced:
         parts.append(f"{many(spent.unpriced, 'answer')} without a known cost")
     if unsure:
         parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")
@@ -178,8 +180,30 @@ def _reasons(errors: Counter[str]) -> list[tuple[str, int]]:
     return [*most, ("for other reasons: see the error column", rest)] if rest else most
 
 
-def echo_plan(plan: Plan, built: Built) -> None:
-    """Print the plan by itself, for `estimate`."""
-    for notice in built.told:
-        say(notice, err=True)
-    say(describe_plan(plan, built))
+def describe_review(review: Review, output: Path) -> str:
+    """Say what to do with the workbook."""
+    if not review.rows:
+        return f"no row is left to review: {review.path} was not written"
+    named = "" if review.names_output else f" -o {shlex.quote(str(output))}"
+    return (
+        f"{many(review.rows, 'row')} to review -> {review.path}: enter the correct answers in the "
+        f"first column, save, then run: pipeline review {shlex.quote(str(review.path))}{named}"
+    )
+
+
+def command_line() -> str:
+    """Give the command that was typed, as a shell takes it again."""
+    return " ".join(["pipeline", *map(_quoted, sys.argv[1:])])
+
+
+def _quoted(argument: str) -> str:
+    r"""Quote an argument; one with control characters as $'\x1b', which can be shown."""
+    if argument.isprintable():
+        return shlex.quote(argument)
+    raw = os.fsencode(argument.replace("\\", "\\\\").replace("'", "\\'"))
+    letters = raw.decode("utf-8", "backslashreplace")
+    return f"$'{''.join(each if each.isprintable() else _code(each) for each in letters)}'"
+
+
+def _code(letter: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode())

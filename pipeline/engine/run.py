@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 
+from pipeline.backends.base import Lane
+from pipeline.engine.ending import Ending, Outcome
 from pipeline.engine.escalation import Escalation
 from pipeline.engine.loop import Engine
 from pipeline.engine.progress import Progress
 from pipeline.engine.rows import Bits, Rows
+from pipeline.engine.settings import Settings
 from pipeline.engine.steps import Step, Steps, Trail
-from pipeline.errors import UsageError
+from pipeline.errors import FatalError, UsageError
 from pipeline.evaluation.calibrated import Calibrated
 from pipeline.evaluation.gold import Pair, Spelling, find_pairs, is_known, is_right
 from pipeline.outputs.tables import write_table
+from pipeline.outputs.targets import Target
 from pipeline.prompting.schema import allowed
 from pipeline.review.corrections import Corrected, Corrections, check_sample, start
 from pipeline.sources.spool import Spool
 from pipeline.types import Document, Request
 
-MOST_REASONS = 1000  # are told apart
 PLAN_SECONDS = 5.0  # an input that takes longer to read is estimated from what was read by then
 
 
@@ -74,62 +75,46 @@ class Plan:
             self.escalated_usd *= Decimal(factor)
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What the output holds, why rows failed, and why others were skipped or asked again; `notes`
-    are of its format. Of the failed rows `unasked` can't be asked about as they are.
-    """
-
-    notes: list[str] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
-    skips: Counter[str] = field(default_factory=Counter)
-    unasked: int = 0
-
-    def add(self, row: Mapping[str, object], prefix: str) -> None:
-        """Count a row."""
-        status, error = str(row[f"{prefix}status"]), row[f"{prefix}error"]
-        self.statuses[status] += 1
-        self.unasked += status == "failed" and row[f"{prefix}attempts"] is None
-        reasons = self.errors if status == "failed" else self.skips
-        if error and (len(reasons) < MOST_REASONS or error in reasons):
-            reasons[str(error)] += 1
-
-
 class Run:
-    """A prompt over an input, with its journal.
+    """A prompt over an input, with its journal: `plan`, `ask`, then `finish` of `afterwards.py`.
 
-    `expected` names the column of the right answers, or several as ANSWER=COLUMN,ANSWER=COLUMN.
-    With `safe_csv` the input's own texts are no formulas in a CSV output either. Raises UsageError
-    where there is no such column.
+    `target` is where the output goes, if there is one. `notices` are what the user should know of
+    how the run was made, `warning` what even a quiet run says. `exit_code` is what the journal
+    notes of its end. Raises UsageError where a column of right answers isn't there.
     """
 
     def __init__(
         self,
+        settings: Settings,
         *,
         spool: Spool,
         steps: Steps,
         engine: Engine,
         escalation: Escalation | None = None,
-        prefix: str = "",
-        expected: str | None = None,
-        safe_csv: bool = False,
+        target: Target | None = None,
+        notices: Sequence[str] = (),
+        warning: str | None = None,
     ) -> None:
+        self.settings = settings
         self.spool = spool
         self.steps = steps
         self.engine = engine
-        self._deepest = 0
         self.escalation = escalation
-        self.prefix = prefix
-        # Not a method: with one, the rows would keep the run alive, and what it has open.
-        self.follow = partial(_follow, steps, engine, escalation)
-        columns = spool.source.columns
+        self.target = target
+        self.notices = notices
+        self.warning = warning
+        self.exit_code = 0
+        self.prefix = settings.prefix
+        self._deepest = 0
+        self._stopping = False
+        columns, expected = spool.source.columns, settings.expected
+        safe = settings.safe_csv
         self.rows = Rows(
             spool,
-            [replace(column, guarded=True) for column in columns] if safe_csv else columns,
+            [replace(column, guarded=True) for column in columns] if safe else columns,
             steps=steps,
             follow=self.follow,
-            prefix=prefix,
+            prefix=self.prefix,
             calibrates=expected is not None and steps.prompt.confidence,
         )
         names = [column.name for column in self.rows.columns]
@@ -138,6 +123,28 @@ class Run:
         self.pairs = self._pairs(names, inputs, expected) if expected else []
         if escalation is not None and escalation.promise is not None:
             check_sample(self.pairs)
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """Give the lanes of the models, the first one's first."""
+        engines = [self.engine, *([self.escalation.engine] if self.escalation else [])]
+        return [engine.lane for engine in engines]
+
+    @property
+    def told(self) -> list[str]:
+        """Give the warning and the notices, in the order in which to tell them."""
+        return [*([self.warning] if self.warning else []), *self.notices]
+
+    @property
+    def state(self) -> str:
+        """Say in a few words what the run is doing or waiting for."""
+        asking = (lane for lane in self.lanes if lane.in_flight)
+        return next(asking, self.engine.lane).state()
+
+    def follow(self, document: Document) -> Trail:
+        """Give what is known about a document, whichever model's answers stand."""
+        first, escalation = self._first(document), self.escalation
+        return first if escalation is None else escalation.follow(document, first)
 
     def _pairs(self, names: list[str], inputs: list[str], expected: str) -> list[Pair]:
         """Find what is compared with what, and the labels that there are."""
@@ -238,8 +245,33 @@ class Run:
             most = server.most_tokens(request, tokens) + unknown * bound
             plan.high_usd += server.price.ceiling_usd(most, bound) * request.votes
 
-    async def ask(self, progress: Progress) -> None:
-        """Ask for all that is missing."""
+    async def ask(self, plan: Plan, progress: Progress) -> Ending:
+        """Ask for all that is missing, and say how that ended."""
+        if plan.complete and not (plan.requests or plan.escalations):
+            return Ending()
+        fatal: FatalError | None = None
+        progress.state = lambda: self.state
+        for lane in self.lanes:
+            lane.note = progress.note
+        try:
+            for lane in self.lanes:
+                await lane.open()
+            progress.start(plan.requests)
+            await self._ask_all(progress)
+        except FatalError as error:
+            fatal = error
+        finally:
+            for lane in self.lanes:
+                await lane.close()
+        return Ending(progress.spent.answered, self._stopping, fatal)
+
+    def stop(self) -> None:
+        """Ask nothing more; what is in flight may still come back, for a moment."""
+        self._stopping = True
+        for lane in self.lanes:
+            lane.stop()
+
+    async def _ask_all(self, progress: Progress) -> None:
         await self._ask(self.engine, self._missing, progress)
         escalation = self.escalation
         if escalation is not None and not self.engine.lane.stopped and self._settle(escalation):
@@ -330,20 +362,21 @@ class Run:
         self.rows.calibrated = Calibrated(self.rows.known(self.pairs))
         return self.rows.calibrated.notes
 
-    def write(self, path: Path, reason: str | None = None) -> Outcome:
-        """Write the output: every row, asked or not. `reason` is why some weren't, if any.
+    def write(self, outcome: Outcome) -> None:
+        """Write the output and count its rows: all, asked or not.
 
         What a person has said of its rows is in it again.
         """
-        self.rows.reason = reason
-        outcome = Outcome()
+        self.rows.reason = outcome.ending.reason
         columns, rows = self.rows.columns, _Counted(self.rows, outcome, self.prefix)
-        said = self.corrections(path)
+        if self.target is None:
+            return
+        said = self.corrections()
         if said is None or not said.rows:
-            outcome.notes = write_table(path, columns, rows)
+            outcome.notes = write_table(self.target.path, columns, rows)
         else:
-            outcome.notes = write_table(path, said.columns(columns), Corrected(rows, said))
-        return outcome
+            written = said.columns(columns)
+            outcome.notes = write_table(self.target.path, written, Corrected(rows, said))
 
     @property
     def answer(self) -> str | None:
@@ -354,19 +387,13 @@ class Run:
         name = "label" if "label" in names else names[0] if len(names) == 1 else None
         return None if name is None else f"{self.prefix}{name}"
 
-    def corrections(self, path: Path) -> Corrections | None:
-        """Give what a person has said of an output's rows; None where there isn't one answer."""
+    def corrections(self) -> Corrections | None:
+        """Give what a person has said of the output's rows; None where there isn't one answer."""
         inputs = [column.name for column in self.spool.source.columns]
         taken = [column.name for column in self.rows.columns]
-        return None if self.answer is None else start(path, inputs, self.answer, taken)
-
-
-def _follow(
-    steps: Steps, engine: Engine, escalation: Escalation | None, document: Document
-) -> Trail:
-    """Give what is known about a document, whichever model's answers stand."""
-    first = steps.follow(document, engine.store.get)
-    return first if escalation is None else escalation.follow(document, first)
+        if self.answer is None or self.target is None:
+            return None
+        return start(self.target.path, inputs, self.answer, taken)
 
 
 def _ahead(steps: Steps, document: Document, trail: Trail, seen: set[bytes]) -> Iterator[Step]:
@@ -396,10 +423,7 @@ class _Counted:
         self._prefix = prefix
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:
-        self._outcome.statuses.clear()
-        self._outcome.errors.clear()
-        self._outcome.skips.clear()
-        self._outcome.unasked = 0
+        self._outcome.clear()
         for row in self._rows:
             self._outcome.add(row, self._prefix)
             yield row

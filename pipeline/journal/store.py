@@ -33,15 +33,25 @@ SYNC_SECONDS = 1.0  # a power cut costs the answers of this long at most
 
 
 class Store:
-    """The journal of one output. `open` it, and `close` it with the run's exit code.
+    """The journal at `path`, or beside an output. `open` it, and `close` it with the exit code.
 
     `exists` says whether the output is there, where it isn't at `output`.
     """
 
-    def __init__(self, output: Path, *, exists: Callable[[], bool] | None = None) -> None:
-        self.output = output = follow(output)  # an output has one journal, whatever leads to it
-        self._exists = exists or output.exists
-        self.path = output.with_name(f"{output.name}.journal")
+    def __init__(
+        self,
+        output: Path | None,
+        *,
+        path: Path | None = None,
+        exists: Callable[[], bool] | None = None,
+    ) -> None:
+        # An output has one journal, whatever leads to it.
+        self.output = output = None if output is None else follow(output)
+        self._exists = exists or (bool if output is None else output.exists)
+        if path is None:
+            assert output is not None, "there is nothing beside which a journal could lie"
+            path = output.with_name(f"{output.name}.journal")
+        self.path = path
         self._lock = filelock.FileLock(f"{self.path}.lock", blocking=False)
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._synced = 0.0
@@ -53,6 +63,11 @@ class Store:
         self.mended = False  # its index was damaged and has been made anew
         self.damaged: set[int] = set()  # entries looked up that aren't as they were written
         self.aside: Path | None = None  # where the journal is that this one takes the place of
+
+    @property
+    def writes(self) -> bool:
+        """Say whether it was opened for a run, not only to look at."""
+        return self._writing is not None
 
     @property
     def paths(self) -> list[Path]:
@@ -190,7 +205,7 @@ class Store:
 
     def changed(self) -> bool:
         """Say whether somebody has changed the output since a run wrote it."""
-        if not self.output.exists():
+        if self.output is None or not self.output.exists():
             return False
         with self._failing():
             written = self._reading.execute(entries.WRITTEN).fetchone()
@@ -199,6 +214,7 @@ class Store:
     def wrote(self) -> None:
         """Note that the output is as it was just written."""
         assert self._writing is not None, "the journal was opened to look at"
+        assert self.output is not None, "there is no output"
         with self._failing():
             self._writing.execute(
                 "UPDATE runs SET output_mtime_ns = ? WHERE id = ?",

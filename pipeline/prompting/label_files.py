@@ -28,12 +28,20 @@ _MOST_CHARACTERS = 10**8
 _SOME = 3  # of the values that are no labels are told
 
 
-def read_labels(given: str, *, other: bool = False) -> list[Label]:
+def read_labels(
+    given: str | Sequence[str] | Mapping[str, str], *, other: bool = False
+) -> list[Label]:
     """Read labels: `billing,bug,praise`, or a YAML file or a table of names, descriptions and
-    examples. With `other` there is one more, for what none of them fits.
+    examples; or take a list of names, or what names mean. With `other` there is one more, for what
+    none of them fits.
     """
-    suffix = Path(given).suffix.lower()
-    if suffix in _YAML:
+    if not isinstance(given, str):
+        meanings = given if isinstance(given, Mapping) else dict.fromkeys(given, "")
+        labels = [
+            name if isinstance(name, Label) else Label(name, meanings[name]) for name in given
+        ]
+        given = ", ".join(given)
+    elif (suffix := Path(given).suffix.lower()) in _YAML:
         labels = _from_yaml(path_here(given))
     elif suffix in TABLES:
         labels = _from_table(given)

@@ -8,6 +8,8 @@ from typing import Any
 
 from pipeline.types import Document
 
+SHOTS = 8  # of the examples that are given are shown
+
 
 class Label(str):
     """A label: its name, what it means, and texts that it fits."""

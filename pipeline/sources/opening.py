@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.places import Place, is_address, local_path, path_here
+from pipeline.scratch import Scratch
 from pipeline.sources.base import Source
 from pipeline.sources.files.folder import FolderSource
 from pipeline.sources.files.walk import IGNORE_FILE, walk
@@ -125,6 +126,16 @@ def open_source(
     if not len(source):
         raise _no_match(folder, patterns, wish.exclude)
     return source
+
+
+@contextmanager
+def fetching(uri: str) -> Iterator[Path | None]:
+    """Give a folder for what is fetched of an input that lies elsewhere; remove it after."""
+    if local_path(uri):
+        yield None
+        return
+    with Scratch() as folder:
+        yield folder
 
 
 def _piped(wish: _Wish) -> Source:

@@ -24,15 +24,27 @@ _values = attrgetter(*(field.name for field in fields(Document)))
 
 
 class Spool:
-    """Goes through a source as often as wanted; each time may go further than the last."""
+    """Goes through a source as often as wanted; each time may go further than the last.
 
-    def __init__(self, source: Source, folder: Path) -> None:
+    What was read lies in `folder`, by default the system's for temporary files.
+    """
+
+    def __init__(self, source: Source, folder: Path | None = None) -> None:
         self.source = source
         self.complete = False
         self.count = 0
-        # NOTE: closed by garbage collection at the end of the run, never sooner.
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # `close` closes it
         self._rest = iter(source)
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was read."""
+        self._file.close()
 
     def __iter__(self) -> Iterator[Document]:
         """Yield what was read before, then read on. Two such walks must not be mixed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 
 from tenacity import (
     AsyncRetrying,
@@ -69,6 +70,11 @@ class Live:
     def stopped(self) -> bool:
         """Whether nothing more is sent."""
         return self._tasks.stopped
+
+    @property
+    def unsure_usd(self) -> Decimal:
+        """What requests may have cost besides whose answer was lost."""
+        return self.gate.budget.unsure_usd
 
     @property
     def in_flight(self) -> int:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.engine.progress import JsonLines, Lines
+from pipeline.cli.progress import JsonLines, Lines
 from pipeline.prompting.prompt import from_instruction
 from pipeline.types import Document, Result, Usage
 

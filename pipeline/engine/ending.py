@@ -1,0 +1,111 @@
+"""How a run ended, in one value, and what the output then holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.errors import AccessError, FatalError, PipelineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.evaluation.scores import Evaluation
+
+INTERRUPTED = 130  # the exit code of what Ctrl-C has ended
+MOST_REASONS = 1000  # are told apart
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the asking ended: by itself, by the user, or by `fatal`, which waiting doesn't mend.
+
+    `answered` requests have got an answer, good or not.
+    """
+
+    answered: int = 0
+    interrupted: bool = False
+    fatal: FatalError | None = None
+
+    @property
+    def early(self) -> bool:
+        """Say whether anything was left unasked."""
+        return self.interrupted or self.fatal is not None
+
+    @property
+    def barren(self) -> bool:
+        """Say whether nothing came of it: an older output is worth more than a new one."""
+        return self.fatal is not None and not self.answered
+
+    @property
+    def reason(self) -> str | None:
+        """Say of a row that was not asked about why."""
+        if self.fatal:
+            return f"not asked: {self.fatal}"
+        return "not asked: interrupted" if self.interrupted else None
+
+    def exit_code(self, failed: int) -> int:
+        """Give the exit code, with so many rows that have failed."""
+        if self.fatal:
+            late = isinstance(self.fatal, AccessError) and self.answered
+            return 4 if late else self.fatal.exit_code
+        if self.interrupted:
+            return INTERRUPTED
+        return 1 if failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """The workbook for a person to look at: where it is, how many rows it has, and whether it says
+    itself which output it is of.
+    """
+
+    path: Path
+    rows: int
+    names_output: bool
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the output holds, why rows failed, and why others were skipped or asked again.
+
+    Of the failed rows `unasked` can't be asked about as they are. `notes` are of the output's
+    format, `remarks` what else the user should know. `problems` are what went wrong after the
+    output was written: it stands.
+    """
+
+    ending: Ending
+    notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    skips: Counter[str] = field(default_factory=Counter)
+    unasked: int = 0
+    evaluation: Evaluation | None = None
+    review: Review | None = None
+    problems: list[PipelineError] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return self.statuses.total()
+
+    @property
+    def exit_code(self) -> int:
+        return self.ending.exit_code(self.statuses["failed"])
+
+    def clear(self) -> None:
+        """Count anew."""
+        self.unasked = 0
+        for counter in (self.statuses, self.errors, self.skips):
+            counter.clear()
+
+    def add(self, row: Mapping[str, object], prefix: str) -> None:
+        """Count a row."""
+        status, error = str(row[f"{prefix}status"]), row[f"{prefix}error"]
+        self.statuses[status] += 1
+        self.unasked += status == "failed" and row[f"{prefix}attempts"] is None
+        reasons = self.errors if status == "failed" else self.skips
+        if error and (len(reasons) < MOST_REASONS or error in reasons):
+            reasons[str(error)] += 1

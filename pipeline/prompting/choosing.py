@@ -1,0 +1,77 @@
+"""From what the user gave to the one prompt to ask: a file, a shipped prompt's name or a sentence,
+with fields, with labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pipeline.errors import UsageError
+from pipeline.prompting.fields import read as read_fields
+from pipeline.prompting.label_files import read_examples, read_labels
+from pipeline.prompting.labels import SHOTS
+from pipeline.prompting.prompt import Prompt, from_instruction, load
+
+LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most that OpenAI gives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """What to choose from, and how.
+
+    `labels` are the labels, or a text that names them or their file. `examples` is a table of
+    labelled rows, of which `shots` are shown. `confidence` is how sure a label is, by its
+    log-probabilities, or with `votes` by how many answers of so many agree.
+    """
+
+    labels: str | Sequence[str] | Mapping[str, str]
+    multi: bool = False
+    other: bool = False
+    examples: str | None = None
+    shots: int | None = None
+    confidence: bool = False
+    votes: int | None = None
+
+
+def choose(name: str | None, instruction: str | None, fields: str | None = None) -> Prompt:
+    """Take the one prompt that was given: a file, a shipped prompt's name, or an instruction; and
+    the fields that its answers have.
+    """
+    if (name is None) == (instruction is None):
+        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
+    prompt = from_instruction(instruction or "") if name is None else load(name)
+    return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
+
+
+def label(
+    prompt: Prompt, labelling: Labelling, *, text_column: str | None, temperature: float | None
+) -> Prompt:
+    """Let a prompt choose from labels, with examples of how, and say how sure it is."""
+    multi = labelling.multi
+    known = read_labels(labelling.labels, other=labelling.other)
+    prompt = prompt.limit("label", known, multi=multi)
+    if labelling.votes is not None:
+        if temperature == 0:
+            raise UsageError(
+                "--votes counts how many answers agree: with --temperature 0 all would be the same"
+            )
+        prompt = replace(prompt, votes=labelling.votes, confidence=True)
+    elif labelling.confidence and multi:
+        raise UsageError("how sure several labels are takes several answers: add --votes 5")
+    elif labelling.confidence:
+        more = {**prompt.options.additional_properties, **LOGPROBS}
+        graded = prompt.options.model_copy(update={"additional_properties": more})
+        prompt = replace(prompt, options=graded, confidence=True)
+    if labelling.examples is None:
+        return prompt
+    shots = labelling.shots or SHOTS
+    shown, notices = read_examples(
+        labelling.examples,
+        known,
+        name="labels" if multi else "label",
+        text_column=text_column,
+        multi=multi,
+        shots=shots,
+    )
+    return replace(prompt, examples=shown, shots=shots, notices=tuple(notices))

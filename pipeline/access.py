@@ -22,6 +22,7 @@ from pipeline.sources.decoding import decode
 
 KEY, ADDRESS = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 _ACCOUNT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")  # the SDK sends these as they are
+_HEADERS = "OPENAI_CUSTOM_HEADERS"  # and these, one a line
 _MOST_BYTES = 1 << 16
 # What comes along when a key or an address is copied from a page, a shell or a header.
 _WRAPPING = " \t\r\n\"'`\u00a0\u200b\u2060\ufeff\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
@@ -32,13 +33,15 @@ class Access:
     """The key and the address to ask with; None stands for none and for the default server.
 
     `notices` are what the user should know of where they came from. `warning` is what even a quiet
-    run should say: a file of the folder decides where the documents go.
+    run should say: a file of the folder decides where the documents go. To such a server nothing of
+    the user's `account` goes along: organization, project and headers of the environment.
     """
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
     notices: tuple[str, ...] = ()
     warning: str | None = None
+    account: bool = True
 
 
 def find_access(
@@ -55,6 +58,8 @@ def find_access(
     """
     for name in _ACCOUNT:
         _check_header(name, environ.get(name, ""))
+    for line in environ.get(_HEADERS, "").split("\n"):
+        _check_header(_HEADERS, line)
     key = _first(api_key, environ.get(KEY))
     address = _first(base_url, environ.get(ADDRESS))
     url = None if address is None else check_address(address, "--base-url")
@@ -83,7 +88,7 @@ def _from_file(file: Path, url: str | None) -> Access:
         return Access(checked, url, (f"using the key in {file}",))
     server = check_address(address, f"{ADDRESS} in {file}:")
     warning = f"using the key and the server {shown(server)} in {file}"
-    return Access(checked, server, warning=warning)
+    return Access(checked, server, warning=warning, account=False)
 
 
 def _read(file: Path) -> dict[str, str]:

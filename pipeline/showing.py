@@ -29,6 +29,7 @@ _LOGIN = re.compile(rf"://([^\s/@:'\"]{{0,200}}):{_PORT}([^\s'\"]{{0,500}})@")
 _USER = re.compile(r"\b(https?|socks\w{0,2})://([^\s/@?#'\"]{1,500})@", re.I)
 _QUERY = re.compile(r"\b(https?://[^\s?#'\"]{1,2000})\?[^\s'\"]+", re.I)
 _SIGNING = re.compile(r"(sig|signature|token|credential|key|secret|password)$", re.I)
+_OPENING = re.compile(rf"auth|cookie|{_SIGNING.pattern}", re.I)  # of a header
 # Keys that are not ours, and ours as providers abbreviate it: sk-abc***xyz.
 _MIXED = r"(?=[\w-]{0,200}\d)(?=[\w-]{0,200}[A-Z])(?=[\w-]{0,200}[a-z])"
 _KEY = re.compile(rf"\bsk-(?:[\w.-]{{0,100}}\*[\w.*-]{{0,200}}(?<=[\w*])|{_MIXED}[\w-]{{20,200}})")
@@ -60,6 +61,11 @@ class Secrets:
         for secret in _secrets_of(address):
             self.add(secret)
             self.add(unquote(secret))
+
+    def add_header(self, name: str, value: str) -> None:
+        """Keep what a header of a request lets in by: a key, a token, a cookie."""
+        if _OPENING.search(name):
+            self.add(value.rpartition(" ")[2])
 
     def hide(self, text: str) -> str:
         """Leave the secrets out of a text."""
@@ -103,6 +109,7 @@ class Secrets:
 _kept = Secrets()
 keep = _kept.add
 keep_address = _kept.add_address
+keep_header = _kept.add_header
 hide = _kept.hide
 hide_json = _kept.hide_json
 

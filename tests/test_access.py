@@ -41,7 +41,7 @@ def test_an_argument_comes_before_the_environment_and_that_before_the_file(tmp_p
     assert given == Access("sk-given", FILE)
     assert found(tmp_path, **environ) == Access("sk-environment", ENV)
     assert found(tmp_path) == Access(
-        "sk-file", FILE, warning=f"using the key and the server {FILE} in {file}"
+        "sk-file", FILE, warning=f"using the key and the server {FILE} in {file}", account=False
     )
 
 
@@ -120,6 +120,31 @@ def test_even_a_quiet_run_says_that_the_file_names_the_server(two: Job, server: 
     assert ended.lines == [f"using the key and the server {server.base_url} in {file}"]
 
 
+ACCOUNT = {
+    "OPENAI_ORG_ID": "org-mine",
+    "OPENAI_PROJECT_ID": "proj-mine",
+    "OPENAI_CUSTOM_HEADERS": "X-Gateway-Key: of-the-gateway\nAuthorization: Bearer of-mine",
+}
+
+
+def test_nothing_of_the_users_account_goes_to_a_server_that_the_file_names(
+    two: Job, server: Server
+) -> None:
+    write(two.folder, "OPENAI_API_KEY=sk-file", f"OPENAI_BASE_URL={server.base_url}")
+    command = ["run", "in.csv", "-p", "ask.prompty", "-o", "out.csv", "--price", "1,2"]
+    assert pipeline(*command, folder=two.folder, **ACCOUNT).code == 0
+    for record in server.tally.records:
+        assert "mine" not in record.head and "gateway" not in record.head.lower()
+        assert record.header("authorization") == "Bearer sk-file"
+
+
+def test_the_users_account_goes_to_the_server_that_the_user_names(two: Job, server: Server) -> None:
+    assert pipeline(*two.arguments(), folder=two.folder, **ACCOUNT).code == 0
+    (record, _) = server.tally.records
+    assert record.header("x-gateway-key") == "of-the-gateway"
+    assert record.header("openai-organization") == "org-mine"
+
+
 def test_a_run_says_which_file_its_key_is_of(two: Job, server: Server) -> None:
     server.change(require_key="sk-file")
     file = write(two.folder, "OPENAI_API_KEY=sk-file")
@@ -194,8 +219,14 @@ def test_nothing_is_sent_with_such_a_key(two: Job, server: Server) -> None:
     assert "abc" not in ended.err
 
 
-@pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
-@pytest.mark.parametrize("written", ["“org-1”", "org-1\nX-Evil: 1", "org-1\r"])
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        *(("OPENAI_ORG_ID", text) for text in ("“org-1”", "org-1\nX-Evil: 1", "org-1\r")),
+        *(("OPENAI_PROJECT_ID", text) for text in ("“org-1”", "org-1\nX-Evil: 1", "org-1\r")),
+        *(("OPENAI_CUSTOM_HEADERS", text) for text in ("X-A: “b”", "X-A: b\nX-B: c\r")),
+    ],
+)
 def test_an_account_that_cannot_be_sent_is_a_line(
     two: Job, server: Server, name: str, written: str
 ) -> None:

@@ -12,6 +12,7 @@ import shutil
 import zipfile
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -323,3 +324,22 @@ def test_debug_tells_where_a_run_was_ended(
     assert "Traceback (most recent call last):" in told
     assert "pipeline.errors.AccessError: http://***@127.0.0.1" in told
     assert "NoneType" not in told
+
+
+@pytest.mark.parametrize("name", ["X-Api-Key", "api-key", "X-Auth-Token", "Cookie", "Auth"])
+def test_a_key_in_a_header_of_the_users_own_is_hidden(
+    tmp_path: Path, server: Server, name: str
+) -> None:
+    secret = "oNe-oF-tHe-gAtEwAy"
+    repeated = job(tmp_path, server, ["say it", "fail"])
+    server.change(
+        faults=(
+            replace(PLACES["message"](secret), contains="fail"),
+            PLACES["content"](secret),
+        )
+    )
+    headers = f"{name}: Bearer {secret}"
+    ended = pipeline(*repeated.arguments(), folder=tmp_path, OPENAI_CUSTOM_HEADERS=headers)
+    assert server.tally.records[0].header(name) == f"Bearer {secret}"
+    assert secret not in ended.out + ended.err
+    assert not [file for file in tmp_path.iterdir() if secret.encode() in file.read_bytes()]

@@ -43,10 +43,13 @@ def open_lane(
     price: Price | None = None,
     service_tier: str | None = None,
     price_option: str = "--price",
+    account: bool = True,
 ) -> Live:
     """Make the way to a model: `local`, `local:FILE`, `echo`, or one that a server knows.
 
-    Raises UsageError when a key, a file or a price is missing that the run can't do without.
+    Without `account` the server isn't told the organization, the project and the headers that the
+    environment has for the user's own. Raises UsageError when a key, a file or a price is missing
+    that the run can't do without.
     """
     limits = limits or Limits()
     if model == "echo":
@@ -82,6 +85,7 @@ def open_lane(
         counter=counter(model),
         price=price,
         window_tokens=find_window(model, base_url),
+        account=account,
     )
     return Live(server, _gate(limits, price), hedge=limits.hedge)
 

@@ -345,6 +345,7 @@ def _lane(
         price=price,
         service_tier=service_tier,
         price_option=price_option,
+        account=access.account,
     )
 
 

@@ -48,7 +48,7 @@ class Local(Online):
 
     async def open(self) -> None:
         self.base_url = await asyncio.to_thread(self._launch) + "/v1"
-        self._transport = Transport(self.base_url, "none", self.api.path)
+        self._transport = Transport(self.base_url, "none", self.api.path, account=False)
         await super().open()
 
     def _launch(self) -> str:

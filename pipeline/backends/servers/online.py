@@ -64,6 +64,7 @@ class Online(Server):
         name: str | None = None,
         api: Api | None = None,
         manner: Manner | None = None,
+        account: bool = True,
     ) -> None:
         super().__init__(counter=counter, price=price, window_tokens=window_tokens)
         self.model = model
@@ -71,7 +72,7 @@ class Online(Server):
         self.name = name or self.base_url
         self.api = api or Chat()
         keep(api_key)
-        self._transport = Transport(self.base_url, api_key, self.api.path)
+        self._transport = Transport(self.base_url, api_key, self.api.path, account=account)
         self._pictures = Pictures(counter.image_rule)
         self._manner = manner or find_manner(model, self.base_url)
         self._formats = Formats(model, self.notices)

@@ -24,7 +24,7 @@ import truststore
 
 from pipeline.backends.servers.bodies import ENCODINGS, Bodies
 from pipeline.errors import OversizedError, PackedError, TransientError, UnreachableError
-from pipeline.showing import hide_json, keep_address, shown
+from pipeline.showing import hide_json, keep_address, keep_header, shown
 
 CONNECT_SECONDS = 30.0
 ERROR_BYTES = 2**16  # of an error are read: its first words count
@@ -59,9 +59,12 @@ class Rehearsal(httpx2.AsyncBaseTransport):
 
 
 class Transport:
-    """Posts to one path of a server. `open` it first."""
+    """Posts to one path of a server. `open` it first.
 
-    def __init__(self, base_url: str, api_key: str, path: str) -> None:
+    Without `account` nothing of the environment goes along.
+    """
+
+    def __init__(self, base_url: str, api_key: str, path: str, *, account: bool = True) -> None:
         keep_address(base_url)
         self.base_url = base_url
         self._path = path
@@ -71,6 +74,10 @@ class Transport:
         self._sdk = openai.AsyncOpenAI(
             api_key=api_key, base_url=base_url, max_retries=0, http_client=client
         )
+        if not account:
+            self._sdk.organization = self._sdk.project = None
+            # NOTE: it has read OPENAI_CUSTOM_HEADERS; no argument keeps it from that.
+            self._sdk._custom_headers = {}
 
     async def open(self) -> None:
         """Let the SDK build a request, and get ready to send more of its kind."""
@@ -81,6 +88,8 @@ class Transport:
         self._headers = {
             name: value for name, value in built.headers.items() if name not in _OWN_HEADERS
         }
+        for name, value in self._headers.items():
+            keep_header(name, value)
         self._headers["accept-encoding"] = ENCODINGS
         self._proxy = _proxy(self._url)
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

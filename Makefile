@@ -3,6 +3,7 @@ BIN = .venv/bin
 UV = $(BIN)/uv
 RUN = $(BIN)/python -m
 LOCKS = requirements-uv.lock requirements.lock requirements-remote.lock requirements-dev.lock
+UPGRADE = --upgrade
 EXPORT = $(UV) export -q --locked --no-emit-project --no-header
 EXCEPT = $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' $(1))
 
@@ -18,7 +19,7 @@ install: .venv/installed
 
 # Renews all pins. uv.lock isn't committed: it names a package index.
 lock:
-	$(UV) lock -q --upgrade
+	$(UV) lock -q $(UPGRADE)
 	$(EXPORT) --only-group uv -o requirements-uv.lock
 	$(EXPORT) --extra evaluate --extra local --group build -o requirements.lock
 	$(EXPORT) --extra remote $(call EXCEPT,requirements.lock) -o requirements-remote.lock

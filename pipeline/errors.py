@@ -124,9 +124,14 @@ class UnsentError(RejectedError):
 
 
 class FatalError(BackendError):
-    """What no retry can mend (key, quota, unknown model): the run stops, the journal is kept."""
+    """What no retry can mend (key, quota, unknown model): the run stops, the journal is kept.
+
+    From a call of Python it has the `result` that the call would have given: what was answered by
+    then, the rest skipped.
+    """
 
     exit_code = 4
+    result: object = None
 
 
 class AccessError(FatalError):

@@ -120,7 +120,7 @@ def complain(*lines: str, cause: BaseException | None = None) -> None:
     told = traceback.format_exception(cause) if cause and "--debug" in sys.argv else []
     trace = "".join(told).rstrip("\n").split("\n") if told else []
     if "--json-log" in sys.argv:
-        from pipeline.cli.progress import event
+        from pipeline.watching import event
 
         more = {"traceback": "\n".join(map(shown, trace))} if trace else {}
         event("error", text="\n".join(map(shown, lines)), **more)

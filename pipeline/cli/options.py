@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Self
 import typer
 
 from pipeline.costs import DEFAULT_MODEL, Price, fixed_price
-from pipeline.engine.settings import Settings
+from pipeline.engine.settings import BOUNDS, Settings
 from pipeline.errors import UsageError
 
 Input = Annotated[
@@ -99,7 +99,7 @@ class Chosen(dict[str, Any]):
 
 
 # Types of settings that no option gives: their modules take a while to import.
-_NEVER_OPTIONS = dict.fromkeys(("Api", "Labelling", "Prompt"), object)
+_NEVER_OPTIONS = dict.fromkeys(("Api", "Frame", "Labelling", "Prompt"), object)
 
 
 def _parameter(
@@ -107,6 +107,7 @@ def _parameter(
 ) -> inspect.Parameter:
     if kind == tuple[str, ...]:
         kind, default = list[str] | None, None
+    option.min, option.max = BOUNDS.get(name, (None, None))
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -148,7 +149,6 @@ class Asking(Chosen):
             metavar="NAME", help="Sheet of a workbook, by name or number. [default: the first]"
         ),
         "header_row": typer.Option(
-            min=1,
             metavar="N",
             help="Row of a table that names its columns, as Excel counts; those above are no part "
             "of it. [default: the first]",
@@ -164,28 +164,23 @@ class Asking(Chosen):
         "answers": typer.Option(
             metavar="OUTPUT", help="Output of an earlier run, for a prompt that judges it."
         ),
-        "limit": typer.Option(min=1, metavar="N", help="Take only the first N rows or files."),
-        "sample": typer.Option(
-            min=1, metavar="N", help="Take only N rows or files, chosen at random."
-        ),
+        "limit": typer.Option(metavar="N", help="Take only the first N rows or files."),
+        "sample": typer.Option(metavar="N", help="Take only N rows or files, chosen at random."),
         "max_tokens": typer.Option(
-            min=1,
             metavar="N",
             help="Longest answer, in tokens; one cut off is asked again with 4 x N.",
         ),
-        "temperature": typer.Option(min=0, max=2, metavar="T", help="Randomness of the answers."),
+        "temperature": typer.Option(metavar="T", help="Randomness of the answers."),
         "long": typer.Option(
             metavar="split|head|fail",
             help="A text too long for the model: ask part by part and merge, cut it, or fail.",
         ),
         "chunk_tokens": typer.Option(
-            min=16, metavar="N", help="Longest text asked about at once. [default: fits]"
+            metavar="N", help="Longest text asked about at once. [default: fits]"
         ),
-        "rpm": typer.Option(min=0.001, metavar="N", help="Most requests a minute."),
-        "tpm": typer.Option(min=0.001, metavar="N", help="Most tokens a minute."),
-        "max_concurrency": typer.Option(
-            min=1, metavar="N", help="Most requests in flight at once."
-        ),
+        "rpm": typer.Option(metavar="N", help="Most requests a minute."),
+        "tpm": typer.Option(metavar="N", help="Most tokens a minute."),
+        "max_concurrency": typer.Option(metavar="N", help="Most requests in flight at once."),
         "max_cost": typer.Option(
             metavar="USD",
             parser=_read_max_cost,
@@ -196,7 +191,7 @@ class Asking(Chosen):
             parser=_read_price,
             help="USD per million tokens, for a model without a known price.",
         ),
-        "patience": typer.Option(min=0, metavar="MINUTES", help="How long to wait for a server."),
+        "patience": typer.Option(metavar="MINUTES", help="How long to wait for a server."),
         "hedge": typer.Option("--hedge/--no-hedge", help="Ask a second time for what hangs."),
         "prefix": typer.Option(help="Put this before the name of each new column."),
     }
@@ -218,9 +213,7 @@ class Running(Asking):
         "review": typer.Option(
             help="An .xlsx file for the rows most worth a look, to be corrected."
         ),
-        "rows": typer.Option(
-            min=1, metavar="N", help="How many rows --review takes. [default: 200]"
-        ),
+        "rows": typer.Option(metavar="N", help="How many rows --review takes. [default: 200]"),
         "safe_csv": typer.Option(
             "--safe-csv",
             help="In a .csv or .tsv output put a ' before formulas in the input's cells, too.",

@@ -13,7 +13,6 @@ import typer
 
 from pipeline.cli import complain
 from pipeline.cli.options import Terminal
-from pipeline.cli.progress import Bar, JsonLines, Lines, Quiet, Watch, event
 from pipeline.cli.words import (
     command_line,
     describe_damage,
@@ -27,6 +26,7 @@ from pipeline.engine.ending import INTERRUPTED, Ending, Outcome
 from pipeline.engine.run import Plan, Run
 from pipeline.engine.settings import Settings
 from pipeline.showing import say, say_json, shown
+from pipeline.watching import Bar, JsonLines, Lines, Quiet, Watch, ask, event
 
 
 def go(settings: Settings, terminal: Terminal) -> int:
@@ -140,15 +140,10 @@ async def _ask(run: Run, plan: Plan, progress: Watch) -> Ending:
         progress.note("stopping: waiting a moment for what is in flight; again to stop at once")
         run.stop()
 
-    def tick() -> None:
-        progress.show()
-        loop.call_later(1, tick)
-
     for name in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt
             loop.add_signal_handler(name, interrupt)
-    loop.call_later(1, tick)
-    return await run.ask(plan, progress)
+    return await ask(run, plan, progress)
 
 
 def _tell(outcome: Outcome, run: Run, terminal: Terminal, progress: Watch) -> None:

@@ -10,12 +10,12 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
-from pipeline.cli.progress import Watch
 from pipeline.costs import usd
 from pipeline.engine.ending import Outcome, Review
 from pipeline.engine.escalation import Escalation
 from pipeline.engine.run import Plan, Run
 from pipeline.limits.moments import duration
+from pipeline.watching import Watch
 
 REASONS = 5
 

@@ -239,7 +239,7 @@ def _open_input(
     own = list(store.paths)
     if store.output is not None:
         own += [store.output, reviewed_path(store.output)]
-    path = local_path(input)
+    path = local_path(input) if isinstance(input, str) else None
     if path and any(path.resolve() == mine.resolve() for mine in own):
         raise UsageError(f"the output {store.output} is the input: choose another name for it")
     source = open_source(

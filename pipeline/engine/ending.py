@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -109,3 +109,22 @@ class Outcome:
         reasons = self.errors if status == "failed" else self.skips
         if error and (len(reasons) < MOST_REASONS or error in reasons):
             reasons[str(error)] += 1
+
+    def counted(
+        self, rows: Iterable[Mapping[str, object]], prefix: str
+    ) -> Iterable[Mapping[str, object]]:
+        """Give rows that are counted as they are walked; a new walk counts anew."""
+        return _Counted(rows, self, prefix)
+
+
+class _Counted:
+    def __init__(self, rows: Iterable[Mapping[str, object]], outcome: Outcome, prefix: str) -> None:
+        self._rows = rows
+        self._outcome = outcome
+        self._prefix = prefix
+
+    def __iter__(self) -> Iterator[Mapping[str, object]]:
+        self._outcome.clear()
+        for row in self._rows:
+            self._outcome.add(row, self._prefix)
+            yield row

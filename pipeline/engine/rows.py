@@ -70,6 +70,10 @@ class Rows:
         for document in self._documents:
             yield {**document.fields, **self._added(document, billed)}
 
+    def row(self, document: Document) -> Mapping[str, object]:
+        """Give the row of a document by itself, with all that its answers cost."""
+        return {**document.fields, **self._added(document, Bits())}
+
     def known(self, pairs: Sequence[Pair]) -> Iterator[Known]:
         """Give the rows of a confidence whose right answer is known, as far as they are answered.
         Others are not looked up.
@@ -77,7 +81,7 @@ class Rows:
         for document in self._documents:
             if is_right(document.fields, pairs) is None:
                 continue
-            row = {**document.fields, **self._added(document, Bits())}
+            row = self.row(document)
             sure, model = row[f"{self._prefix}{RAW[0].name}"], row[f"{self._prefix}model"]
             if isinstance(sure, float):
                 right = bool(is_right(row, pairs))

@@ -368,7 +368,7 @@ class Run:
         What a person has said of its rows is in it again.
         """
         self.rows.reason = outcome.ending.reason
-        columns, rows = self.rows.columns, _Counted(self.rows, outcome, self.prefix)
+        columns, rows = self.rows.columns, outcome.counted(self.rows, self.prefix)
         if self.target is None:
             return
         said = self.corrections()
@@ -412,18 +412,3 @@ def _plan_escalation(plan: Plan, request: Request, escalation: Escalation) -> No
         plan.escalated_usd = None
     else:
         plan.escalated_usd += ceiling_usd
-
-
-class _Counted:
-    """Rows that are counted as they are written; a new walk counts anew."""
-
-    def __init__(self, rows: Rows, outcome: Outcome, prefix: str) -> None:
-        self._rows = rows
-        self._outcome = outcome
-        self._prefix = prefix
-
-    def __iter__(self) -> Iterator[Mapping[str, object]]:
-        self._outcome.clear()
-        for row in self._rows:
-            self._outcome.add(row, self._prefix)
-            yield row

@@ -5,19 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from math import inf
 from typing import TYPE_CHECKING
 
 from pipeline.costs import Price
-from pipeline.errors import without_partner
+from pipeline.errors import UsageError, without_partner
 from pipeline.types import Detail, Long
 
 if TYPE_CHECKING:
     from pipeline.backends.apis.base import Api
     from pipeline.prompting.choosing import Labelling
     from pipeline.prompting.prompt import Prompt
+    from pipeline.sources.tables.frame import Frame
 
 BELOW = 0.85  # the confidence below which a stronger model is asked
 PATIENCE_MINUTES = 30.0
+
+# The least and the most that a setting may be; None is no bound.
+BOUNDS: dict[str, tuple[float, float | None]] = {
+    "header_row": (1, None),
+    "limit": (1, None),
+    "sample": (1, None),
+    "max_tokens": (1, None),
+    "temperature": (0, 2),
+    "chunk_tokens": (16, None),
+    "rpm": (0.001, None),
+    "tpm": (0.001, None),
+    "max_concurrency": (1, None),
+    "patience": (0, None),
+    "rows": (1, None),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +58,8 @@ class Settings:
     the answers go. None leaves a choice to the program.
     """
 
-    # What is read.
-    input: str
+    # What is read: a path, a glob, an address, "-", or a table that is in memory.
+    input: str | Frame
     text_column: str | None = None
     image_column: str | None = None
     image_root: str | None = None
@@ -93,9 +110,22 @@ class Settings:
     safe_csv: bool = False
 
     def __post_init__(self) -> None:
+        for name, (least, most) in BOUNDS.items():
+            _check(name, getattr(self, name), least, most)
         if self.review is None:
             without_partner("--review", rows=self.rows)
 
 
 Note = Callable[[str], None]
 """Tells the user something, in a line."""
+
+
+def _check(name: str, value: object, least: float, most: float | None) -> None:
+    """Raise UsageError where a number is none, or out of its bounds."""
+    if value is None:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not least <= value <= (inf if most is None else most):  # type: ignore[operator]
+        upper = "or more" if most is None else f"to {most:g}"
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{option} {value}: give a number of {least:g} {upper}")

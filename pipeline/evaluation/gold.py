@@ -22,6 +22,7 @@ from pipeline.prompting.labels import alike
 from pipeline.showing import without_login
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
+from pipeline.sources.tables.frame import Frame
 from pipeline.sources.tables.written import find_prefix, unguard
 from pipeline.types import Document
 
@@ -129,7 +130,7 @@ class Answers:
 
 
 def read(
-    output: str,
+    output: str | Frame,
     expected: Sequence[str],
     *,
     predicted: str | None = None,
@@ -144,7 +145,8 @@ def read(
     for what lies elsewhere. Raises UsageError where a column isn't there.
     """
     with closing(open_source(output, fetch_to=fetch_to)) as source:
-        return _read(source, name or without_login(output), expected, predicted, on)
+        called = without_login(output) if isinstance(output, str) else source.name
+        return _read(source, name or called, expected, predicted, on)
 
 
 def _read(

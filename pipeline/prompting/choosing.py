@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.prompting.fields import read as read_fields
@@ -34,13 +35,18 @@ class Labelling:
     votes: int | None = None
 
 
-def choose(name: str | None, instruction: str | None, fields: str | None = None) -> Prompt:
-    """Take the one prompt that was given: a file, a shipped prompt's name, or an instruction; and
-    the fields that its answers have.
+def choose(
+    given: str | Path | Prompt | None, instruction: str | None, fields: str | None = None
+) -> Prompt:
+    """Take the one prompt that was given: a file, a shipped prompt's name, one made before, or an
+    instruction; and the fields that its answers have.
     """
-    if (name is None) == (instruction is None):
-        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
-    prompt = from_instruction(instruction or "") if name is None else load(name)
+    if (given is None) == (instruction is None):
+        raise UsageError('give one prompt: --prompt PROMPT, or --instruction "..."')
+    if given is None:
+        prompt = from_instruction(instruction or "")
+    else:
+        prompt = given if isinstance(given, Prompt) else load(given)
     return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
 
 

@@ -25,10 +25,11 @@ from pipeline.sources.tables.archives import Format, find_table, is_packed
 from pipeline.sources.tables.bounded import BoundedTable
 from pipeline.sources.tables.csv import CsvTable, tsv
 from pipeline.sources.tables.excel import ExcelGrid
+from pipeline.sources.tables.frame import Frame, FrameTable, Held
 from pipeline.sources.tables.inputs import FileInput, PipedInput
 from pipeline.sources.tables.jsonl import JsonlTable
 from pipeline.sources.tables.parquet import ParquetGrid
-from pipeline.sources.tables.table import Dialect, TableSource
+from pipeline.sources.tables.table import Dialect, Origin, Table, TableSource
 
 TABLES: dict[str, Format] = {
     ".csv": CsvTable,
@@ -81,7 +82,7 @@ class _Wish:
 
 
 def open_source(
-    uri: str,
+    uri: str | Frame,
     *,
     text_column: str | None = None,
     image_column: str | None = None,
@@ -95,7 +96,8 @@ def open_source(
     exclude_address: str | None = None,
     fetch_to: Path | None = None,
 ) -> Source:
-    """Open a folder, a glob pattern, a file, a table, an address or "-", standard input.
+    """Open a folder, a glob pattern, a file, a table, an address, "-", standard input, or a table
+    that is in memory.
 
     A folder's files match one of `glob`, at any depth unless it has a slash; those that match one
     of `exclude`, as lines of `.gitignore`, are left out. `exclude_paths` and `exclude_address` are
@@ -107,6 +109,10 @@ def open_source(
     wish = _Wish(
         text_column, image_column, image_root, image_hosts, glob, exclude, dialect, never_text
     )
+    if not isinstance(uri, str):
+        held = Held(uri)
+        wish.of_a_file(held.name)
+        return _table_of(held, FrameTable(uri, held, wish.dialect), wish)
     local = local_path(uri)
     if local is None and fetch_to is not None:
         return _remote(uri, wish, exclude_address, fetch_to)
@@ -129,9 +135,9 @@ def open_source(
 
 
 @contextmanager
-def fetching(uri: str) -> Iterator[Path | None]:
+def fetching(uri: str | Frame) -> Iterator[Path | None]:
     """Give a folder for what is fetched of an input that lies elsewhere; remove it after."""
-    if local_path(uri):
+    if not isinstance(uri, str) or local_path(uri):
         yield None
         return
     with Scratch() as folder:
@@ -157,7 +163,10 @@ def _file(path: Path, wish: _Wish) -> Source:
 
 
 def _table(file: FileInput, read: Format, wish: _Wish) -> Source:
-    table = read(file, wish.dialect)
+    return _table_of(file, read(file, wish.dialect), wish)
+
+
+def _table_of(file: Origin, table: Table, wish: _Wish) -> Source:
     try:
         return TableSource(
             file,

@@ -18,7 +18,6 @@ from pipeline.errors import DocumentError, UsageError
 from pipeline.processes.pool import Pool
 from pipeline.sources.files import images
 from pipeline.sources.files.reach import Reach
-from pipeline.sources.tables.inputs import FileInput
 from pipeline.types import Column, Document, Image
 
 Row = tuple[int, dict[str, object], str | None]
@@ -86,6 +85,19 @@ class Table(Protocol):
         """End what still reads it."""
 
 
+class Origin(Protocol):
+    """Where a table comes from: its file, as far as there is one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def folder(self) -> Path: ...
+
+    def changed(self) -> bool:
+        """Say whether it is no longer what it was when it was opened."""
+
+
 class TableSource:
     """The rows of a table. Its `image_column` names files of its folder, or of `image_root`, and
     addresses, but for those of this machine and its network that aren't in `image_hosts`.
@@ -95,7 +107,7 @@ class TableSource:
 
     def __init__(
         self,
-        file: FileInput,
+        file: Origin,
         table: Table,
         *,
         text_column: str | None = None,

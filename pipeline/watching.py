@@ -5,8 +5,11 @@ All of it goes to standard error, so that pipes stay clean.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
 import time
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,11 @@ from pipeline.showing import say, say_json, shown
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+    from pipeline.engine.ending import Ending
+    from pipeline.engine.run import Plan, Run
+
+_logger = logging.getLogger("pipeline")
 
 LINE_SECONDS = 10.0
 
@@ -130,17 +138,18 @@ class Bar(Watch):
         self._bar: tqdm[Any] | None = None
 
     def start(self, requests: int) -> None:
-        from tqdm import tqdm
-
         super().start(requests)
-        self._bar = tqdm(
+        self._bar = self._made(
             total=requests,
             unit=" rows",
-            file=_Screen(),  # it moves the cursor
-            dynamic_ncols=True,
             bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
             "[{rate_fmt}, {remaining} left{postfix}]",
         )
+
+    def _made(self, **options: Any) -> tqdm[Any]:
+        from tqdm import tqdm
+
+        return tqdm(file=_Screen(), dynamic_ncols=True, **options)  # it moves the cursor
 
     def show(self) -> None:
         if self._bar is None:
@@ -164,6 +173,40 @@ class Bar(Watch):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class NotebookBar(Bar):
+    """The bar as a widget, where the notebook has such, or else as text."""
+
+    def _made(self, **options: Any) -> tqdm[Any]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a notebook without widgets is no mistake
+            from tqdm.auto import tqdm
+
+            return tqdm(**options)
+
+    def note(self, *lines: str) -> None:
+        say(*lines, err=True)
+
+
+class Log(Watch):
+    """Notes for a program's own log, as the logger `pipeline`."""
+
+    def note(self, *lines: str) -> None:
+        for line in lines:
+            _logger.info("%s", shown(line))
+
+    def warn(self, text: str) -> None:
+        _logger.warning("%s", shown(text))
+
+
+async def ask(run: Run, plan: Plan, progress: Progress) -> Ending:
+    """Ask for what is missing, and show how far it is each second."""
+    asking = asyncio.ensure_future(run.ask(plan, progress))
+    while not asking.done():
+        await asyncio.wait([asking], timeout=1)
+        progress.show()
+    return await asking
 
 
 def event(name: str, **values: object) -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.cli.progress import JsonLines, Lines
 from pipeline.prompting.prompt import from_instruction
 from pipeline.types import Document, Result, Usage
+from pipeline.watching import JsonLines, Lines
 
 
 @pytest.mark.parametrize(

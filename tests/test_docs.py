@@ -7,11 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from pipeline.engine.rows import ACCOUNT, CHUNKS
 from pipeline.prompting import prompt
 from tests.conftest import ROOT
+from tests.docs_answers import fitting
+from tests.server import Server
 
 COMMANDS = ("run", "summarize", "classify", "extract", "estimate", "models", "evaluate", "review")
 # Options of other programs: pip and uv.
@@ -117,3 +121,28 @@ def test_the_lines_that_set_up_need_python_alone_and_install_what_is_locked() ->
     build = "-b requirements.lock -e . && .venv/bin/"
     assert after("try").startswith(f"{setup}{build}pipeline classify data/tickets.csv ")
     assert after("test") == f"{setup}{rest}{build}pytest"
+
+
+def test_the_code_of_the_page_on_python_runs(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.change(answer=fitting)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-documentation")
+    code = re.findall(r"```python\n(.+?)```", PAGES[ROOT / "docs" / "python.md"], re.DOTALL)
+    assert len(code) > 5
+    names: dict[str, object] = {}
+    for block in code:
+        block = block.replace("max_cost=", "price=(1, 2), max_cost=")  # this server has no prices
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert server.tally.billed.requests
+
+
+def test_the_notebook_runs_on_the_embedded_model(tmp_path: Path) -> None:
+    notebook = nbformat.read(ROOT / "docs" / "python.ipynb", as_version=4)
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    )
+    client.execute()
+    assert (tmp_path / "pipeline.journal").exists()

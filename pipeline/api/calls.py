@@ -65,8 +65,8 @@ def go(settings: Settings, progress: bool) -> Any:
             check_afterwards(opened)
             ending = _ask(opened, opened.plan(), watch)
             watch.close()
-            if ending.fatal is not None and ending.barren:
-                raise ending.fatal
+            if ending.fatal is not None and ending.barren and opened.target is not None:
+                raise ending.fatal  # an older output is worth more than one without answers
             outcome = finish(opened, ending)
             result = _result(opened, outcome, watch)
             if ending.fatal is not None:

@@ -42,7 +42,7 @@ class Ended:
     said: str
 
 
-def command(rows: Path, output: Path, base_url: str, *options: str) -> list[str]:
+def command(rows: Path | str, output: Path | str, base_url: str, *options: str) -> list[str]:
     """Give the command line of a run over these rows."""
     return [
         *(sys.executable, "-m", "pipeline", "run", str(rows), "-o", str(output)),

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from benchmarks.faults.kills import AT_ONCE, kill_runs
 from benchmarks.job import command, run, start, statuses, write_rows
 from tests.server import BAD_REPLIES, Behaviour, Fault, Limits, Server, ServerProcess, mixture
 from tests.server.answers import answer_to
 
 SOAK_ROWS = 200_000
 PRICE = ("--price", "0.1,0.5")
+KILLS = 145
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,17 @@ def _journaled(output: Path) -> int:
     with contextlib.closing(sqlite3.connect(f"{output}.journal")) as journal:
         (count,) = journal.execute("SELECT count(*) FROM results").fetchone()
     return int(count)
+
+
+def _killed_often(folder: Path) -> Verdict:
+    count = kill_runs(folder, KILLS)
+    different = ", ".join(count.different) or "none"
+    return Verdict(
+        f"{count.kills} kills, {count.outputs} outputs, {different} different; of "
+        f"{count.requests:,} requests {count.again:,} sent again, at most {count.most_in_flight} "
+        f"a kill, {count.paid:,} of them journaled",
+        not count.different and not count.paid and count.most_in_flight <= AT_ONCE,
+    )
 
 
 def _no_quota(folder: Path) -> Verdict:
@@ -289,6 +302,12 @@ SCENARIOS = (
         _share(Limits(**MINUTE, full=False), 0.99, 0),
     ),
     Scenario("C", "kill -9 near 1,000 of 2,000", "<= in flight", _killed),
+    Scenario(
+        "K",
+        f"{KILLS} x kill -9: CSV, .xlsx, Parquet, S3, review",
+        "the same rows, <= in flight",
+        _killed_often,
+    ),
     Scenario("D", "the quota ends after 500 of 2,000", "2 s, exit 4, 500 kept", _no_quota),
     Scenario("E", "4 of 2,000 rows hang for 100 s", "<= 2 x", _hanging),
     Scenario("F", "the server is gone for 15 s", "2,000 rows", _outage),

@@ -61,5 +61,10 @@ def write(path: Path, columns: Sequence[Column], rows: Rows, *, delimiter: str =
     return []
 
 
+def write_tsv(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
+    """Write the same with tabs between the cells."""
+    return write(path, columns, rows, delimiter="\t")
+
+
 def _text(cell: object) -> str:
     return f"'{cell}" if isinstance(cell, Guarded) else to_text(cell)

@@ -12,8 +12,6 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 T = TypeVar("T")
 
-PACKED = (".gz", ".zip")
-
 
 @contextmanager
 def create(path: Path) -> Iterator[IO[bytes]]:

@@ -9,28 +9,19 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 
 from pipeline import scratch
 from pipeline.errors import PipelineError, UsageError
-from pipeline.outputs import csvs, excel, jsonl, parquet
+from pipeline.formats import PACKED, WRITTEN, Format, format_of, named
+from pipeline.outputs import excel
 from pipeline.outputs.cells import Rows
-from pipeline.outputs.packing import PACKED
 from pipeline.places import follow
 from pipeline.scratch import Scratch
 from pipeline.types import Column
 
 Writer = Callable[[Path, Sequence[Column], Rows], list[str]]
 
-_WRITERS: dict[str, Writer] = {
-    ".csv": csvs.write,
-    ".tsv": partial(csvs.write, delimiter="\t"),
-    ".xlsx": excel.write,
-    ".parquet": parquet.write,
-    ".jsonl": jsonl.write,
-}
-_STREAMED = (".csv", ".tsv", ".jsonl")
 _REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there",
@@ -57,7 +48,7 @@ def clear_drafts(path: Path) -> None:
 
 def check_columns(path: Path, columns: Sequence[Column]) -> None:
     """Raise UsageError if the format of `path` can't hold so many columns."""
-    if find_writer(path) is excel.write:
+    if find_format(path).suffix == ".xlsx":
         excel.check_columns(columns)
 
 
@@ -70,7 +61,7 @@ def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
     """
     if isinstance(rows, Iterator):
         raise TypeError("rows must be iterable more than once, not an iterator")
-    write = find_writer(path)
+    write: Writer = named(find_format(path).writer or "")
     with drafted(path) as draft:
         return write(draft, columns, rows)
 
@@ -98,7 +89,7 @@ def _try(path: Path) -> None:
     if path.is_dir():
         example = path / "results.csv"
         raise UsageError(f"the output {path} is a folder: name a file in it, such as {example}")
-    find_writer(path)
+    find_format(path)
     target = follow(path)
     folder = target.parent
     if not folder.exists():
@@ -112,26 +103,24 @@ def _try(path: Path) -> None:
 
 def is_csv(path: Path) -> bool:
     """Return whether the format of `path` is one of those in which a text can be a formula."""
-    writer = find_writer(path)
-    return writer in (_WRITERS[".csv"], _WRITERS[".tsv"])
+    return find_format(path).sheet
 
 
-def find_writer(path: Path) -> Writer:
-    """Give what writes the format that a name says; raise UsageError if it says none."""
-    suffix = path.suffix.lower()
-    if suffix in PACKED:
-        suffix = Path(path.stem).suffix.lower()
-        if suffix not in _STREAMED:
-            raise UsageError(
-                f"the output {path} can't be packed: that is for {', '.join(_STREAMED)}, such as "
-                f"labels.csv.gz; .xlsx and .parquet are packed in themselves"
-            )
-    if suffix in _WRITERS:
-        return _WRITERS[suffix]
-    near = get_close_matches(suffix, _WRITERS, n=1)
+def find_format(path: Path) -> Format:
+    """Give the format to write that a name says; raise UsageError if it says none."""
+    found, suffix = format_of(path), path.suffix.lower()
+    if suffix in PACKED and (found is None or not found.streamed):
+        streamed = ", ".join(suffix for suffix, line in WRITTEN.items() if line.streamed)
+        raise UsageError(
+            f"the output {path} can't be packed: that is for {streamed}, such as "
+            f"labels.csv.gz; .xlsx and .parquet are packed in themselves"
+        )
+    if found is not None and found.writer:
+        return found
+    near = get_close_matches(suffix, WRITTEN, n=1)
     better = path.with_suffix(near[0]) if near else f"{path}.csv"
     raise UsageError(
-        f"the name of the output {path} says no format: end it in {', '.join(_WRITERS)}, "
+        f"the name of the output {path} says no format: end it in {', '.join(WRITTEN)}, "
         f"such as {better}"
     )
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from pipeline.errors import PipelineError, UsageError, needs
-from pipeline.outputs.tables import check_output, find_writer
+from pipeline.outputs.tables import check_output, find_format
 from pipeline.places import Place, local_path
 
 _LONGEST_NAME = 100  # what is put behind it must fit, too
@@ -67,7 +67,7 @@ class RemoteTarget:
         self._there: bool | None = None
 
     def check(self) -> None:
-        find_writer(Path(self._place.name))
+        find_format(Path(self._place.name))
         self._place.check()
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_output(self.path)

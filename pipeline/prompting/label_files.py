@@ -11,13 +11,14 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from pipeline.errors import DocumentError, UsageError
+from pipeline.formats import FORMATS
 from pipeline.places import path_here
 from pipeline.prompting import yamls
 from pipeline.prompting.labels import Example, Label, alike
 from pipeline.prompting.schema import spelled
 from pipeline.sources.base import Source
 from pipeline.sources.decoding import decode
-from pipeline.sources.opening import TABLES, open_source
+from pipeline.sources.opening import open_source
 from pipeline.types import Document
 
 OTHER = "other"
@@ -43,7 +44,7 @@ def read_labels(
         given = ", ".join(given)
     elif (suffix := Path(given).suffix.lower()) in _YAML:
         labels = _from_yaml(path_here(given))
-    elif suffix in TABLES:
+    elif suffix in FORMATS:
         labels = _from_table(given)
     else:
         labels = [Label(name) for part in given.split(",") if (name := part.strip())]

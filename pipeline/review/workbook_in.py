@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.evaluation.gold import array, seen
+from pipeline.formats import FORMATS
 from pipeline.outputs.cells import to_json
 from pipeline.prompting.schema import spelled
 from pipeline.review.corrections import Corrections, load
@@ -23,7 +24,6 @@ from pipeline.sources.tables.written import REVIEWED, find_prefix
 ABOUT, LABELS = "about", "labels"
 OUTPUT, ANSWER, INPUT, SEVERAL = "output", "answer", "input", "several"
 WHY, KEY = "why", "row key"
-_BOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,8 @@ def _matched(
 
 def _hidden(workbook: Path) -> tuple[list[tuple[str, str]], list[str]]:
     """Read the hidden sheets: what the workbook is about, and its labels."""
-    if workbook.suffix.lower() not in _BOOKS:
+    kind = FORMATS.get(workbook.suffix.lower())
+    if kind is None or not kind.book:
         return [], []
     sheets = read_sheets(workbook, (ABOUT, LABELS))
     about = [(str(row[0]), str(row[1])) for row in sheets.get(ABOUT, [])[1:] if len(row) > 1]

@@ -1,4 +1,4 @@
-"""From what the user names as INPUT to the source that reads it. A new format is one line here."""
+"""From what the user names as INPUT to the source that reads it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 from glob import has_magic
 from itertools import takewhile
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.formats import FORMATS, Format, named
 from pipeline.places import Place, is_address, local_path, path_here
 from pipeline.scratch import Scratch
 from pipeline.sources.base import Source
@@ -21,27 +21,11 @@ from pipeline.sources.files.folder import FolderSource
 from pipeline.sources.files.walk import IGNORE_FILE, walk
 from pipeline.sources.piped import PipedDocument, sniff
 from pipeline.sources.remote import RemoteFile, RemoteFolder
-from pipeline.sources.tables.archives import Format, find_table, is_packed
+from pipeline.sources.tables.archives import find_table, is_packed
 from pipeline.sources.tables.bounded import BoundedTable
-from pipeline.sources.tables.csv import CsvTable, tsv
-from pipeline.sources.tables.excel import ExcelGrid
 from pipeline.sources.tables.frame import Frame, FrameTable, Held
 from pipeline.sources.tables.inputs import FileInput, PipedInput
-from pipeline.sources.tables.jsonl import JsonlTable
-from pipeline.sources.tables.parquet import ParquetGrid
 from pipeline.sources.tables.table import Dialect, Origin, Table, TableSource
-
-TABLES: dict[str, Format] = {
-    ".csv": CsvTable,
-    ".tsv": tsv,
-    ".xlsx": partial(BoundedTable, ExcelGrid),
-    ".parquet": partial(BoundedTable, ParquetGrid),
-    ".jsonl": JsonlTable,
-    ".xlsm": partial(BoundedTable, ExcelGrid),
-    ".xlsb": partial(BoundedTable, ExcelGrid),
-    ".xls": partial(BoundedTable, ExcelGrid),
-    ".ods": partial(BoundedTable, ExcelGrid),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +133,23 @@ def _piped(wish: _Wish) -> Source:
     piped = PipedInput(sys.stdin.buffer)
     suffix = sniff(piped, wish.dialect)
     if suffix:
-        return _table(piped, TABLES[suffix], wish)
+        return _table(piped, FORMATS[suffix], wish)
     wish.of_documents(piped.name)
     return PipedDocument(piped)
 
 
 def _file(path: Path, wish: _Wish) -> Source:
     wish.of_a_file(str(path))
-    if found := find_table(path, TABLES):
+    if found := find_table(path):
         return _table(*found, wish)
     wish.of_documents(str(path))
     return FolderSource(path)
 
 
-def _table(file: FileInput, read: Format, wish: _Wish) -> Source:
-    return _table_of(file, read(file, wish.dialect), wish)
+def _table(file: FileInput, kind: Format, wish: _Wish) -> Source:
+    read = named(kind.reader)
+    table = BoundedTable(read, file, wish.dialect) if kind.grid else read(file, wish.dialect)
+    return _table_of(file, table, wish)
 
 
 def _table_of(file: Origin, table: Table, wish: _Wish) -> Source:

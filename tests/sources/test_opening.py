@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
+from pipeline.formats import FORMATS
 from pipeline.sources.base import Source
-from pipeline.sources.opening import TABLES, open_source
+from pipeline.sources.opening import open_source
 from pipeline.types import Column, Document
 
 PIPED = Document(
@@ -96,7 +97,7 @@ def test_a_table_among_documents_is_a_document(here: Path) -> None:
 
 def test_every_table_format_has_a_suffix() -> None:
     tables = [".csv", ".tsv", ".xlsx", ".parquet", ".jsonl"]
-    assert list(TABLES) == [*tables, ".xlsm", ".xlsb", ".xls", ".ods"]
+    assert list(FORMATS) == [*tables, ".xlsm", ".xlsb", ".xls", ".ods"]
 
 
 @pytest.mark.parametrize(

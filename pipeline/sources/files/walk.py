@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import UsageError
+from pipeline.formats import PACKED, WRITTEN
 from pipeline.sources.files.patterns import Ignore, matcher
 
 IGNORE_FILE = ".pipelineignore"
@@ -18,7 +19,9 @@ _IGNORE_BYTES = 100_000  # every file is compared with every line
 _HIDDEN = (".", "~$")
 # Of an output of ours: any other `.journal` is somebody's document.
 _JOURNAL = re.compile(
-    r"\.(csv|tsv|xlsx|parquet|jsonl)(\.gz|\.zip)?\.journal(-|\.lock$|$)", re.IGNORECASE
+    rf"({'|'.join(map(re.escape, WRITTEN))})({'|'.join(map(re.escape, PACKED))})?"
+    r"\.journal(-|\.lock$|$)",
+    re.IGNORECASE,
 )
 
 

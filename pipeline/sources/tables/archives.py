@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile
 
 from pipeline.errors import UsageError
+from pipeline.formats import FORMATS, Format
 from pipeline.sources.tables.inputs import FileInput, ZippedInput, open_archive
-from pipeline.sources.tables.table import Dialect, Table
-
-Format = Callable[[FileInput, Dialect], Table]
 
 _MOST_NAMES = 10
 
@@ -23,7 +20,7 @@ def is_packed(path: Path) -> bool:
     return archive is not None and archive != path
 
 
-def find_table(path: Path, formats: Mapping[str, Format]) -> tuple[FileInput, Format] | None:
+def find_table(path: Path) -> tuple[FileInput, Format] | None:
     """Find the table that a path names, and how to read it; None where the file is no table.
 
     Raises UsageError where an archive holds several tables, or not the one that is named.
@@ -33,14 +30,12 @@ def find_table(path: Path, formats: Mapping[str, Format]) -> tuple[FileInput, Fo
         suffix = _suffix(path)
         file = FileInput(path)
     else:
-        name = _only_table(archive, formats) if archive == path else _named(archive, path, formats)
+        name = _only_table(archive) if archive == path else _named(archive, path)
         if name is None:
             return None
         suffix = PurePosixPath(name).suffix.lower()
         file = ZippedInput(archive, name)
-    if suffix not in formats:
-        return None
-    return file, formats[suffix]
+    return (file, FORMATS[suffix]) if suffix in FORMATS else None
 
 
 def _suffix(path: Path) -> str:
@@ -54,10 +49,10 @@ def _archive(path: Path) -> Path | None:
     return next((p for p in places if p.suffix.lower() == ".zip" and os.path.isfile(p)), None)
 
 
-def _only_table(archive: Path, formats: Collection[str]) -> str | None:
+def _only_table(archive: Path) -> str | None:
     """Find the one table of an archive; None where it holds other files, too: documents."""
     names = _names(archive)
-    if not names or any(PurePosixPath(name).suffix.lower() not in formats for name in names):
+    if not names or any(PurePosixPath(name).suffix.lower() not in FORMATS for name in names):
         return None
     if len(names) > 1:
         listed = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
@@ -67,10 +62,10 @@ def _only_table(archive: Path, formats: Collection[str]) -> str | None:
     return names[0]
 
 
-def _named(archive: Path, path: Path, formats: Collection[str]) -> str:
+def _named(archive: Path, path: Path) -> str:
     name = path.relative_to(archive).as_posix()
     names = _names(archive)
-    if name in names and PurePosixPath(name).suffix.lower() in formats:
+    if name in names and PurePosixPath(name).suffix.lower() in FORMATS:
         return name
     if name in names:
         raise UsageError(f"{path} is no table; only tables are read out of an archive")

@@ -126,7 +126,7 @@ def _stall(folder: Path) -> tuple[float, float]:
     from pipeline.engine.build import open_run
     from pipeline.engine.progress import Progress
     from pipeline.engine.settings import Settings
-    from pipeline.prompting.prompt import from_instruction
+    from pipeline.prompting.loading import from_instruction
 
     with tempfile.TemporaryDirectory() as name:
         settings = Settings(

@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from pipeline.engine.rows import ACCOUNT, CHUNKS
-from pipeline.prompting import prompt
+from pipeline.prompting.loading import parse
 from tests.conftest import ROOT
 from tests.docs_answers import fitting
 from tests.server import Server
@@ -100,7 +100,7 @@ def test_every_column_of_the_readme_is_one() -> None:
 def test_the_prompt_of_the_documentation_is_one() -> None:
     found = re.search(r"```yaml\n(---\n.+?)```", PAGES[ROOT / "docs" / "prompts.md"], re.DOTALL)
     assert found
-    read = prompt.parse(found.group(1))
+    read = parse(found.group(1))
     assert [column.name for column in read.columns] == ["urgency", "reason"]
 
 

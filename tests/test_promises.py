@@ -28,7 +28,7 @@ from pipeline.engine.ending import Outcome
 from pipeline.engine.progress import Progress
 from pipeline.engine.settings import Settings
 from pipeline.errors import BudgetError
-from pipeline.prompting import prompt as prompts
+from pipeline.prompting import loading as prompts
 from pipeline.sources.tables.written import guard
 from tests.journal.samples import opened
 from tests.running import (

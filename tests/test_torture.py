@@ -22,7 +22,7 @@ from pipeline.engine.rows import Rows
 from pipeline.engine.steps import Steps
 from pipeline.journal.store import Store
 from pipeline.outputs.tables import write_table
-from pipeline.prompting import prompt as prompts
+from pipeline.prompting import loading as prompts
 from pipeline.prompting import schema
 from pipeline.prompting.prompt import Prompt
 from pipeline.types import Document

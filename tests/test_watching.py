@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.prompting.prompt import from_instruction
+from pipeline.prompting.loading import from_instruction
 from pipeline.types import Document, Result, Usage
 from pipeline.watching import JsonLines, Lines
 

@@ -51,7 +51,7 @@ def run(
 def summarize(input: Input, chosen: Running, terminal: Terminal) -> None:
     """Sum up each document in two or three sentences."""
     from pipeline.cli.session import go
-    from pipeline.prompting.prompt import load
+    from pipeline.prompting.loading import load
 
     sys.exit(go(Settings(input=input, prompt=load("summarize"), **chosen), terminal))
 
@@ -71,7 +71,7 @@ def classify(
 ) -> None:
     """Give each row or document its label. With --multi, all the labels that fit."""
     from pipeline.cli.session import go
-    from pipeline.prompting.prompt import load
+    from pipeline.prompting.loading import load
 
     if labels.labels is None:
         raise UsageError("give the labels: --labels billing,bug,praise or --labels labels.yaml")

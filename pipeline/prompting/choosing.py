@@ -12,7 +12,8 @@ from pipeline.errors import UsageError
 from pipeline.prompting.fields import read as read_fields
 from pipeline.prompting.label_files import read_examples, read_labels
 from pipeline.prompting.labels import SHOTS
-from pipeline.prompting.prompt import Prompt, from_instruction, load
+from pipeline.prompting.loading import from_instruction, load
+from pipeline.prompting.prompt import Prompt
 
 LOGPROBS: dict[str, object] = {"logprobs": True, "top_logprobs": 20}  # the most that OpenAI gives
 

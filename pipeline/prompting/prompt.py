@@ -9,37 +9,38 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from pipeline.errors import DocumentError, UsageError
-from pipeline.prompting import prompty, schema
+from pipeline.prompting import schema
 from pipeline.prompting.content import IMAGE, identity, show
 from pipeline.prompting.labels import Example, Label, alike, limit
 from pipeline.prompting.prompty import Options, Property, Templates
 from pipeline.prompting.templates import GLOBALS, Template, alias, used
 from pipeline.types import Column, Detail, Document, Image, Message, Request, Role
 
-SHIPPED = Path(__file__).parents[1] / "prompts"
-if not SHIPPED.exists():  # a checkout: the wheel holds them inside the package
-    SHIPPED = Path(__file__).parents[2] / "prompts"
+if TYPE_CHECKING:
+    from pipeline.prompting.making import Messages, Outputs
 
 # What a key is made of. The answer's bound is no part of it: a whole answer stands, however long it
 # might have been. Nor is how the answer came.
 RECIPE = 2
 PART_CHARACTERS = 200
 OURS = {"text", "chunk", "chunks"}  # what a message can use of any document
-MERGE = (
-    "The document was too long to be read at once: this was asked about each of its parts in turn. "
-    "Make one answer for the whole document of the answers to its parts."
-)
-PARTS = "{% for part in parts %}Part {{ loop.index }}:\n{{ part }}\n\n{% endfor %}"
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, ready to be asked about documents.
+    """A prompt, ready to be asked about documents. `make` makes one, `load` reads one, `save`
+    writes it as a prompt file.
+
+        >>> prompt = Prompt.make(
+        ...     [("system", "You sort tickets."), ("user", "{{ text }}")],
+        ...     outputs="urgent: boolean, topic: billing|bug|praise",
+        ...     temperature=0,
+        ... )
 
     `merging` are the messages that make one answer of those to the `parts` of a long document.
     `settings` are values of the command line that every document shares, such as the labels.
@@ -72,6 +73,41 @@ class Prompt:
     image_detail: Detail = Detail.AUTO
     sees: bool = True
     notices: tuple[str, ...] = ()
+
+    @staticmethod
+    def make(
+        messages: Messages,
+        *,
+        reduce: Messages = (),
+        outputs: Outputs | None = None,
+        name: str = "prompt",
+        model: str | None = None,
+        **options: Any,
+    ) -> Prompt:
+        """Make a prompt.
+
+        `messages` are a text, or pairs of a role and a text, or dicts as the API takes them; they
+        are templates, with {{ text }} and the input's columns. `reduce` are those that merge the
+        answers to the parts of a long document. `outputs` is what answers are made of: a pydantic
+        model, a JSON Schema, or fields as of the command line. `options` are the API's own:
+        temperature, max_tokens, seed, ... Raises UsageError.
+        """
+        from pipeline.prompting.making import make
+
+        return make(messages, reduce=reduce, outputs=outputs, name=name, model=model, **options)
+
+    @staticmethod
+    def load(name: str | os.PathLike[str]) -> Prompt:
+        """Read a prompt file, or a shipped prompt by its name. Raises UsageError."""
+        from pipeline.prompting.loading import load
+
+        return load(name if isinstance(name, str) else Path(name))
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write it as a prompt file, which loads into the same. Raises UsageError."""
+        from pipeline.prompting.saving import save
+
+        save(self, Path(path), overwrite=overwrite)
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
@@ -353,64 +389,3 @@ def _canonical(value: object) -> bytes:
 
 def _identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "answer"
-
-
-def load(name: str | Path) -> Prompt:
-    """Read a prompt that ships with the program, by its name, or a prompt file.
-
-    A text is a path if it has a slash or a suffix, whatever files there are.
-    """
-    path = Path(name)
-    if isinstance(name, str) and path.name == name and not path.suffix:
-        path = _shipped(name)
-    try:
-        source = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise UsageError(f"can't read the prompt file {path}: {reason}") from error
-    return parse(source, name=path.stem, origin=str(path))
-
-
-def _shipped(name: str) -> Path:
-    paths = {path.stem: path for path in SHIPPED.glob("*.prompty")}
-    if name in paths:
-        return paths[name]
-    example = os.path.join(os.curdir, name)
-    raise UsageError(
-        f"no shipped prompt is called {name!r}, they are {', '.join(sorted(paths))}; "
-        f"for a file write its path: {example}"
-    )
-
-
-def parse(source: str, *, name: str = "prompt", origin: str = "prompt") -> Prompt:
-    """Read a prompt from text. Raises UsageError saying where `origin` is wrong."""
-    front, templates, merging = prompty.read(source, name=name, origin=origin)
-    prompt = Prompt(
-        name=front.name,
-        templates=templates,
-        merging=merging,
-        model=front.model.id,
-        options=front.model.options,
-        inputs=tuple(front.inputs),
-        outputs=front.outputs,
-    )
-    try:
-        if prompt.outputs is not None:
-            schema.check(prompt.outputs)
-        for _, text in (*templates, *merging):
-            used(text)
-    except UsageError as error:
-        raise UsageError(f"{origin}: {error}") from error
-    if not prompt.turns:
-        raise UsageError(f"{origin}: there is no `user:` message to ask")
-    return prompt
-
-
-def from_instruction(instruction: str) -> Prompt:
-    """Make a prompt of one sentence: the instruction, then the document."""
-    return Prompt(
-        name="instruction",
-        templates=(("system", "{{ instruction }}"), ("user", "{{ text }}")),
-        merging=(("system", "{{ instruction }}\n\n" + MERGE), ("user", PARTS)),
-        settings={"instruction": instruction},
-    )

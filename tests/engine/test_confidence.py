@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.engine.confidence import choice, majority, of_tokens
-from pipeline.prompting.prompt import SHIPPED
+from pipeline.prompting.loading import SHIPPED
 from pipeline.types import Token
 from tests.running import column, pipeline, price, query, read_rows, write_rows
 from tests.server import Fault, Server

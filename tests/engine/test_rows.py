@@ -16,7 +16,8 @@ from pipeline.engine.rows import Rows
 from pipeline.engine.steps import Steps
 from pipeline.errors import UsageError
 from pipeline.journal.store import Store
-from pipeline.prompting.prompt import Prompt, parse
+from pipeline.prompting.loading import parse
+from pipeline.prompting.prompt import Prompt
 from pipeline.types import Column, Document, Result, Usage
 
 PLAIN = parse("user:\n{{ text }}\n")

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.costs import counter
 from pipeline.engine.steps import Steps
-from pipeline.prompting.prompt import Prompt, from_instruction, parse
+from pipeline.prompting.loading import from_instruction, parse
+from pipeline.prompting.prompt import Prompt
 from pipeline.types import Document, Long, Request, Result
 from tests.running import PROMPT, Job, billed, job, pipeline, query, read_rows, write_rows
 from tests.server import Fault, Server

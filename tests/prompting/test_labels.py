@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.prompting import prompt as prompts
+from pipeline.prompting import loading as prompts
 from pipeline.prompting.label_files import read_examples, read_labels
 from pipeline.prompting.labels import Label
 from pipeline.types import Column, Document, Message

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from pipeline.backends.apis.base import Manner
 from pipeline.backends.apis.chat import Chat
 from pipeline.errors import DocumentError, UsageError
-from pipeline.prompting import prompt as prompts
-from pipeline.prompting.prompt import Prompt, parse
+from pipeline.prompting import loading as prompts
+from pipeline.prompting.loading import parse
+from pipeline.prompting.prompt import Prompt
 from pipeline.types import Column, Document, Message
 
 
@@ -638,7 +639,7 @@ def test_what_is_not_sent_does_not_ask_again(change: str) -> None:
 
 KEY = """
 from dataclasses import replace
-from pipeline.prompting.prompt import parse
+from pipeline.prompting.loading import parse
 from pipeline.types import Document
 
 prompt = parse('''---

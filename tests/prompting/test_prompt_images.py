@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import DocumentError
-from pipeline.prompting import prompt as prompts
-from pipeline.prompting.prompt import Prompt, parse
+from pipeline.prompting import loading as prompts
+from pipeline.prompting.loading import parse
+from pipeline.prompting.prompt import Prompt
 from pipeline.types import Document, Image, Message
 
 A, B = Image("a.png", b"a" * 32, 64, 32), Image("b.png", b"b" * 32, 64, 32)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DocumentError, UsageError
-from pipeline.prompting.prompt import parse
+from pipeline.prompting.loading import parse
 from pipeline.types import Document
 from tests.bounded import run
 
@@ -52,7 +52,7 @@ ATTACKS = [
 PLAY = """
 import json
 from pipeline.errors import DocumentError, UsageError
-from pipeline.prompting.prompt import parse
+from pipeline.prompting.loading import parse
 from pipeline.types import Document
 text, ends = "abc def. " * 1000, []
 for template in json.load(open(sys.argv[1], encoding="utf-8")):

@@ -15,7 +15,7 @@ import pytest
 from pipeline.backends.base import Answered
 from pipeline.backends.opening import open_lane
 from pipeline.errors import FatalError, RejectedError, UsageError
-from pipeline.prompting import prompt as prompts
+from pipeline.prompting import loading as prompts
 from pipeline.types import Document, Request, Response
 from tests.backends.asking import TIMEOUT_SECONDS, complete, stream
 from tests.running import ROOT, pipeline, read_rows, run_here, write_rows

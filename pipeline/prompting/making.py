@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.prompting import schema
@@ -89,7 +89,11 @@ def _schema(outputs: Outputs) -> Mapping[str, Any]:
     if isinstance(outputs, Mapping):
         return outputs
     if isinstance(outputs, type) and issubclass(outputs, BaseModel):
-        return cast(dict[str, Any], _plain(outputs.model_json_schema()))
+        try:
+            return cast(dict[str, Any], _plain(outputs.model_json_schema()))
+        except PydanticUserError as error:  # such as a field that is a function
+            reason = str(error).partition("\n")[0]
+            raise UsageError(f"outputs: {outputs.__name__} has no JSON Schema: {reason}") from error
     raise UsageError(
         "outputs: give a pydantic model, a JSON Schema or fields such as "
         f"'vendor, total: number', not {outputs!r}"

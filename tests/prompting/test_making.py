@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from enum import Enum
 from pathlib import Path
@@ -86,6 +87,12 @@ def test_fields_and_a_schema_say_it_too() -> None:
     assert keys(fields) == keys(Prompt.make("{{ text }}", outputs=dict(fields.outputs)))
 
 
+class Odd(BaseModel):
+    """A model that is no JSON."""
+
+    call: Callable[[], int]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -98,6 +105,7 @@ def test_fields_and_a_schema_say_it_too() -> None:
         ({"messages": "x", "max_tokens": 0}, "max_output_tokens: "),
         ({"messages": "x", "n": 3}, "additional_properties: can't hold `n`"),
         ({"messages": "x", "outputs": int}, "outputs: give a pydantic model, a JSON Schema"),
+        ({"messages": "x", "outputs": Odd}, "outputs: Odd has no JSON Schema"),
         ({"messages": "x", "outputs": {"type": "array"}}, "outputs: the schema must be"),
     ],
 )

@@ -40,7 +40,7 @@ check: install
 	$(BIN)/lint-imports
 
 test: install
-	$(RUN) pytest
+	$(RUN) pytest -n logical --dist worksteal
 
 bench: install
 	$(RUN) benchmarks.rows

@@ -13,7 +13,7 @@ from pipeline.sources.tables.jsonl import Number
 
 Rows = Iterable[Mapping[str, object]]
 
-_INT64 = range(-(2**63), 2**64)  # the integers orjson takes: int64 and uint64
+_LEAST, _MOST = -(2**63), 2**64 - 1  # the integers orjson takes: int64 and uint64
 
 
 def clean(text: str) -> str:
@@ -80,7 +80,8 @@ def _exact(value: object) -> object:
         return _fragment(dict(zip(pairs, map(_exact, pairs.values()), strict=True)))
     if isinstance(value, (list, tuple)):
         return _fragment(list(map(_exact, value)))
-    if isinstance(value, int) and value not in _INT64:
+    # NOTE: not `in range(...)`, which walks through the range for a Padded number.
+    if isinstance(value, int) and not _LEAST <= value <= _MOST:
         return orjson.Fragment(str(value))
     if isinstance(value, (date, time)):
         return value.isoformat()  # orjson takes no time zone of its own making

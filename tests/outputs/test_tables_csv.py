@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.outputs.cells import clean
 from pipeline.outputs.tables import write_table
 from pipeline.types import Column
+from tests import bounded
 
 Row = Mapping[str, object]
 
@@ -126,6 +127,17 @@ def test_a_key_that_a_row_lacks_is_empty_in_csv_and_left_out_in_jsonl(tmp_path: 
 def test_nesting_as_deep_as_json_is_read_is_written(tmp_path: Path) -> None:
     deep = b'{"a":' + b"[" * 600 + b"]" * 600 + b"}"
     assert written(tmp_path, ".jsonl", "a", [orjson.loads(deep)]) == deep + b"\n"
+
+
+PADDED = r"""
+from pipeline.outputs.cells import to_json
+from pipeline.sources.tables.workbook import Padded
+print(ascii(to_json({"a": Padded(7, 3), "b": "half \ud83d"}).decode()))
+"""
+
+
+def test_a_padded_number_beside_half_a_character_is_written_and_soon() -> None:
+    assert bounded.run(PADDED, seconds=5).stdout == ascii('{"a":7,"b":"half \ufffd"}') + "\n"
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])

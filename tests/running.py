@@ -16,8 +16,8 @@ import sys
 import sysconfig
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -275,6 +275,21 @@ def asked(tally: Tally) -> list[str]:
 def price(bill: Bill) -> Decimal:
     """Price a bill at PRICE."""
     return bill.cost_usd(prompt=PRICE[0], completion=PRICE[1])
+
+
+def watch(process: subprocess.Popen[str], seen: Callable[[], object]) -> None:
+    """Wait until something is to be seen of a command that goes on, without taking a core."""
+    while not seen():
+        with suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"it ended: {process.wait(timeout=0.01)}")
+
+
+def drafted(folder: Path) -> bool:
+    """Return whether an output is being written: in a folder of its own until it is whole."""
+    try:
+        return any(path.stat().st_size for path in folder.glob(".pipeline-*/out.csv"))
+    except FileNotFoundError:  # an empty one, to see whether there can be one
+        return False
 
 
 def until(process: subprocess.Popen[str], text: str) -> None:

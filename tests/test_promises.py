@@ -39,6 +39,7 @@ from tests.running import (
     billed,
     column,
     counts,
+    drafted,
     end,
     job,
     pipeline,
@@ -48,6 +49,7 @@ from tests.running import (
     start,
     texts,
     until,
+    watch,
     write_rows,
 )
 from tests.server import Fault, Kind, Latency, Server, answer_to, mixture
@@ -237,21 +239,12 @@ def test_after_an_interruption_nothing_is_sent_again(tmp_path: Path, server: Ser
     assert counts(column(made.rows(), "status")) == {"ok": 5, "skipped": 15}
 
 
-def drafted(folder: Path) -> bool:
-    """Say whether an output is being written: in a folder of its own until it is whole."""
-    try:
-        return any(path.stat().st_size for path in folder.glob(".pipeline-*/out.csv"))
-    except FileNotFoundError:  # an empty one, to see whether there can be one
-        return False
-
-
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_interrupted_while_it_writes_it_says_how_to_go_on(tmp_path: Path, name: str) -> None:
     write_rows(tmp_path / "in.csv", [{"text": text} for text in texts(20_000)])
     command = ("run", "in.csv", "--instruction", "Say it.", "-o", "out.csv", "--model", "echo")
     process = start(*command, folder=tmp_path)
-    while not drafted(tmp_path):
-        assert process.poll() is None
+    watch(process, lambda: drafted(tmp_path))
     process.send_signal(signal.Signals[name])
     ended = end(process)
     told = f"error: interrupted; to go on, run the same command:\n  pipeline {command[0]}"

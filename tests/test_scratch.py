@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import scratch
 from pipeline.scratch import Scratch
-from tests.running import pipeline, start, texts, write_rows
+from tests.running import drafted, pipeline, start, texts, watch, write_rows
 from tests.sources.samples import docx
 
 HOLD = """
@@ -27,14 +27,6 @@ with Scratch(Path(sys.argv[1])) as folder:
 
 def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if "pipeline-" in path.name)
-
-
-def written(folder: Path) -> bool:
-    """Say whether an output is being written."""
-    try:
-        return any(path.stat().st_size for path in folder.glob(".pipeline-*/out.csv"))
-    except FileNotFoundError:  # an empty one, to see whether there can be one
-        return False
 
 
 def test_a_folder_goes_with_its_lock(tmp_path: Path) -> None:
@@ -92,8 +84,7 @@ def test_the_next_run_removes_what_kill_9_left_beside_the_output_and_in_the_temp
     for input, output in (("in", "docs.csv"), ("in.csv", "out.csv")):
         command = ("run", input, *rest[:3], output, *rest[4:])
         process = start(*command, folder=tmp_path, TMPDIR=str(temporary))
-        while not (left(temporary) if input == "in" else written(tmp_path)):
-            assert process.poll() is None
+        watch(process, lambda here=input: left(temporary) if here == "in" else drafted(tmp_path))
         process.kill()
         process.communicate()
         assert left(temporary if input == "in" else tmp_path)

@@ -75,9 +75,10 @@ def test_what_is_built_is_the_same_wherever_it_is_built(
 @pytest.mark.timeout(900)  # it downloads what a new user downloads
 def test_the_wheel_works_in_an_empty_environment(tmp_path: Path) -> None:
     wheel = build(ROOT, "wheel", tmp_path / "wheel")
-    venv.create(tmp_path / "env", with_pip=True)
+    venv.create(tmp_path / "env")
     programs = tmp_path / "env" / ("Scripts" if sys.platform == "win32" else "bin")
-    run(programs / "python", "-m", "pip", "install", "-q", "--no-compile", wheel, folder=tmp_path)
+    install = (sys.executable, "-m", "uv", "pip", "install", "-q", "-p", programs / "python")
+    run(*install, wheel, folder=tmp_path)
     assert run(programs / "pipeline", "--version", folder=tmp_path).startswith("pipeline 0.")
     (tmp_path / "in.csv").write_text("id,text\n007,Hello\n")
     labels = ("--labels", "Hello,Bye", "--model", "echo")

@@ -13,12 +13,13 @@ from tests.limits.events import Events
 
 @dataclass(slots=True)
 class ServerBucket:
-    """A token bucket as a server keeps it."""
+    """A token bucket as a server keeps it. Some state the limit of a minute, whatever its size."""
 
     capacity: float
     rate: float
     level: float
     then: float = 0.0
+    states_minute: bool = False
 
     def at(self, now: float) -> float:
         self.level = min(self.capacity, self.level + (now - self.then) * self.rate)
@@ -28,7 +29,8 @@ class ServerBucket:
     def seen(self) -> Level:
         """Tell the level as the headers do: whole tokens, whole milliseconds."""
         reset = (self.capacity - self.level) / self.rate
-        return Level(self.capacity, math.floor(self.level), math.ceil(reset * 1000) / 1000)
+        limit = self.rate * 60 if self.states_minute else self.capacity
+        return Level(limit, math.floor(self.level), math.ceil(reset * 1000) / 1000)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ def simulate(
     cost: tuple[float, float],
     latency: tuple[float, float],
     restart_at: float,
+    states_minute: bool,
     seed: int,
 ) -> Simulation:
     """Play a server with two buckets, each as wide as the window."""
@@ -27,6 +28,7 @@ def simulate(
     requests = ServerBucket(max(rpm / 60 * window_seconds, 1), rpm / 60, 0)
     tokens = ServerBucket(max(tpm / 60 * window_seconds, cost[1]), tpm / 60, 0)
     for bucket in (requests, tokens):
+        bucket.states_minute = states_minute
         bucket.level = max(bucket.capacity * full, 1 if bucket is requests else cost[1])
     return Simulation(
         requests,
@@ -48,6 +50,7 @@ limits = st.fixed_dictionaries(
         "cost": st.tuples(st.integers(1, 200), st.integers(200, 400)),
         "latency": st.tuples(st.floats(0.02, 0.3), st.floats(0.3, 0.8)),
         "restart_at": st.one_of(st.just(float("inf")), st.floats(5, 10)),
+        "states_minute": st.booleans(),
         "seed": st.integers(0, 2**16),
     }
 )

@@ -20,7 +20,7 @@ from tests.server import Server
 
 COMMANDS = ("run", "summarize", "classify", "extract", "estimate", "models", "evaluate", "review")
 # Options of other programs: pip and uv.
-OTHERS = {"--no-deps", "--reinstall"}
+OTHERS = {"--dist", "--no-deps", "--reinstall"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {
     path: path.read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_the_lines_that_set_up_need_python_alone_and_install_what_is_locked() ->
     rest = "-r requirements-remote.lock -r requirements-dev.lock "
     build = "-b requirements.lock -e . && .venv/bin/"
     assert after("try").startswith(f"{setup}{build}pipeline classify data/tickets.csv ")
-    assert after("test") == f"{setup}{rest}{build}pytest"
+    assert after("test") == f"{setup}{rest}{build}pytest -n logical --dist worksteal"
 
 
 def test_the_code_of_the_page_on_python_runs(

@@ -6,6 +6,7 @@ however that ends, and tells even where several machines share a disk.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -19,6 +20,7 @@ import filelock
 
 PREFIX = "pipeline-"
 _LOCK = ".lock"
+_TRIES = 16
 
 
 class Scratch:
@@ -27,7 +29,7 @@ class Scratch:
     def __init__(self, parent: Path | None = None) -> None:
         start = Path(gettempdir(), PREFIX) if parent is None else Path(parent, f".{PREFIX}")
         os.stat(os.path.join(start.parent, ""))  # a lock would make the folders that it lies in
-        while True:
+        for _ in range(_TRIES):
             self.path = Path(f"{start}{token_hex(8)}")
             self._lock = filelock.FileLock(
                 f"{self.path}{_LOCK}", blocking=False, thread_local=False
@@ -35,6 +37,8 @@ class Scratch:
             with suppress(filelock.Timeout):  # who clears up took it, just now, for a dead one's
                 self._lock.acquire()
                 break
+        else:  # such as in /proc, where a file can't even be missing
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(start.parent))
         try:
             self.path.mkdir(mode=0o700)
         except BaseException:

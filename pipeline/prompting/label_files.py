@@ -16,6 +16,7 @@ from pipeline.places import path_here
 from pipeline.prompting import yamls
 from pipeline.prompting.labels import Example, Label, alike
 from pipeline.prompting.schema import spelled
+from pipeline.regular import read_file
 from pipeline.sources.base import Source
 from pipeline.sources.decoding import decode
 from pipeline.sources.opening import open_source
@@ -64,9 +65,7 @@ def read_labels(
 def _from_yaml(path: Path) -> list[Label]:
     """Read a list of names, or of mappings, or a mapping of names to what they mean."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(yamls.MOST_BYTES + 1)
-        text = decode(raw)
+        text = decode(read_file(path, yamls.MOST_BYTES))
     except OSError as error:
         raise UsageError(f"can't read the labels {path}: {error.strerror}") from error
     except DocumentError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from pipeline.errors import UsageError
 from pipeline.prompting import prompty, schema
 from pipeline.prompting.prompt import Prompt
 from pipeline.prompting.templates import used
+from pipeline.regular import read_file
 
 SHIPPED = Path(__file__).parents[1] / "prompts"
 if not SHIPPED.exists():  # a checkout: the wheel holds them inside the package
     SHIPPED = Path(__file__).parents[2] / "prompts"
 
+_MOST_BYTES = 10_000_000  # of a prompt file
 MERGE = (
     "The document was too long to be read at once: this was asked about each of its parts in turn. "
     "Make one answer for the whole document of the answers to its parts."
@@ -30,10 +33,13 @@ def load(name: str | Path) -> Prompt:
     if isinstance(name, str) and path.name == name and not path.suffix:
         path = _shipped(name)
     try:
-        source = path.read_text(encoding="utf-8-sig")
+        data = read_file(path, _MOST_BYTES)
+        source = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig").read()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise UsageError(f"can't read the prompt file {path}: {reason}") from error
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"the prompt file {path} is over {_MOST_BYTES // 10**6} MB")
     return parse(source, name=path.stem, origin=str(path))
 
 

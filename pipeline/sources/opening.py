@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.formats import FORMATS, Format, named
 from pipeline.places import Place, is_address, local_path, path_here
+from pipeline.regular import is_of_system
 from pipeline.scratch import Scratch
 from pipeline.sources.base import Source
 from pipeline.sources.files.folder import FolderSource
@@ -103,9 +104,11 @@ def open_source(
     path = path_here(uri).expanduser()
     if uri == "-":
         return _piped(wish)
+    folder, patterns = _split(path) if has_magic(uri) and not os.path.exists(path) else (path, [])
+    if is_of_system(folder):
+        raise UsageError(f"{path} leads to {os.path.realpath(folder)}, which is no document")
     if os.path.isfile(path) or is_packed(path):
         return _file(path, wish)
-    folder, patterns = _split(path) if has_magic(uri) and not os.path.exists(path) else (path, [])
     if not uri or not os.path.isdir(folder):
         raise _missing(uri, folder)
     wish.of_documents(uri)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pipeline.errors import UsageError
 from pipeline.formats import PACKED, WRITTEN
+from pipeline.regular import read_file
 from pipeline.sources.files.patterns import Ignore, matcher
 
 IGNORE_FILE = ".pipelineignore"
@@ -133,11 +134,8 @@ def _is_written_here(name: str, names: Collection[str]) -> bool:
 
 
 def _read_ignore_file(file: Path) -> Ignore:
-    if not file.is_file():  # a pipe would be waited for
-        raise UsageError(f"{file} can't be read: it is no file")
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_IGNORE_BYTES + 1)
+        data = read_file(file, _IGNORE_BYTES)
     except OSError as error:
         raise UsageError(f"{file} can't be read: {error.strerror}") from error
     if len(data) > _IGNORE_BYTES:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -188,12 +189,16 @@ def test_an_ignore_file_that_is_too_long_is_refused(deep: Path) -> None:
     assert str(raised.value) == f"{file} is over 100 kB; name folders in it, or use wildcards"
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["a pipe", "a folder"])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(os.mkfifo, "it is not a regular file"), (os.mkdir, os.strerror(errno.EISDIR))],
+    ids=["a pipe", "a folder"],
+)
 def test_an_ignore_file_that_is_no_file_is_refused(
-    tmp_path: Path, make: Callable[[Path], None]
+    tmp_path: Path, make: Callable[[Path], None], reason: str
 ) -> None:
     file = tmp_path / ".pipelineignore"
     make(file)
     with pytest.raises(UsageError) as raised:
         list(walk(tmp_path))
-    assert str(raised.value) == f"{file} can't be read: it is no file"
+    assert str(raised.value) == f"{file} can't be read: {reason}"

@@ -35,6 +35,7 @@ _MIXED = r"(?=[\w-]{0,200}\d)(?=[\w-]{0,200}[A-Z])(?=[\w-]{0,200}[a-z])"
 _KEY = re.compile(rf"\bsk-(?:[\w.-]{{0,100}}\*[\w.*-]{{0,200}}(?<=[\w*])|{_MIXED}[\w-]{{20,200}})")
 # Control characters, separators of lines, what turns the direction of writing, halves of pairs.
 _OBEYED = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
@@ -101,7 +102,7 @@ class Secrets:
         for secret in self._texts:
             if secret in text:
                 return True
-        if "\\" not in text and "%" not in text:
+        if "\\" not in text and "%" not in text and "&" not in text:
             return False
         return any(sign.search(text) for sign in self._signs)
 
@@ -173,13 +174,23 @@ def _secrets_of(address: str) -> Iterator[str]:
 
 
 def _spelling(letter: str) -> str:
-    r"""Write a pattern of a letter, or of what stands for it: \u002d, \x2d, %2D, \-."""
+    r"""Write a pattern of a letter, or of what stands for it: \u002d, \x2d, %2D, \-, &#45;."""
     units, raw = _codes(letter)
     in_json = "".join(rf"\\{{1,8}}u{unit}" for unit in units)
     in_python = "".join(rf"\\{{1,8}}x{byte}" for byte in raw)
     in_url = "".join(f"%(?:25){{0,4}}{byte}" for byte in raw)
-    plain = re.escape(letter) if letter.isalnum() else rf"\\{{0,8}}{re.escape(letter)}"
-    return f"(?:{plain}|{in_json}|{in_python}|{in_url})"
+    if letter.isalnum():
+        return f"(?:{letter}|{in_json}|{in_python}|{in_url})"
+    plain = rf"\\{{0,8}}{re.escape(letter)}"
+    # The entity first: one of `&` begins as it does itself.
+    return f"(?:{_entity(letter)}|{plain}|{in_json}|{in_python}|{in_url})"
+
+
+def _entity(letter: str) -> str:
+    """Write a pattern of a sign in HTML, escaped once or more: &amp;, &#38;, &#x26;amp;."""
+    code = ord(letter)
+    ways = [_ENTITIES.get(letter, f"#{code}"), f"#0{{0,4}}{code}", f"#[xX]0{{0,4}}(?i:{code:x})"]
+    return f"&(?:amp;){{0,4}}(?:{'|'.join(ways)});"
 
 
 def _signs(letters: str) -> tuple[re.Pattern[str], ...]:
@@ -191,7 +202,11 @@ def _signs(letters: str) -> tuple[re.Pattern[str], ...]:
     units = "|".join(unit for each, _ in codes for unit in each)
     raw = "|".join(byte for _, each in codes for byte in each)
     others = "".join(f"|{re.escape(each)}" for each in sorted(set(letters)) if not each.isalnum())
-    return re.compile(rf"\\(?:u(?:{units})|x(?:{raw}){others})"), re.compile(f"%(?:25|{raw})")
+    return (
+        re.compile(rf"\\(?:u(?:{units})|x(?:{raw}){others})"),
+        re.compile(f"%(?:25|{raw})"),
+        re.compile("&(?:amp|lt|gt|quot|apos|#[0-9a-fA-FxX]{1,9});"),
+    )
 
 
 def _codes(letter: str) -> tuple[list[str], list[str]]:

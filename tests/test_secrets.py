@@ -13,6 +13,7 @@ import zipfile
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from html import escape, unescape
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -22,7 +23,7 @@ from tests.running import PRICE, PROMPT, Ended, job, pipeline, query, read_rows
 from tests.server import Fault, Server
 
 KEY = "sk-proj-aB3dE6gH9xY/zK"
-PASSWORD = "correct-horse@Battery9"
+PASSWORD = "correct-horse@Battery<9&"
 LOGIN = f"me:{quote(PASSWORD, safe='')}"
 OPTIONS = {
     "plain": (),
@@ -46,6 +47,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "escaped": units,
     "hyphen escaped": lambda secret: secret.replace("-", "\\u002d").replace("/", "\\/"),
     "escaped twice": lambda secret: units(secret).replace("\\", "\\\\"),
+    "page": lambda secret: escape(secret, quote=False),
     "base64": lambda secret: b64encode(f"me:{secret}".encode()).decode(),
 }
 OUTPUTS = "outputs:\n  - name: said\n"
@@ -159,7 +161,7 @@ def undone(text: str) -> str:
     versions = [text]
     for _ in range(3):
         text = re.sub(r"\\+u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
-        versions += [text, re.sub(r"\\+(.)", r"\1", text), unquote(text)]
+        versions += [text, re.sub(r"\\+(.)", r"\1", text), unquote(text), unescape(text)]
     return "\n".join(versions)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from html import escape
 from urllib.parse import quote, unquote
 
 import pytest
@@ -39,10 +40,17 @@ def secrets(*texts: str) -> Secrets:
         "".join(f"%{ord(letter):02x}" for letter in KEY),
         KEY.replace("/", "\\/"),
         KEY.replace("-", "\\-").replace("_", "\\_"),  # as Markdown has it
+        KEY.replace("-", "&#45;").replace("/", "&#x2F;").replace("+", "&#043;"),
     ],
 )
 def test_a_secret_is_hidden_however_it_is_spelled(spelled: str) -> None:
     assert secrets(KEY).hide(f"key={spelled}, or not") == f"key={MARK}, or not"
+
+
+def test_a_secret_in_a_page_is_hidden() -> None:
+    secret = """a&b<c>d"e'f&amp"""
+    for spelled in (secret, escape(secret), escape(escape(secret)), escape(secret, quote=False)):
+        assert secrets(secret).hide(f"<p>{spelled}; & more") == f"<p>{MARK}; & more"
 
 
 def test_what_is_part_of_many_texts_is_no_secret() -> None:

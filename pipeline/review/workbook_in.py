@@ -75,10 +75,17 @@ def finds_output(workbook: Path, output: Path) -> bool:
     return output.resolve().is_relative_to(workbook.resolve().parent)
 
 
+def _may_be_of(workbook: Path, output: Path) -> bool:
+    try:
+        journal = output.with_name(f"{output.name}.journal")
+        return finds_output(workbook, output) and (journal.exists() or not output.exists())
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def _own(workbook: Path, output: Path) -> Path:
     """Return the output that a workbook names, if it may and a run has written that."""
-    journal = output.with_name(f"{output.name}.journal")
-    if not finds_output(workbook, output) or (output.exists() and not journal.exists()):
+    if not _may_be_of(workbook, output):
         raise UsageError(
             f"{workbook} says that it corrects {output}, which lies elsewhere or wasn't written by "
             "a run: if that is right, name it with -o"

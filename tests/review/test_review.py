@@ -750,3 +750,17 @@ def test_a_strangers_workbook_chooses_no_table_of_mine(tmp_path: Path) -> None:
     assert (mine / "out.csv").read_bytes() == before
     assert sorted(path.name for path in download.iterdir()) == ["look.xlsx"]
     assert pipeline("review", "look.xlsx", "-o", "../mine/out.csv", folder=download).code == 0
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "x" * 5_000, "a_x0000_b", "/proc/self/environ"])
+def test_a_workbook_of_an_output_that_no_file_can_be_is_a_line(tmp_path: Path, name: str) -> None:
+    write_rows(tmp_path / "in.csv", [{"text": "one"}, {"text": "two"}])
+    classify = ("classify", "in.csv", "--labels", "a,b", "--model", "echo", "-o", "out.csv")
+    pipeline(*classify, "--review", "look.xlsx", folder=tmp_path)
+    with ZipFile(tmp_path / "look.xlsx") as made, ZipFile(tmp_path / "odd.xlsx", "w") as odd:
+        for part in made.namelist():
+            named = made.read(part).replace(b"<t>out.csv</t>", f"<t>{name}</t>".encode())
+            odd.writestr(part, named)
+    ended = pipeline("review", "odd.xlsx", folder=tmp_path)
+    assert (ended.code, len(ended.errors)) == (2, 1)
+    assert "wasn't written by a run: if that is right, name it with -o" in ended.errors[0]

@@ -9,11 +9,12 @@
 `help(pipeline.run)` says what all of them take, return and raise.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
+# NOTE: nothing is imported here. With `python -m pipeline` the working folder, which a stranger may
+# have filled, is searched first until `__main__` has taken it out.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pipeline.api.calls import Row, Summary
     from pipeline.api.functions import (
         classify,
@@ -60,7 +61,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     for home, names in _HOMES.items():

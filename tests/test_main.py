@@ -15,7 +15,17 @@ from tests.running import SCRIPT, environment, read_rows, write_rows
 # What is imported early, what is imported late, and what isn't there but is looked for.
 # `python -m` itself imports contextlib, types, warnings and pkgutil, before the program begins.
 NAMES = (
-    *("signal", "socket", "pickle", "json", "typing", "sqlite3", "tempfile", "logging"),
+    *(
+        "__future__",
+        "signal",
+        "socket",
+        "pickle",
+        "json",
+        "typing",
+        "sqlite3",
+        "tempfile",
+        "logging",
+    ),
     *("typer", "click", "numpy", "openai", "orjson", "dotenv", "yaml", "filelock", "colorama"),
 )
 EVIL = 'open({marker!r}, "a").write(__name__ + "\\n")\nraise ImportError("not the one you want")\n'

@@ -203,8 +203,7 @@ class Log(Watch):
 async def ask(run: Run, plan: Plan, progress: Progress) -> Ending:
     """Ask for what is missing, and show how far it is each second."""
     asking = asyncio.ensure_future(run.ask(plan, progress))
-    while not asking.done():
-        await asyncio.wait([asking], timeout=1)
+    while not (await asyncio.wait([asking], timeout=1))[0]:
         progress.show()
     return await asking
 

@@ -31,6 +31,8 @@ _OWN = ("input", "prompt", "labelling", "stronger")  # settings that no keyword 
 def read_prompt(
     prompt: str | os.PathLike[str] | Prompt | None, instruction: str | None, fields: str | None
 ) -> Prompt:
+    if (prompt is None) == (instruction is None):
+        raise UsageError('give one of the two: a prompt, or instruction="..."')
     if isinstance(prompt, os.PathLike):
         prompt = Path(prompt)
     return choose(prompt, instruction, fields)

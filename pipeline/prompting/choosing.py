@@ -43,7 +43,7 @@ def choose(
     instruction; and the fields that its answers have.
     """
     if (given is None) == (instruction is None):
-        raise UsageError('give one prompt: --prompt PROMPT, or --instruction "..."')
+        raise UsageError('give one prompt: -p PROMPT, or --instruction "..."')
     if given is None:
         prompt = from_instruction(instruction or "")
     else:

@@ -227,6 +227,13 @@ def test_a_mistake_is_an_error_in_pythons_words(
     assert not server.tally.records
 
 
+def test_a_call_needs_one_prompt() -> None:
+    with pytest.raises(
+        pipeline.UsageError, match=r'^give one of the two: a prompt, or instruction="'
+    ):
+        pipeline.run(tickets(), model="echo")
+
+
 @pytest.mark.parametrize("input", [None, 3, {"text": ["a"]}, ["a"]])
 def test_what_is_no_table_is_refused(input: Any) -> None:
     with pytest.raises(pipeline.UsageError, match="a path, a glob, an address or a table"):

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from typing import ParamSpec, TypeVar, cast
 
 from pipeline.errors import DocumentError
-from pipeline.processes.launch import Launched
 
 TIMEOUT_SECONDS = 60.0
 MEMORY_BYTES = 2_000_000_000  # for a call, over what the process takes by itself
@@ -49,6 +48,9 @@ class Child:
         self._stopped = threading.Event()
         self._late = False
         self._deadline = math.inf
+        # Imported here: the process itself imports this module, too, and starts no other (40 ms).
+        from pipeline.processes.launch import Launched
+
         try:
             self._launched = Launched("pipeline.processes.serve", str(timeout_seconds))
         except OSError as error:  # no more processes, no more memory

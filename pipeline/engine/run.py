@@ -18,9 +18,10 @@ from pipeline.engine.settings import Settings
 from pipeline.engine.steps import Step, Steps, Trail
 from pipeline.errors import FatalError, UsageError
 from pipeline.evaluation.calibrated import Calibrated
-from pipeline.evaluation.gold import Pair, Spelling, find_pairs, is_known, is_right
+from pipeline.evaluation.gold import Pair, find_pairs, is_known, is_right
 from pipeline.outputs.tables import write_table
 from pipeline.outputs.targets import Target
+from pipeline.prompting.labels import Labels
 from pipeline.prompting.schema import allowed
 from pipeline.review.corrections import Corrected, Corrections, check_sample, start
 from pipeline.sources.spool import Spool
@@ -152,7 +153,7 @@ class Run:
         outputs = self.steps.prompt.outputs or {}
         labels = [allowed(outputs, pair.predicted.removeprefix(self.prefix)) for pair in found]
         return [
-            replace(pair, spelling=Spelling(texts)) if texts else pair
+            replace(pair, labels=Labels(texts)) if texts else pair
             for pair, texts in zip(found, labels, strict=True)
         ]
 
@@ -170,7 +171,7 @@ class Run:
             name = self.spool.source.name
             raise UsageError(f"{name}: no row has anything in {wanted} to compare with")
         if plan.strange is not None and not plan.fits and plan.complete:
-            labels = ", ".join(self.pairs[0].spelling or ())
+            labels = ", ".join(self.pairs[0].labels or ())
             raise UsageError(
                 f'{self.spool.source.name}: nothing in "{self.pairs[0].expected}" is one of the '
                 f"labels {labels}: it begins with `{plan.strange}`"

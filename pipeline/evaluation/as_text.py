@@ -13,6 +13,7 @@ from pipeline.evaluation.gold import Graded
 from pipeline.evaluation.judged import Duel, Judged
 from pipeline.evaluation.scores import RESAMPLES, Evaluation, Interval
 from pipeline.evaluation.threshold import Choice
+from pipeline.prompting.labels import bare
 from pipeline.sources.tables.written import REVIEWED
 
 _MOST_CHARACTERS = 110  # of the labels of a confusion matrix: more don't fit on a screen
@@ -199,10 +200,10 @@ def _labels(found: Evaluation) -> Iterator[str]:
     yield from _columns(lines)
     if many:
         yield f"... and {len(ordered) - _MOST_LINES:,} labels that do better: --json has all"
-    low: dict[str, list[str]] = {}
+    close: dict[str, list[str]] = {}
     for item in found.labels:
-        low.setdefault(item.label.casefold(), []).append(item.label)
-    for names in low.values():
+        close.setdefault(bare(item.label), []).append(item.label)
+    for names in close.values():
         if len(names) > 1:
             yield f"note: {' and '.join(f'`{name}`' for name in names)} count as different labels"
     wanted = [item.label for item in found.labels if item.expected]

@@ -9,9 +9,9 @@ from decimal import Decimal
 
 from pipeline.costs import usd
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import Answers, Graded
+from pipeline.evaluation.gold import Answers, Graded, same_value
 from pipeline.evaluation.scores import INTERVAL_LEVEL, MOST_CHANCE, Evaluation, Interval
-from pipeline.prompting.labels import alike
+from pipeline.prompting.labels import array, bare
 
 MARGIN = 0.02  # in accuracy: who is cheaper is taken only if it is shown to be no worse than so
 
@@ -137,7 +137,14 @@ def _by_key(first: Answers, second: Answers, on: str) -> tuple[Answers, Answers]
 
 def _alike(one: Graded, other: Graded) -> bool:
     """Say whether the same is expected; each table spells it as its own answers do."""
-    return tuple(map(alike, one.expected)) == tuple(map(alike, other.expected))
+    if len(one.expected) > 1 and len(one.expected) == len(other.expected):
+        return all(map(same_value, one.expected, other.expected))
+    return _known_by(one) == _known_by(other)
+
+
+def _known_by(row: Graded) -> list[str]:
+    labels = array(row.expected[0]) if len(row.expected) == 1 else None
+    return sorted(map(bare, row.expected if labels is None else labels))
 
 
 def _keyed(answers: Answers, on: str) -> dict[str, Graded]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.outputs.cells import to_text
-from pipeline.prompting.labels import alike
+from pipeline.prompting.labels import Labels, alike, array, tidy
 from pipeline.showing import without_login
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
@@ -28,42 +28,19 @@ from pipeline.types import Document
 
 _ANSWERS = ("label", "output")
 _SHOWN_CHARACTERS = 200
-_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)\.\d+")
 _THOUSANDS = re.compile(r"(-?[1-9]\d{0,2}(?:,\d{3})+)((?:\.\d+)?)")
-# They take no room on a screen: zero-width spaces, word joiners, soft hyphens, byte-order marks.
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\u00ad\ufeff"))
-
-
-class Spelling:
-    """How answers write their labels. What a person wrote is the same but for case and space."""
-
-    def __init__(self, labels: Iterable[str]) -> None:
-        self._labels = dict.fromkeys(labels)
-        known: dict[str, list[str]] = {}
-        for label in self._labels:
-            known.setdefault(alike(label), []).append(label)
-        self._known = {name: found[0] for name, found in known.items() if len(found) == 1}
-
-    def __contains__(self, text: str) -> bool:
-        return self(text) in self._labels
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._labels)
-
-    def __call__(self, text: str) -> str:
-        return text if text in self._labels else self._known.get(alike(text), text)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The column of an answer and the column that says what it should have been; `spelling` is that
-    of the labels, where these are known.
+    """The column of an answer and the column that says what it should have been; `labels` are those
+    there are, where they are known.
     """
 
     predicted: str
     expected: str
-    spelling: Spelling | None = None
+    labels: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +152,8 @@ def _read(
             blank += 1
     several = len(pairs) == 1 and _are_sets(rows)
     if len(pairs) == 1:
-        spelling = Spelling({label for row in rows for label in _labels(row.predicted[0], several)})
-        rows = [_respelled(row, spelling, several) for row in rows]
+        labels = Labels(name for row in rows for name in _names(row.predicted[0], several))
+        rows = [_respelled(row, labels, several) for row in rows]
     return Answers(
         name,
         tuple(pairs),
@@ -197,16 +174,18 @@ def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
     if not any(expected):
         return None
     if len(pairs) > 1:
-        return all(map(_same, expected, predicted))
+        return all(map(same_value, expected, predicted))
     several = array(predicted[0]) is not None
-    spelling = pairs[0].spelling or Spelling(_labels(predicted[0], several))
-    return _normal(expected[0], spelling, several) == _normal(predicted[0], spelling, several)
+    labels = pairs[0].labels or Labels(_names(predicted[0], several))
+    return _normal(expected[0], labels, several) == _normal(predicted[0], labels, several)
 
 
 def is_known(row: Mapping[str, object], pair: Pair) -> bool:
     """Say whether what is expected of a row is among the labels, as far as these are known."""
-    text = seen(row.get(pair.expected))
-    return pair.spelling is None or all(label in pair.spelling for label in _labels(text, True))
+    if pair.labels is None:
+        return True
+    names = pair.labels.split(seen(row.get(pair.expected)))
+    return all(name in pair.labels for name in names)
 
 
 def _are_sets(rows: Sequence[Graded]) -> bool:
@@ -215,53 +194,33 @@ def _are_sets(rows: Sequence[Graded]) -> bool:
     return bool(given) and all(array(text) is not None for text in given)
 
 
-def _respelled(row: Graded, spelling: Spelling, several: bool) -> Graded:
+def _respelled(row: Graded, labels: Labels, several: bool) -> Graded:
     """Write what was expected as the answers are written."""
-    expected = _normal(row.expected[0], spelling, several)
-    predicted = _normal(row.predicted[0], spelling, several)
+    expected = _normal(row.expected[0], labels, several)
+    predicted = _normal(row.predicted[0], labels, several)
     if (expected, predicted) == (row.expected[0], row.predicted[0]):
         return row
     spelled = row.spelled or (not several and expected == predicted and not row.right)
     return replace(row, expected=(expected,), predicted=(predicted,), spelled=spelled)
 
 
-def _normal(text: str, spelling: Spelling, several: bool) -> str:
+def _normal(text: str, labels: Labels, several: bool) -> str:
     """Write a label, or a set of them (as an array, in the order of the alphabet), one way."""
     if not several or not text:
-        return spelling(text)
-    return json.dumps(sorted(set(map(spelling, _labels(text, several)))), ensure_ascii=False)
+        return labels.spell(text)
+    return json.dumps(sorted(labels.split(text)), ensure_ascii=False)
 
 
-def _labels(text: str, several: bool) -> list[str]:
-    """List the labels of a cell: of an array, or what stands between commas, ; or |."""
-    if not several:
-        return [text] if text else []
-    found = array(text)
-    labels = re.split(r"[,;|]", text) if found is None else found
-    return [label for label in map(seen, labels) if label]
-
-
-def array(text: str) -> list[object] | None:
-    """Read a JSON array; None where a text is none."""
-    if not text.startswith("["):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, list) else None
+def _names(predicted: str, several: bool) -> list[str]:
+    """List the labels of an answer: of one that isn't there, none."""
+    return Labels().split(predicted) if several else [predicted] if predicted else []
 
 
 def seen(cell: object) -> str:
-    """Write a cell as a reader sees it: 3.0 is 3, runs of spaces are one, accents are accents, and
-    the apostrophe before what looks like a formula is none of its letters.
+    """Write a cell as a reader sees it. The apostrophe before what looks like a formula is none of
+    its letters.
     """
-    text = unguard(to_text(cell))
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text).translate(_INVISIBLE)
-    text = " ".join(text.split())
-    whole = _WHOLE.fullmatch(text)
-    return whole.group(1) if whole else text
+    return tidy(unguard(to_text(cell)))
 
 
 def find_pairs(
@@ -343,7 +302,7 @@ def _grade(
     predicted = tuple(write(fields.get(pair.predicted)) for pair in pairs)
     if len(pairs) > 1:
         expected = tuple(
-            answer if _same(wanted, answer) else wanted
+            answer if same_value(wanted, answer) else wanted
             for wanted, answer in zip(expected, predicted, strict=True)
         )
     same = expected == predicted
@@ -373,12 +332,12 @@ def _value(cell: object) -> str:
     return text.rstrip("0").rstrip(".") if _NUMBER.fullmatch(text) else text
 
 
-def _same(expected: str, predicted: str) -> bool:
+def same_value(expected: str, predicted: str) -> bool:
     """Say whether two values of a field differ in how they are written only."""
-    return expected == predicted or _bare(expected) == _bare(predicted)
+    return expected == predicted or _amount(expected) == _amount(predicted)
 
 
-def _bare(text: str) -> str:
+def _amount(text: str) -> str:
     """Take a value's case away, and a number's currency and the commas between its thousands."""
     bare = "".join(c for c in alike(text) if unicodedata.category(c) != "Sc").strip()
     number = _THOUSANDS.fullmatch(bare)

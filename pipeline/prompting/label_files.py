@@ -14,8 +14,7 @@ from pipeline.errors import DocumentError, UsageError
 from pipeline.formats import FORMATS
 from pipeline.places import path_here
 from pipeline.prompting import yamls
-from pipeline.prompting.labels import Example, Label, alike
-from pipeline.prompting.schema import spelled
+from pipeline.prompting.labels import Example, Label, Labels, alike
 from pipeline.regular import read_file
 from pipeline.sources.base import Source
 from pipeline.sources.decoding import decode
@@ -160,7 +159,8 @@ def read_examples(
             f"--examples {uri}: which column is the text? name it with --text-column; its columns "
             f"are {', '.join(names)}"
         )
-    column = _gold_column(names, documents, labels, name, multi)
+    known = Labels(labels)
+    column = _gold_column(names, documents, known, name, multi)
     if column is None:
         raise UsageError(
             f"--examples {uri}: no column holds the labels {', '.join(labels)}; name it `{name}`"
@@ -173,7 +173,7 @@ def read_examples(
     found: dict[str, Example] = {}
     others: list[str] = []
     for document, value in given:
-        gold = _gold(value, labels, multi)
+        gold = _gold(value, known, multi)
         if gold:
             answer = json.dumps({name: gold if multi else gold[0]}, ensure_ascii=False)
             found.setdefault(alike(document.text), Example(document, answer))
@@ -220,7 +220,7 @@ def _blank(cell: object) -> bool:
 def _gold_column(
     names: Sequence[str],
     documents: Sequence[Document],
-    labels: Sequence[Label],
+    labels: Labels,
     output: str,
     multi: bool,
 ) -> str | None:
@@ -236,16 +236,13 @@ def _gold_column(
     return made[0] if len(made) == 1 else None
 
 
-def _gold(value: object, labels: Sequence[Label], multi: bool) -> list[str]:
+def _gold(value: object, labels: Labels, multi: bool) -> list[str]:
     """Read the labels of a row; none if they aren't labels."""
-    parts: list[object] = [value]
-    if multi and isinstance(value, str):
-        try:
-            loaded = json.loads(value)
-        except (ValueError, RecursionError):
-            loaded = re.split(r"[,;|]", value)
-        parts = loaded if isinstance(loaded, list) else [loaded]
-    elif isinstance(value, list):
-        parts = value
-    names = [spelled(str(part).strip(), labels) for part in parts if part is not None]
-    return names if all(name in labels for name in names) else []
+    if isinstance(value, list):
+        value = json.dumps(value, default=str)
+    elif not multi:
+        label = labels.find(str(value))
+        return [] if label is None else [label]
+    names = labels.split(str(value))
+    known = all(name in labels for name in names)
+    return names if known and (multi or len(names) == 1) else []

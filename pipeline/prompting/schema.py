@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.errors import RejectedError, UsageError
+from pipeline.prompting.labels import Labels
 from pipeline.prompting.references import Extent, check_origin, check_work, resolve
 from pipeline.types import Column, Kind
 
@@ -35,6 +36,8 @@ _KINDS: dict[object, Kind] = {
     "boolean": "boolean",
 }
 
+
+_NONE = Labels()
 
 # Keywords that hold schemas, by how they hold them. `allOf` isn't among them: closing each of its
 # parts would leave nothing that fits them all.
@@ -235,8 +238,7 @@ class Checker:
     def fit(self, content: str) -> str:
         """Give an answer as JSON that fits; RejectedError says what doesn't.
 
-        What differs from the value of an enum in case and space only becomes that value, and texts
-        that may be there once are.
+        What names a value of an enum becomes that value, and texts that may be there once are.
         """
         given = parse(content)
         value = _spelled(given, self._schema, self._schema, MOST_STEPS)
@@ -268,7 +270,7 @@ def _spelled(value: object, schema: Schema, root: Schema, steps: int) -> object:
         return value
     schema = plain(schema, root)
     if isinstance(value, str):
-        return spelled(value, schema.get("enum", ()))
+        return _choices(schema).spell(value)
     if isinstance(value, dict):
         parts = schema.get("properties", {})
         return {
@@ -283,25 +285,14 @@ def _spelled(value: object, schema: Schema, root: Schema, steps: int) -> object:
     return value
 
 
-def spelled(text: str, values: Iterable[object]) -> str:
-    """Give the one of these values that the text names, whatever its case and spaces; else it."""
-    names = [value for value in values if isinstance(value, str)]
-    if text in names:
-        return text
-    for alike in (_folded, _bare):
-        wanted = alike(text)
-        found = [name for name in names if alike(name) == wanted]
-        if len(found) == 1:
-            return found[0]
-    return text
+def _choices(schema: Schema) -> Labels:
+    """Return the texts that an enum has."""
+    return _choices_once(_Shared(schema)) if "enum" in schema else _NONE
 
 
-def _folded(text: str) -> str:
-    return "".join(text.casefold().split())
-
-
-def _bare(text: str) -> str:
-    return _folded(text).strip(".,;:!?\"'`*") or text
+@lru_cache(maxsize=64)
+def _choices_once(shared: _Shared) -> Labels:
+    return Labels(value for value in shared.schema["enum"] if isinstance(value, str))
 
 
 def parse(content: str) -> dict[str, object]:
@@ -355,7 +346,7 @@ def extract(content: str, schema: Schema) -> str:
             return json.dumps(best, ensure_ascii=False)
     if len(names) == 1:
         (name,) = names
-        values = plain(schema["properties"][name], schema).get("enum", ())
-        if (label := spelled(content.strip(), values)) in values:
+        label = _choices(plain(schema["properties"][name], schema)).find(content)
+        if label is not None:
             return json.dumps({name: label}, ensure_ascii=False)
     return content

@@ -19,11 +19,12 @@ from math import isfinite
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import Pair, array, seen
+from pipeline.evaluation.gold import Pair, seen
 from pipeline.outputs import excel
 from pipeline.outputs.cells import Rows, clean, to_text
 from pipeline.outputs.tables import write_table
 from pipeline.places import follow
+from pipeline.prompting.labels import array
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.sources.tables.bounded import read_sheets

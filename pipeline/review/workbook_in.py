@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import array, seen
+from pipeline.evaluation.gold import seen
 from pipeline.formats import FORMATS
 from pipeline.outputs.cells import to_json
-from pipeline.prompting.schema import spelled
+from pipeline.prompting.labels import Labels, array
 from pipeline.review.corrections import Corrections, load
 from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
@@ -136,7 +136,7 @@ class _Workbook:
         self.column = names[0]
         self._key = keys[-1]
         about, labels = _hidden(path)
-        self._labels = frozenset(labels)
+        self._labels = Labels(labels)
         said = dict(about)
         self.output = path.parent / said[OUTPUT] if OUTPUT in said else None
         self.answer = said.get(ANSWER, names[1])
@@ -163,22 +163,14 @@ class _Workbook:
 
     def _said(self, name: str, text: str, answer: str) -> Said:
         if not self._several and array(answer) is None:
-            label = self._spelled(name, text)
-            return Said(name, label, label != answer)
-        given = array(text)
-        if given is None:
-            whole = spelled(text, self._labels) in self._labels
-            given = (
-                [text] if whole else re.split(r"[;|]" if re.search(r"[;|]", text) else ",", text)
-            )
-        parts = filter(None, map(seen, given))
-        labels = list(dict.fromkeys(self._spelled(name, part) for part in parts))
-        wrong = sorted(labels) != sorted(map(seen, array(answer) or []))
+            label = self._labels.spell(text)
+            return Said(name, self._known(name, label), label != self._labels.spell(answer))
+        labels = [self._known(name, label) for label in self._labels.split(text)]
+        wrong = sorted(labels) != sorted(self._labels.split(answer))
         return Said(name, to_json(labels).decode(), wrong)
 
-    def _spelled(self, name: str, text: str) -> str:
-        """Spell a label as the prompt does: Excel makes numbers of `3`, truth values of `TRUE`."""
-        label = spelled(text, self._labels)
+    def _known(self, name: str, label: str) -> str:
+        """Return a label; UsageError if it is none of the prompt's."""
         if self._labels and label not in self._labels:
             raise UsageError(
                 f"{name}: `{label}` is not one of the labels {', '.join(sorted(self._labels))}"

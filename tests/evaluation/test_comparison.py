@@ -202,6 +202,24 @@ def test_rows_are_paired_by_a_column() -> None:
     assert [row.key for row in ours.rows] == [row.key for row in theirs.rows] == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("bug!",), ("Bug",)),
+        (('["Zeal", "bug"]',), ('["bug!", "zeal"]',)),
+        (("1,000.00", "ACME"), ("1000", "acme")),
+    ],
+)
+def test_tables_that_spell_what_is_expected_otherwise_are_compared(
+    one: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    first, second = (
+        Answers(name, PAIRS, (Graded("row 1", expected, ("x",) * len(expected), key="1"),))
+        for name, expected in (("A.csv", one), ("B.csv", other))
+    )
+    assert pair_up(first, second, on=None) == pair_up(first, second, on="id") == (first, second)
+
+
 def test_what_is_known_of_a_table_stays_when_its_rows_are_paired() -> None:
     first = Answers(
         "A.csv", PAIRS, rows(("1", '["a"]', '["a"]')), several=True, confidence="raw_confidence"

@@ -153,6 +153,29 @@ def test_a_label_may_be_written_in_another_case(tmp_path: Path) -> None:
     assert row.right
 
 
+def test_a_label_may_be_written_with_punctuation_around_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("gold,label\nbilling!,billing\n'Bug'.,bug\nA*,A\nok,ok\nok!,OK!\nok.,ok\n")
+    found = read(str(path), ["gold"])  # of `ok.` nobody knows whether it is `ok` or `OK!`
+    assert [row.right for row in found.rows] == [True, True, False, True, True, False]
+    assert [row.spelled for row in found.rows] == [True, True, False, False, True, False]
+
+
+def test_what_is_expected_may_be_a_set_with_commas_in_its_labels(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text(
+        '{"gold": "Bug, billing, refunds", "label": ["billing, refunds", "bug"]}\n'
+        '{"gold": "billing; bug", "label": ["billing, refunds", "bug"]}\n'
+    )
+    assert [row.right for row in read(str(path), ["gold"]).rows] == [True, False]
+
+
+def test_a_cell_that_nests_without_end_is_a_wrong_answer(tmp_path: Path) -> None:
+    path, deep = tmp_path / "out.csv", "[" * 100_000
+    path.write_text(f"gold,label\nbug,{deep}\n{deep},bug\n")
+    assert [row.right for row in read(str(path), ["gold"]).rows] == [False, False]
+
+
 def test_values_of_fields_are_the_same_where_their_numbers_are(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     path.write_text("gold_a,gold_b,a,b\n1.50,007,1.5,007\n1.5,007,1.5,7\n1.5,,1.50,\n,,,\n")

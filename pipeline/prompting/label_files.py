@@ -239,6 +239,8 @@ def _gold_column(
 def _gold(value: object, labels: Labels, multi: bool) -> list[str]:
     """Read the labels of a row; none if they aren't labels."""
     if isinstance(value, list):
+        if any(isinstance(item, list | dict) for item in value):
+            return []
         value = json.dumps(value, default=str)
     elif not multi:
         label = labels.find(str(value))

@@ -49,7 +49,7 @@ _CREDENTIALS = {
 }
 
 
-class Listed(NamedTuple):
+class Stored(NamedTuple):
     """A file of a folder elsewhere: its path in the folder, its size and what tells its version."""
 
     path: str
@@ -144,7 +144,7 @@ class Place:
         with self._failing(path=path):
             self._fs.get_file(f"{self._path}/{path}" if path else self._path, str(target))
 
-    def files(self, *, deep: bool = True) -> Iterator[Listed]:
+    def files(self, *, deep: bool = True) -> Iterator[Stored]:
         """List the files of the folder by their paths, as far as they are asked for.
 
         S3 gives its listing a page of 1,000 names at a time, other places a folder at a time.
@@ -155,7 +155,7 @@ class Place:
         with self._failing():
             root = f"{self._path}/"
             for info in pages(self._fs, self._path, deep):
-                yield Listed(str(info["name"]).removeprefix(root), info["size"] or 0, _mark(info))
+                yield Stored(str(info["name"]).removeprefix(root), info["size"] or 0, _mark(info))
 
     def check(self) -> None:
         """Raise UsageError if no file can be written here; leave nothing behind."""

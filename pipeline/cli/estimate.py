@@ -17,7 +17,7 @@ from pipeline.cli.labelling import (
     labelling,
 )
 from pipeline.cli.options import (
-    Asking,
+    AskOptions,
     Fields,
     Input,
     Instruction,
@@ -33,7 +33,7 @@ def estimate(
     input: Input,
     labels: LabelOptions,
     escalation: EscalationOptions,
-    chosen: Asking,
+    chosen: AskOptions,
     prompt: PromptName = None,
     instruction: Instruction = None,
     fields: Fields = None,

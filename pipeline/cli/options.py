@@ -116,7 +116,7 @@ def _parameter(
     )
 
 
-class Asking(Chosen):
+class AskOptions(Chosen):
     """What is read and asked, of whom, and what it may take."""
 
     options: ClassVar[Mapping[str, Any]] = {
@@ -197,11 +197,11 @@ class Asking(Chosen):
     }
 
 
-class Running(Asking):
+class RunOptions(AskOptions):
     """What the commands that send have besides."""
 
     options: ClassVar[Mapping[str, Any]] = {
-        **Asking.options,
+        **AskOptions.options,
         "output": typer.Option(
             "--output",
             "-o",

@@ -20,7 +20,7 @@ from pipeline.cli.options import (
     Input,
     Instruction,
     PromptName,
-    Running,
+    RunOptions,
     Terminal,
     takes_options,
 )
@@ -32,7 +32,7 @@ from pipeline.errors import UsageError
 @takes_options
 def run(
     input: Input,
-    chosen: Running,
+    chosen: RunOptions,
     terminal: Terminal,
     prompt: PromptName = None,
     instruction: Instruction = None,
@@ -48,7 +48,7 @@ def run(
 
 @app.command()
 @takes_options
-def summarize(input: Input, chosen: Running, terminal: Terminal) -> None:
+def summarize(input: Input, chosen: RunOptions, terminal: Terminal) -> None:
     """Sum up each document in two or three sentences."""
     from pipeline.cli.session import go
     from pipeline.prompting.loading import load
@@ -62,7 +62,7 @@ def classify(
     input: Input,
     labels: LabelOptions,
     escalation: EscalationOptions,
-    chosen: Running,
+    chosen: RunOptions,
     terminal: Terminal,
     prompt: Annotated[
         str,
@@ -90,7 +90,7 @@ def classify(
 @takes_options
 def extract(
     input: Input,
-    chosen: Running,
+    chosen: RunOptions,
     terminal: Terminal,
     fields: Fields = None,
     prompt: Annotated[

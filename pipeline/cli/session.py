@@ -25,6 +25,7 @@ from pipeline.engine.build import open_run
 from pipeline.engine.ending import INTERRUPTED, Ending, Outcome
 from pipeline.engine.run import Plan, Run
 from pipeline.engine.settings import Settings
+from pipeline.limits.window import CEILING, SPARE_FILES
 from pipeline.showing import say, say_json, shown
 from pipeline.watching import Bar, JsonLines, Lines, Quiet, Watch, ask, event
 
@@ -32,6 +33,7 @@ from pipeline.watching import Bar, JsonLines, Lines, Quiet, Watch, ask, event
 def go(settings: Settings, terminal: Terminal) -> int:
     """Make a run and say how it goes; give the exit code."""
     _collect_garbage()
+    _open_more_files()
     progress, command = _watch(terminal), shown(command_line())
     try:
         with open_run(settings, command=command, dry=terminal.dry_run, note=progress.note) as run:
@@ -55,6 +57,19 @@ def _collect_garbage() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     gc.enable()
+
+
+def _open_more_files() -> None:
+    """Ask for as many open files as connections may be wanted; macOS gives 256 by itself."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CEILING + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _let_interrupt() -> None:

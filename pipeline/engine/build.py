@@ -263,10 +263,10 @@ def _open_input(
         never_text=_gold_columns(settings),
     )
     if settings.answers is not None:
-        from pipeline.review.answered import Answered
+        from pipeline.review.answered import Judging
 
         try:
-            source = Answered(source, settings.answers)
+            source = Judging(source, settings.answers)
         except BaseException:
             source.close()
             raise

@@ -71,13 +71,8 @@ class Window:
 
 
 def _open_files() -> int:
-    """Say how many connections this process may open, having asked for as many as it can get."""
+    """Say how many connections this process may open."""
     if sys.platform == "win32":
         return CEILING
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CEILING + SPARE_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CEILING if soft == resource.RLIM_INFINITY else max(soft - SPARE_FILES, 1)

@@ -21,7 +21,7 @@ from typing import Any
 from pipeline.errors import UsageError
 from pipeline.outputs.cells import Rows, clean
 from pipeline.outputs.packing import Disk
-from pipeline.outputs.sheets import Formats, Sheet, hold, widths
+from pipeline.outputs.sheets import CellFormats, Sheet, hold, widths
 from pipeline.types import Column
 
 MAX_CHARACTERS = 32_767  # of a cell, in units of UTF-16
@@ -97,7 +97,7 @@ class _Table:
 
     def __init__(self, book: Any, names: Sequence[str], max_rows: int, max_characters: int) -> None:
         self._book = book
-        self._formats = Formats(book)
+        self._formats = CellFormats(book)
         self._names = [clean(name) for name in names]
         self._max_rows = max_rows
         self._max_characters = max_characters

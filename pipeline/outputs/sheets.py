@@ -96,7 +96,7 @@ def _lines(text: str, width: int) -> int:
     return min(sum(_span(line) // width + 1 for line in lines), _MAX_LINES)
 
 
-class Formats:
+class CellFormats:
     """The formats of a workbook."""
 
     def __init__(self, book: Any) -> None:
@@ -123,7 +123,7 @@ class Sheet:
     """A header that stays in sight, and the rows added to it so far."""
 
     def __init__(
-        self, sheet: Any, formats: Formats, names: Sequence[str], widths: Sequence[int]
+        self, sheet: Any, formats: CellFormats, names: Sequence[str], widths: Sequence[int]
     ) -> None:
         self.name: str = sheet.get_name()
         self.rows = 0

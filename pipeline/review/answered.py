@@ -15,7 +15,7 @@ from pipeline.sources.tables.written import find_prefix
 from pipeline.types import Document
 
 
-class Answered(Wrapper):
+class Judging(Wrapper):
     """A source whose documents have the answers of an output as further fields.
 
     Rows are found by the input's own columns. A document without an answer can't be used.

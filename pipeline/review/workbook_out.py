@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.evaluation.gold import fraction, seen
 from pipeline.outputs.cells import to_text
-from pipeline.outputs.sheets import Formats, Sheet, hold, widths
+from pipeline.outputs.sheets import CellFormats, Sheet, hold, widths
 from pipeline.outputs.tables import drafted
 from pipeline.review.corrections import Corrections, numbered
 from pipeline.review.workbook_in import ABOUT, ANSWER, INPUT, KEY, LABELS, OUTPUT, SEVERAL, WHY
@@ -157,7 +157,7 @@ def write(
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     try:
         with drafted(path) as draft, xlsxwriter.Workbook(draft, options) as book:
-            formats = Formats(book)
+            formats = CellFormats(book)
             raw = book.add_worksheet("review")
             _fill(
                 raw, formats, names, held, book.add_format({"valign": "top", "num_format": _TEXT})
@@ -179,7 +179,7 @@ def write(
 
 def _fill(
     raw: Any,
-    formats: Formats,
+    formats: CellFormats,
     names: Sequence[str],
     rows: Sequence[Sequence[object]],
     first: Any = None,
@@ -202,7 +202,7 @@ def _mark(book: Any, raw: Any, rows: int) -> None:
 
 
 def _offer(
-    book: Any, raw: Any, formats: Formats, labels: Sequence[str], rows: int, several: bool
+    book: Any, raw: Any, formats: CellFormats, labels: Sequence[str], rows: int, several: bool
 ) -> None:
     """Make the first column a list to choose from: on a sheet, so that a label may have commas."""
     if not labels:

@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import DocumentError, PipelineError, UsageError
-from pipeline.places import Listed, Place
+from pipeline.places import Place, Stored
 from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted, Source, Wrapper
 from pipeline.sources.files.extract import Readers, extract_all, extract_several
@@ -124,7 +124,7 @@ class RemoteFolder:
             return False  # it can't be asked
         return again.digest != self._read.digest
 
-    def _list(self) -> Iterator[Listed]:
+    def _list(self) -> Iterator[Stored]:
         wanted = [matcher(*several) for several in self._patterns]
         deep = all(any("/" in p or "**" in p for p in several) for several in self._patterns)
         own = self._excluded.path_in(self._place) if self._excluded else None
@@ -137,7 +137,7 @@ class RemoteFolder:
             ):
                 yield file
 
-    def _noted(self) -> Iterator[Listed]:
+    def _noted(self) -> Iterator[Stored]:
         """List the files, and note what was listed."""
         try:
             for file in self._list():
@@ -149,7 +149,7 @@ class RemoteFolder:
         self._total = self._read.count
 
     def _outcomes(
-        self, files: Iterator[Listed], ahead: deque[_Fetch]
+        self, files: Iterator[Stored], ahead: deque[_Fetch]
     ) -> Generator[Extracted, None, None]:
         """Fetch and read the files; what is on its way stands in `ahead`."""
         self._readers = Pool(extract_several)
@@ -157,7 +157,7 @@ class RemoteFolder:
             yield from extract_all(paths, readers=self._readers)
 
     def _fetch_all(
-        self, files: Iterator[Listed], ahead: deque[_Fetch]
+        self, files: Iterator[Stored], ahead: deque[_Fetch]
     ) -> Generator[Path, None, None]:
         fetching: deque[tuple[_Fetch, Future[None]]] = deque()
         pool = ThreadPoolExecutor(_FETCHES, thread_name_prefix="fetcher")
@@ -174,7 +174,7 @@ class RemoteFolder:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _document(self, file: Listed, outcome: Extracted) -> Document:
+    def _document(self, file: Stored, outcome: Extracted) -> Document:
         position = self._done
         self._done += 1
         # What was being read as the run ended was, perhaps, stopped halfway.
@@ -199,7 +199,7 @@ class RemoteFolder:
 class _Fetch:
     """A file on its way here."""
 
-    def __init__(self, file: Listed, path: Path) -> None:
+    def __init__(self, file: Stored, path: Path) -> None:
         self.file = file
         self.path = path
         self.error: DocumentError | None = None
@@ -224,7 +224,7 @@ class _Seen:
     def digest(self) -> bytes:
         return self._hash.digest()
 
-    def add(self, file: Listed) -> None:
+    def add(self, file: Stored) -> None:
         self.count += 1
         self._hash.update(repr(tuple(file)).encode())
 

@@ -23,13 +23,3 @@ def show(text: str, images: Iterable[Image]) -> Content:
     for after in rest:
         parts += [*images, after]
     return tuple(part for part in parts if isinstance(part, Image) or part.strip())
-
-
-def identity(content: Content) -> object:
-    """Give what of it decides the answer: of an image what it shows, not where it is."""
-    if isinstance(content, str):
-        return content
-    return [
-        part if isinstance(part, str) else (part.digest.hex(), part.page, part.detail)
-        for part in content
-    ]

@@ -32,24 +32,24 @@ _FIELD = re.compile(
 )
 
 
-def read(text: str) -> dict[str, Any]:
-    """Make the JSON Schema of fields. Raises UsageError saying what can't be read."""
+def read(text: str, *, origin: str = "--fields") -> dict[str, Any]:
+    """Make the JSON Schema of fields. Raises UsageError saying what of `origin` can't be read."""
     properties: dict[str, Any] = {}
     place = 0
     while place < len(text):
         found = _FIELD.match(text, place)
         if found is None:
             raise UsageError(
-                f"--fields: can't read {text[place:].strip()!r}; "
+                f"{origin}: can't read {text[place:].strip()!r}; "
                 "write them as in 'vendor, date: date, total: number, kind: invoice|receipt'"
             )
         name = found["name"]
         if name in properties:
-            raise UsageError(f"--fields: {name!r} is there twice")
-        properties[name] = _schema(name, found["type"] or "text", found["note"])
+            raise UsageError(f"{origin}: {name!r} is there twice")
+        properties[name] = _schema(f"{origin}: {name}", found["type"] or "text", found["note"])
         place = found.end()
     if not properties:
-        raise UsageError("--fields is empty")
+        raise UsageError(f"{origin} is empty")
     return {
         "type": "object",
         "properties": properties,
@@ -57,12 +57,12 @@ def read(text: str) -> dict[str, Any]:
     }
 
 
-def _schema(name: str, kind: str, note: str | None) -> dict[str, Any]:
+def _schema(where: str, kind: str, note: str | None) -> dict[str, Any]:
     schema: dict[str, Any]
     if kind.endswith("[]"):
-        schema = {"type": ["array", "null"], "items": _single(name, kind[:-2].strip())}
+        schema = {"type": ["array", "null"], "items": _single(where, kind[:-2].strip())}
     else:
-        schema = _single(name, kind)
+        schema = _single(where, kind)
         if "enum" in schema:
             schema = {"anyOf": [schema, {"type": "null"}]}
         else:
@@ -70,18 +70,18 @@ def _schema(name: str, kind: str, note: str | None) -> dict[str, Any]:
     return schema | ({"description": note.strip()} if note and note.strip() else {})
 
 
-def _single(name: str, kind: str) -> dict[str, Any]:
+def _single(where: str, kind: str) -> dict[str, Any]:
     if "|" in kind:
         values = [value for part in kind.split("|") if (value := part.strip())]
         if len(values) < 2 or len(set(values)) < len(values):
-            raise UsageError(f"--fields: {name}: {kind!r} is no choice of different values")
+            raise UsageError(f"{where}: {kind!r} is no choice of different values")
         return {"type": "string", "enum": values}
     word = kind.lower() or "text"
     schema = _TYPES.get(_ALIASES.get(word, word))
     if schema is None:
         known = ", ".join(_TYPES)
         raise UsageError(
-            f"--fields: {name} can't be {kind!r}; a field is {known}, a choice such as a|b, "
+            f"{where} can't be {kind!r}; a field is {known}, a choice such as a|b, "
             "or a list of these such as text[]"
         )
     return dict(schema)

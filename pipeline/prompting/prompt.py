@@ -2,56 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import orjson
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompting import schema
-from pipeline.prompting.content import IMAGE, identity, show
+from pipeline.prompting.content import IMAGE, show
+from pipeline.prompting.keys import key
 from pipeline.prompting.labels import Example, Label, alike, limit
 from pipeline.prompting.prompty import Options, Property, Templates
 from pipeline.prompting.templates import GLOBALS, Template, alias, used
 from pipeline.types import Column, Detail, Document, Image, Message, Request, Role
 
 if TYPE_CHECKING:
-    from pipeline.prompting.making import Messages, Outputs
+    from pipeline.prompting.making import Inputs, Messages, Outputs
 
-# What a key is made of. The answer's bound is no part of it: a whole answer stands, however long it
-# might have been. Nor is how the answer came.
-RECIPE = 2
 PART_CHARACTERS = 200
 OURS = {"text", "chunk", "chunks"}  # what a message can use of any document
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, ready to be asked about documents. `make` makes one, `load` reads one, `save`
-    writes it as a prompt file.
+    """What is asked about each row or document: messages, and what answers are made of.
+
+    `make` makes one, `load` reads one, `save` writes one as a prompt file; `pipeline.run` asks it.
+    Two are equal if they ask the same.
 
         >>> prompt = Prompt.make(
-        ...     [("system", "You sort tickets."), ("user", "{{ text }}")],
-        ...     outputs="urgent: boolean, topic: billing|bug|praise",
+        ...     [("system", "You sort tickets."), ("user", "{{ subject }}: {{ text }}")],
+        ...     outputs="topic: billing|bug|praise, urgent: boolean",
         ...     temperature=0,
+        ...     max_tokens=200,
         ... )
+        >>> prompt.save("triage.prompty")  # pipeline run tickets.csv -p triage.prompty ...
 
-    `merging` are the messages that make one answer of those to the `parts` of a long document.
-    `settings` are values of the command line that every document shares, such as the labels.
-    `shots` of the `examples` are shown before the first question, never one that is itself asked.
-    The last question is asked `votes` times, and the answer is what comes most often; `confidence`
-    is then its share, or comes of the answer's log-probabilities; both are of the output `choice`,
-    where there are labels. `server` is the name of who answers;
-    it is part of a request's key. `bound`, which isn't, is the longest answer in tokens where the
-    options leave it open. `image_column` is where the input's images come from, if it can have any,
-    and `sees` says whether who answers can look at them. `notices` are what the user should know of
-    how it was made.
+    Attributes:
+        name: What the program calls it; the server is told it together with `outputs`.
+        templates: The messages, as pairs of a role and a text with variables.
+        merging: The messages that make one answer of those to the `parts` of a long document.
+        model: Who is asked, unless a call says.
+        options: The temperature, the longest answer in tokens, and what else the API takes.
+        inputs: Variables that are explained, or have defaults.
+        outputs: A JSON Schema of the answers; None for answers in words.
+        about: What else its file says of it: a description, authors, a sample, ...
+
+    The others are what a call adds to its copy.
     """
 
     name: str
@@ -61,53 +59,77 @@ class Prompt:
     options: Options = field(default_factory=Options)
     inputs: tuple[Property, ...] = ()
     outputs: Mapping[str, Any] | None = None
-    settings: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)  # all documents share these
     examples: tuple[Example, ...] = ()
-    shots: int = 0
-    votes: int = 1
-    confidence: bool = False
-    choice: str | None = None
-    server: str = ""
-    bound: int | None = None
-    image_column: str | None = None
+    shots: int = 0  # of them are shown before the first question, never one that is itself asked
+    votes: int = 1  # of the last question: the answer is what comes most often
+    confidence: bool = False  # the share of the votes, or the answer's probability
+    choice: str | None = None  # the output that these are of, where there are labels
+    server: str = ""  # the name of who answers, a part of a request's key
+    bound: int | None = None  # of the answer in tokens, where the options have none; in no key
+    image_column: str | None = None  # where the input's images come from, if it can have any
     image_detail: Detail = Detail.AUTO
-    sees: bool = True
-    notices: tuple[str, ...] = ()
+    sees: bool = True  # whether who answers can look at images
+    notices: tuple[str, ...] = ()  # what the user should know of how it was made
+    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @staticmethod
     def make(
         messages: Messages,
         *,
         reduce: Messages = (),
+        inputs: Inputs = (),
         outputs: Outputs | None = None,
         name: str = "prompt",
         model: str | None = None,
-        **options: Any,
+        **words: Any,
     ) -> Prompt:
         """Make a prompt.
 
-        `messages` are a text, or pairs of a role and a text, or dicts as the API takes them; they
-        are templates, with {{ text }} and the input's columns. `reduce` are those that merge the
-        answers to the parts of a long document. `outputs` is what answers are made of: a pydantic
-        model, a JSON Schema, or fields as of the command line. `options` are the API's own:
-        temperature, max_tokens, seed, ... Raises UsageError.
+        Args:
+            messages: A text, which is one message of the user; or pairs of a role and a text, or
+                dicts of `role` and `content`. Texts are templates: {{ text }} is the document's,
+                {{ image }} its pictures, and each column of the table is a variable. White space
+                around a text is left out. Each user message that no assistant message follows is a
+                question of its own.
+            reduce: Messages that make one answer of the answers to the {{ parts }} of a document
+                that is too long to be asked about at once.
+            inputs: Defaults of variables, by their names.
+            outputs: What answers are made of, a column each: the class of a pydantic model, a JSON
+                Schema, or fields as of the command line ("vendor, total: number"). All fields of a
+                model are asked for; `X | None` may be null.
+            name: What the prompt is called.
+            model: Who is asked, unless the call says.
+            **words: The API's own options, such as `temperature`, `max_tokens` (of the answer),
+                `stop`, `seed` and `reasoning_effort`; `additional_properties` for those that only
+                your server knows; and the keys of a prompt file, such as `description`.
+
+        Raises:
+            UsageError: Something of it can't be asked, or isn't known; the message is one line.
         """
         from pipeline.prompting.making import make
 
-        return make(messages, reduce=reduce, outputs=outputs, name=name, model=model, **options)
+        return make(
+            messages, reduce=reduce, inputs=inputs, outputs=outputs, name=name, model=model, **words
+        )
 
     @staticmethod
     def load(name: str | os.PathLike[str]) -> Prompt:
-        """Read a prompt file, or a shipped prompt by its name. Raises UsageError."""
+        """Read a prompt file by its path, or a prompt that ships with the program by its name.
+
+        A text is a path if it has a slash or a suffix. Raises UsageError saying what is wrong.
+        """
         from pipeline.prompting.loading import load
 
-        return load(name if isinstance(name, str) else Path(name))
+        return load(name)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write it as a prompt file, which loads into the same. Raises UsageError."""
+        """Write a prompt file, which loads into an equal prompt and which the command takes. Raises
+        UsageError if that can't be done, as where there is a file and no `overwrite`.
+        """
         from pipeline.prompting.saving import save
 
-        save(self, Path(path), overwrite=overwrite)
+        save(self, path, overwrite=overwrite)
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
@@ -327,20 +349,18 @@ class Prompt:
     def _request(
         self, document: Document, turn: int, messages: tuple[Message, ...], last: bool
     ) -> Request:
-        schema, votes = (self.outputs, self.votes) if last else (None, 1)
-        name = _identifier(self.name) if schema else ""
+        outputs, votes = (self.outputs, self.votes) if last else (None, 1)
+        name = schema.identifier(self.name) if outputs else ""
         model = self.model or ""
-        said = [(message.role, identity(message.content)) for message in messages]
-        asked = (RECIPE, self.server, model, said, self._parameters, name, schema, votes)
         return Request(
             document=document,
             turn=turn,
-            key=hashlib.sha256(_canonical(asked)).digest(),
+            key=key(self.server, model, messages, self._parameters, name, outputs, votes),
             model=model,
             messages=messages,
             parameters=self._parameters,
             max_tokens=self.options.max_output_tokens or self.bound,
-            schema=schema,
+            schema=outputs,
             schema_name=name,
             votes=votes,
             choice=self.choice if last else None,
@@ -364,9 +384,8 @@ class Prompt:
         return not any(given[name].strip() for name in about)
 
     def limit(self, name: str, values: Sequence[str], *, multi: bool = False) -> Prompt:
-        """Allow one output only these values, and give them to the messages as `labels`.
-
-        With `multi` it is a list of them, and called `labels` if it is called `label`.
+        """Allow one output only these values, which the messages know as `labels`. With `multi` it
+        is a list of them, and called `labels` if it is called `label`.
         """
         if name not in (self.outputs or {}).get("properties", {}):
             raise UsageError(f"prompt {self.name} has no output {name!r} to choose from labels")
@@ -378,14 +397,3 @@ class Prompt:
             choice=choice,
             settings={**self.settings, "labels": labels, "multi": multi},
         )
-
-
-def _canonical(value: object) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a lone surrogate, which orjson refuses
-        return repr(value).encode("utf-8", "surrogatepass")
-
-
-def _identifier(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "answer"

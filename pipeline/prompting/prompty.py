@@ -2,6 +2,7 @@
 
 YAML between two `---` lines, then messages under `system:`, `user:` and `assistant:` lines. After a
 line `reduce:`, which is ours, come those that merge the answers to the parts of a long document.
+A line of a message that would be one of these has a backslash before it: `\\user:`.
 The messages are split before anything is filled in, so nothing that a document contains can open
 or close one.
 """
@@ -20,8 +21,10 @@ from pipeline.types import Role
 
 _ROLE_LINE = re.compile(r"^[ \t]*(system|developer|user|assistant):[ \t]*$", re.MULTILINE)
 _REDUCE_LINE = re.compile(r"^[ \t]*reduce:[ \t]*$", re.MULTILINE)
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-
+_OURS = r"(\\*(?:system|developer|user|assistant|reduce):[ \t]*)$"
+_LOOKALIKE = re.compile(rf"^([ \t]*){_OURS}", re.MULTILINE)
+_ESCAPED = re.compile(rf"^([ \t]*)\\{_OURS}", re.MULTILINE)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 # Parameters of the API that would hide the document, or that the budget goes by.
 RESERVED = {
@@ -128,6 +131,15 @@ class FrontMatter(_Written):
     sample: dict[str, Any] = Field(default_factory=dict)
     template: dict[str, Any] | str | None = None
 
+    def about(self) -> dict[str, Any]:
+        """Return what it says that decides no request: a description, authors, a sample, ..."""
+        said = self.model_dump(
+            by_alias=True,
+            exclude_defaults=True,
+            exclude={"name": True, "inputs": True, "outputs": True, "model": {"id", "options"}},
+        )
+        return {key: value for key, value in said.items() if value}
+
     @field_validator("inputs", mode="before")
     @classmethod
     def _inputs_by_name(cls, value: object) -> object:
@@ -136,7 +148,11 @@ class FrontMatter(_Written):
     @field_validator("outputs", mode="before")
     @classmethod
     def _outputs_as_schema(cls, value: object) -> object:
-        if value is None or (isinstance(value, dict) and "properties" in value):
+        if isinstance(value, dict) and (
+            "properties" in value or isinstance(value.get("type"), str)
+        ):
+            return value
+        if value is None:
             return value
         entries = _named(value)
         if not isinstance(entries, list):
@@ -199,6 +215,7 @@ def read(source: str, *, name: str, origin: str) -> tuple[FrontMatter, Templates
     `name` is the prompt's where it has none of its own. Raises UsageError saying where `origin` is
     wrong.
     """
+    source = with_plain_lines(source)
     found = _FRONT_MATTER.match(source)
     if found is None and source.startswith("---"):
         raise UsageError(f"{origin}: the front matter has no closing `---` line")
@@ -207,6 +224,11 @@ def read(source: str, *, name: str, origin: str) -> tuple[FrontMatter, Templates
     if len(merging) > 1:
         raise UsageError(f"{origin}: there is more than one `reduce:` line")
     return front, _split(body), _split(merging[0]) if merging else ()
+
+
+def with_plain_lines(text: str) -> str:
+    """End the lines of a text as Python and Jinja2 do, whatever system it comes from."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
@@ -218,20 +240,39 @@ def _front_matter(text: str, name: str, origin: str) -> FrontMatter:
     try:
         return FrontMatter.model_validate({"name": name, **data})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        known = first["type"] == "extra_forbidden"
-        problem = (
-            "is not a key of a prompt file" if known else first["msg"].removeprefix("Value error, ")
-        )
+        key, problem = first_problem(error)
         raise UsageError(f"{origin}: `{key}` {problem}") from error
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Return the key that is wrong, and what is wrong with it."""
+    first = error.errors()[0]
+    if first["type"] == "extra_forbidden":
+        problem = "is not a key of a prompt file"
+    else:
+        problem = first["msg"].removeprefix("Value error, ")
+    return ".".join(str(part) for part in first["loc"]), problem
 
 
 def _split(body: str) -> Templates:
     """Cut the body at its role lines; without any, the whole of it is a user's message."""
-    parts = _ROLE_LINE.split(body)
-    before = parts[0].strip()
-    messages: list[tuple[Role, str]] = [("user", before)] if before else []
-    for role, text in zip(parts[1::2], parts[2::2], strict=True):
-        messages.append((role, text.strip()))  # type: ignore[arg-type]  # the pattern's roles
-    return tuple(messages)
+    before, *parts = _ROLE_LINE.split(body)
+    messages = [("user", before)] if before.strip() else []
+    messages += zip(parts[::2], parts[1::2], strict=True)
+    return tuple((role, _ESCAPED.sub(r"\1\2", text).strip()) for role, text in messages)  # type: ignore[misc]  # the pattern's roles
+
+
+def write(front: str, templates: Templates, merging: Templates) -> str:
+    """Return the text of a prompt file, of a front matter in YAML."""
+    parts = [f"---\n{front}---", *_written(templates)]
+    if merging:
+        parts += ["reduce:\n", *_written(merging)]
+    return "\n".join(parts)
+
+
+def _written(templates: Templates) -> list[str]:
+    return [f"{role}:\n{_escaped(text)}\n" for role, text in templates]
+
+
+def _escaped(text: str) -> str:
+    return _LOOKALIKE.sub(r"\1\\\2", text)

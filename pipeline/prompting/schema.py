@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
@@ -43,6 +44,23 @@ _NONE = Labels()
 # parts would leave nothing that fits them all.
 _NAMED = ("properties", "$defs", "definitions")
 _LISTED = ("anyOf", "oneOf", "prefixItems")
+
+# What strict mode refuses: keywords that a model has no use for, those that bound an answer, and
+# all formats but these.
+_UNUSED = (
+    *("default", "examples", "deprecated", "readOnly", "writeOnly", "discriminator", "$comment"),
+    *("uniqueItems", "contentEncoding", "contentMediaType"),
+)
+_TOLD = ("minLength", "maxLength", "minProperties", "maxProperties", "format")
+_FORMATS = (
+    *("date", "time", "date-time", "duration"),
+    *("email", "hostname", "ipv4", "ipv6", "uuid"),
+)
+
+
+def identifier(name: str) -> str:
+    """Return what an API may call a schema of this name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:64] or "answer"
 
 
 def check(schema: Schema) -> None:
@@ -85,13 +103,21 @@ def strict(schema: Schema) -> dict[str, Any]:
     """Make a schema acceptable as a strict response format.
 
     Strict mode wants every object closed and every property required; one that the schema left
-    optional may be null instead. It has `anyOf` and no `oneOf`, and no `uniqueItems`
+    optional may be null instead. It has `anyOf` and no `oneOf`, nothing beside a `$ref`, and not
+    all keywords: those that bound an answer are told in words, for it is checked all the same
     (https://platform.openai.com/docs/guides/structured-outputs#supported-schemas).
     """
     result = lenient(schema, strict)
     if "oneOf" in result and "anyOf" not in result:
         result["anyOf"] = result.pop("oneOf")
-    result.pop("uniqueItems", None)
+    if "$ref" in result and len(result) > 1 and "anyOf" not in result:
+        result["anyOf"] = [{"$ref": result.pop("$ref")}]
+    for keyword in _UNUSED:
+        result.pop(keyword, None)
+    told = [word for word in _TOLD if word in result and result[word] not in _FORMATS]
+    if told:
+        bounds = ", ".join(f"{word}: {result.pop(word)}" for word in told)
+        result["description"] = f"{result.get('description', '')} ({bounds})".strip()
     if result.get("properties"):
         result["required"] = list(result["properties"])
         result["additionalProperties"] = False
@@ -135,7 +161,12 @@ def _takes_null(schema: Schema) -> bool:
 
 def strictly(schema: Schema) -> dict[str, Any]:
     """Return `strict` of a schema, made once for all requests that share it."""
-    return _strict_once(_Shared(schema))
+    return _once(strict, _Shared(schema))
+
+
+def leniently(schema: Schema) -> dict[str, Any]:
+    """Return `lenient` of a schema, made once for all requests that share it."""
+    return _once(lenient, _Shared(schema))
 
 
 class _Shared:
@@ -152,8 +183,8 @@ class _Shared:
 
 
 @lru_cache(maxsize=8)
-def _strict_once(shared: _Shared) -> dict[str, Any]:
-    return strict(shared.schema)
+def _once(change: Callable[[Schema], dict[str, Any]], shared: _Shared) -> dict[str, Any]:
+    return change(shared.schema)
 
 
 def columns(schema: Schema) -> list[Column]:

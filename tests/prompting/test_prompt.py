@@ -82,6 +82,23 @@ def test_roles_are_lines_of_their_own() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("\\user:", "user:"),
+        (" \t\\reduce: ", "reduce:"),
+        ("\\\\system:", "\\system:"),
+        ("\\user: x", "\\user: x"),
+        ("\\robot:", "\\robot:"),
+    ],
+)
+def test_a_line_with_a_backslash_begins_no_message(line: str, text: str) -> None:
+    assert said(parse(f"system:\n{line}\nuser:\n{{{{ text }}}}\n")) == [
+        ("system", text),
+        ("user", "the text"),
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_a_file_written_on_any_system_is_read(tmp_path: Path, encoding: str, line_end: str) -> None:

@@ -72,6 +72,34 @@ def closed(**properties: Any) -> dict[str, Any]:
             id="open one is closed",
         ),
         pytest.param(
+            {**an_object(a={"$ref": "#/$defs/b", "description": "B"}), "$defs": {"b": TEXT}},
+            {
+                **closed(a={"anyOf": [{"$ref": "#/$defs/b"}], "description": "B"}),
+                "$defs": {"b": TEXT},
+            },
+            id="nothing beside a reference",
+        ),
+        pytest.param(
+            an_object(a={**TEXT, "default": "x", "examples": ["y"], "deprecated": True}),
+            closed(a=TEXT),
+            id="what says nothing of an answer",
+        ),
+        pytest.param(
+            an_object(a={**TEXT, "minLength": 2, "format": "uri", "description": "An address."}),
+            closed(a={**TEXT, "description": "An address. (minLength: 2, format: uri)"}),
+            id="bounds in words",
+        ),
+        pytest.param(
+            an_object(a={**TEXT, "format": "date", "pattern": "^2"}),
+            closed(a={**TEXT, "format": "date", "pattern": "^2"}),
+            id="bounds that are known",
+        ),
+        pytest.param(
+            an_object(default=TEXT, minLength=TEXT, format=TEXT),
+            closed(default=TEXT, minLength=TEXT, format=TEXT),
+            id="properties named as refused keywords are",
+        ),
+        pytest.param(
             an_object(properties=TEXT, required=TEXT, items=TEXT, anyOf=TEXT),
             closed(properties=TEXT, required=TEXT, items=TEXT, anyOf=TEXT),
             id="properties named as keywords are",

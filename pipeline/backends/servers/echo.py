@@ -14,7 +14,7 @@ from pipeline.backends.base import Server
 from pipeline.costs import FREE, Counter
 from pipeline.errors import RejectedError
 from pipeline.prompting.references import Schema, resolve
-from pipeline.prompting.schema import strictly
+from pipeline.prompting.schema import leniently
 from pipeline.types import Request, Response, Usage
 
 DEEPEST = 8
@@ -41,7 +41,7 @@ class Echo(Server):
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
         said = request.messages[-1].text
         if request.schema is not None:
-            said = json.dumps(_Least(strictly(request.schema), said).answer(), ensure_ascii=False)
+            said = json.dumps(_Least(leniently(request.schema), said).answer(), ensure_ascii=False)
         return Response(
             content=said,
             finish_reason="stop",

@@ -106,6 +106,7 @@ def test_an_answer_by_a_schema_is_the_least_that_fits(part: dict[str, Any], cont
         {"anyOf": [{"type": "integer"}, {"type": "string"}]},
         {"$ref": "#/$defs/part"},
         {"const": "x"},
+        {"type": "string", "maxLength": 3},
     ],
 )
 def test_an_answer_by_a_schema_fits_it(part: dict[str, Any]) -> None:
@@ -113,6 +114,7 @@ def test_an_answer_by_a_schema_fits_it(part: dict[str, Any]) -> None:
     content = answer("hello", wanted)
     assert content is not None
     jsonschema_rs.validate(schema.strict(wanted), schema.parse(content))
+    assert schema.Checker(wanted).fit(content) == content
 
 
 def test_each_request_has_its_own_answer_for_nothing() -> None:

@@ -11,7 +11,8 @@ import xlsxwriter
 
 from pipeline.engine.confidence import majority
 from pipeline.errors import RejectedError, UsageError
-from pipeline.evaluation.gold import Pair, is_known, is_right, read
+from pipeline.evaluation.gold import is_known, is_right, read
+from pipeline.evaluation.pairs import Expected, Pair
 from pipeline.prompting.label_files import read_examples
 from pipeline.prompting.labels import Label, Labels
 from pipeline.prompting.schema import Checker
@@ -89,7 +90,7 @@ def gold(folder: Path, text: str, *, multi: bool) -> object:
     rows = [(text, label) for label in given]
     if multi:
         rows += [("us", json.dumps(LABELS, ensure_ascii=False))]
-    found = read(table(folder / "out.csv", ("gold", "label"), *rows), ["gold"]).rows
+    found = read(table(folder / "out.csv", ("gold", "label"), *rows), Expected.parse("gold")).rows
     assert [row.right for row in found][: len(given)] == [label in right for label in given]
     if not right:
         return None

@@ -239,12 +239,12 @@ def evaluate(
     Raises UsageError where a column isn't there, and where the extra `evaluate` isn't
     installed.
     """
-    from pipeline.evaluation import gold, scores
+    from pipeline.evaluation import gold, pairs, scores
     from pipeline.evaluation.calibration import require
 
     with in_python_words():
         require()
-        read = gold.read(read_input(answers), [expected], predicted=predicted)
+        read = gold.read(read_input(answers), pairs.Expected.parse(expected), predicted=predicted)
         return scores.evaluate(read, worst=worst)
 
 

@@ -108,8 +108,10 @@ def _evaluations(
     from pipeline.evaluation import gold as graded
     from pipeline.evaluation import scores as evaluation
     from pipeline.evaluation.comparison import pair_up
+    from pipeline.evaluation.pairs import Expected
 
-    read = partial(graded.read, expected=expected, predicted=predicted, on=on)
+    wanted = Expected.parse(*expected)
+    read = partial(graded.read, expected=wanted, predicted=predicted, on=on)
     tables = [_read(output, read) for output in outputs]
     if len(tables) == 2:
         before = [len(table.rows) for table in tables]

@@ -94,13 +94,12 @@ def keep_changed(target: Target, store: Store) -> str | None:
 
 def _evaluate(run: Run, target: Target, outcome: Outcome) -> None:
     """Find out how right the answers are, where that is wanted."""
-    expected = run.settings.expected
-    if expected is None:
+    if not run.pairs:
         return
     from pipeline.evaluation.scores import evaluate
 
     try:
-        found = gold.read(str(target.path), [expected], predicted=run.predicted, name=target.name)
+        found = gold.read(str(target.path), run.pairs, name=target.name)
         outcome.evaluation = evaluate(found)
     except PipelineError as error:
         outcome.problems.append(error)

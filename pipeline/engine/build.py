@@ -18,6 +18,7 @@ from pipeline.engine.run import Run
 from pipeline.engine.settings import Note, Settings, Stronger
 from pipeline.engine.steps import Steps
 from pipeline.errors import PipelineError, UsageError, without_partner
+from pipeline.evaluation.pairs import Expected
 from pipeline.journal.store import Store, set_aside
 from pipeline.outputs.tables import check_columns, clear_drafts, is_csv
 from pipeline.outputs.targets import Target, open_target
@@ -121,7 +122,8 @@ def _clear(target: Target | None, settings: Settings) -> None:
 
 def _build(settings: Settings, store: Store, target: Target | None, stack: ExitStack) -> Run:
     """Make a run of its parts, each closed with `stack`."""
-    source = _open_input(settings, store, target, stack)
+    expected = None if settings.expected is None else Expected.parse(settings.expected)
+    source = _open_input(settings, expected, store, target, stack)
     stack.callback(source.close)
     prompt, stronger = settings.prompt, settings.stronger
     if settings.labelling is not None:
@@ -168,6 +170,7 @@ def _build(settings: Settings, store: Store, target: Target | None, stack: ExitS
         steps=steps,
         engine=Engine(lane, store),
         escalation=escalation,
+        expected=expected,
         target=target,
         notices=[*notices, *lane.server.notices],
         warning=access.warning,
@@ -229,7 +232,11 @@ def _steps(prompt: Prompt, lane: Live, settings: Settings) -> Steps:
 
 
 def _open_input(
-    settings: Settings, store: Store, target: Target | None, stack: ExitStack
+    settings: Settings,
+    expected: Expected | None,
+    store: Store,
+    target: Target | None,
+    stack: ExitStack,
 ) -> Source:
     """Open the input, without the run's own files in it."""
     if settings.image_column is None:
@@ -260,7 +267,7 @@ def _open_input(
             header_row=settings.header_row,
             doubts_header=True,
         ),
-        never_text=_gold_columns(settings),
+        never_text=expected.columns if expected else (),
     )
     if settings.answers is not None:
         from pipeline.review.answered import Judging
@@ -280,12 +287,6 @@ def _folder(image_root: str | None) -> Path | None:
     if not folder.is_dir():
         raise UsageError(f"--image-root {image_root}: there is no such folder")
     return folder
-
-
-def _gold_columns(settings: Settings) -> list[str]:
-    expected = settings.expected
-    named = [] if expected is None else [expected, *expected.split(",")]
-    return [name.rpartition("=")[2] for name in named]
 
 
 def _with_settings(prompt: Prompt, settings: Settings, notices: list[str]) -> Prompt:

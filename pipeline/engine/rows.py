@@ -8,7 +8,8 @@ from decimal import Decimal
 from pipeline.engine.steps import Steps, Trail
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrated import Calibrated, Known
-from pipeline.evaluation.gold import Pair, is_right
+from pipeline.evaluation.gold import is_right
+from pipeline.evaluation.pairs import Pair
 from pipeline.types import Column, Document, Result, Status, Usage
 
 EMPTY = "the text is empty: there is nothing to ask"

@@ -18,7 +18,8 @@ from pipeline.engine.settings import Settings
 from pipeline.engine.steps import Step, Steps, Trail
 from pipeline.errors import FatalError, UsageError
 from pipeline.evaluation.calibrated import Calibrated
-from pipeline.evaluation.gold import Pair, find_pairs, is_known, is_right
+from pipeline.evaluation.gold import is_known, is_right
+from pipeline.evaluation.pairs import Expected, Pair, find_pairs
 from pipeline.outputs.tables import write_table
 from pipeline.outputs.targets import Target
 from pipeline.prompting.labels import Labels
@@ -92,6 +93,7 @@ class Run:
         steps: Steps,
         engine: Engine,
         escalation: Escalation | None = None,
+        expected: Expected | None = None,
         target: Target | None = None,
         notices: Sequence[str] = (),
         warning: str | None = None,
@@ -108,7 +110,7 @@ class Run:
         self.prefix = settings.prefix
         self._deepest = 0
         self._stopping = False
-        columns, expected = spool.source.columns, settings.expected
+        columns = spool.source.columns
         safe = settings.safe_csv
         self.rows = Rows(
             spool,
@@ -120,7 +122,6 @@ class Run:
         )
         names = [column.name for column in self.rows.columns]
         inputs = [column.name for column in columns]
-        self.predicted = self.answer if expected in inputs else None  # else it is named with it
         self.pairs = self._pairs(names, inputs, expected) if expected else []
         if escalation is not None and escalation.promise is not None:
             check_sample(self.pairs)
@@ -147,9 +148,10 @@ class Run:
         first, escalation = self._first(document), self.escalation
         return first if escalation is None else escalation.follow(document, first)
 
-    def _pairs(self, names: list[str], inputs: list[str], expected: str) -> list[Pair]:
+    def _pairs(self, names: list[str], inputs: list[str], expected: Expected) -> list[Pair]:
         """Find what is compared with what, and the labels that there are."""
-        found = find_pairs(names, [expected], self.predicted, self.spool.source.name, inputs=inputs)
+        predicted = self.answer if len(expected.among(inputs)) == 1 else None
+        found = find_pairs(names, expected, predicted, self.spool.source.name, inputs=inputs)
         outputs = self.steps.prompt.outputs or {}
         labels = [allowed(outputs, pair.predicted.removeprefix(self.prefix)) for pair in found]
         return [

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.evaluation.pairs import Expected, Pair, check_column, find_pairs
 from pipeline.outputs.cells import to_text
 from pipeline.prompting.labels import Labels, alike, array, tidy
 from pipeline.showing import without_login
@@ -26,21 +25,9 @@ from pipeline.sources.tables.frame import Frame
 from pipeline.sources.tables.written import find_prefix, unguard
 from pipeline.types import Document
 
-_ANSWERS = ("label", "output")
 _SHOWN_CHARACTERS = 200
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)\.\d+")
 _THOUSANDS = re.compile(r"(-?[1-9]\d{0,2}(?:,\d{3})+)((?:\.\d+)?)")
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The column of an answer and the column that says what it should have been; `labels` are those
-    there are, where they are known.
-    """
-
-    predicted: str
-    expected: str
-    labels: Labels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +95,7 @@ class Answers:
 
 def read(
     output: str | Frame,
-    expected: Sequence[str],
+    expected: Expected | Sequence[Pair],
     *,
     predicted: str | None = None,
     on: str | None = None,
@@ -117,20 +104,21 @@ def read(
 ) -> Answers:
     """Read an output and what was expected of it.
 
-    `expected` are columns, each by itself, as `ANSWER=COLUMN`, or several with commas between; `on`
-    is the column whose cell is a row's key, `name` what the table is called, `fetch_to` a folder
-    for what lies elsewhere. Raises UsageError where a column isn't there.
+    `predicted` is the column of the answers, `on` the column whose cell is a row's key, `name` what
+    the table is called, `fetch_to` a folder for what lies elsewhere. Raises UsageError where a
+    column isn't there.
     """
     with closing(open_source(output, fetch_to=fetch_to)) as source:
         called = without_login(output) if isinstance(output, str) else source.name
-        return _read(source, name or called, expected, predicted, on)
+        names = [column.name for column in source.columns]
+        pairs = expected
+        if isinstance(pairs, Expected):
+            pairs = find_pairs(names, pairs, predicted, source.name)
+        return _read(source, name or called, pairs, on)
 
 
-def _read(
-    source: Source, name: str, expected: Sequence[str], predicted: str | None, on: str | None
-) -> Answers:
+def _read(source: Source, name: str, pairs: Sequence[Pair], on: str | None) -> Answers:
     names = [column.name for column in source.columns]
-    pairs = find_pairs(names, expected, predicted, source.name)
     if on is not None:
         check_column(on, names, source.name)
     memo: dict[str, str] = {}  # a million rows of ten labels hold ten strings
@@ -152,7 +140,7 @@ def _read(
             blank += 1
     several = len(pairs) == 1 and _are_sets(rows)
     if len(pairs) == 1:
-        labels = Labels(name for row in rows for name in _names(row.predicted[0], several))
+        labels = pairs[0].labels or _given(rows, several)
         rows = [_respelled(row, labels, several) for row in rows]
     return Answers(
         name,
@@ -188,6 +176,11 @@ def is_known(row: Mapping[str, object], pair: Pair) -> bool:
     return all(name in pair.labels for name in names)
 
 
+def _given(rows: Sequence[Graded], several: bool) -> Labels:
+    """Take the labels that were answered for all that there are."""
+    return Labels(name for row in rows for name in _names(row.predicted[0], several))
+
+
 def _are_sets(rows: Sequence[Graded]) -> bool:
     """Say whether all that was answered are JSON arrays, as `classify --multi` writes them."""
     given = [row.predicted[0] for row in rows if row.predicted[0]]
@@ -221,70 +214,6 @@ def seen(cell: object) -> str:
     its letters.
     """
     return tidy(unguard(to_text(cell)))
-
-
-def find_pairs(
-    names: Sequence[str],
-    expected: Sequence[str],
-    predicted: str | None,
-    table: str,
-    *,
-    inputs: Sequence[str] | None = None,
-) -> list[Pair]:
-    """Find which column holds the answer to each column that was expected. That is one of the
-    `inputs`, where not all columns are.
-    """
-    inputs = names if inputs is None else inputs
-    wanted = [part for text in expected for part in _split(text, inputs)]
-    pairs = [_pair(part, names, inputs, predicted, table) for part in wanted]
-    if predicted is not None and len(pairs) > 1:
-        raise UsageError(
-            "--predicted names one column: with several write --expected ANSWER=COLUMN"
-        )
-    twice = [pair.predicted for pair in pairs if pair.predicted == pair.expected]
-    if twice:
-        raise UsageError(f'the column "{twice[0]}" can\'t be compared with itself')
-    return pairs
-
-
-def _split(text: str, names: Sequence[str]) -> list[str]:
-    """Split at commas, unless a column has such a name."""
-    return [text] if text in names else [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _pair(
-    wanted: str, names: Sequence[str], inputs: Sequence[str], predicted: str | None, table: str
-) -> Pair:
-    answer, equals, column = wanted.partition("=")
-    named = equals and wanted not in inputs
-    check_column(column if named else wanted, inputs, table)
-    if not named:
-        answer, column = predicted or _answer(wanted, names, table), wanted
-    check_column(answer, names, table)
-    return Pair(answer, column)
-
-
-def _answer(expected: str, names: Sequence[str], table: str) -> str:
-    prefix = find_prefix(names) or ""
-    for name in _ANSWERS:
-        if f"{prefix}{name}" in names and f"{prefix}{name}" != expected:
-            return f"{prefix}{name}"
-    after = expected.partition("_")[2]  # gold_urgency -> urgency
-    if after and f"{prefix}{after}" in names:
-        return f"{prefix}{after}"
-    raise UsageError(
-        f"which column of {table} is the answer? name it with --predicted; "
-        f"its columns are: {', '.join(names)}"
-    )
-
-
-def check_column(name: str, names: Sequence[str], table: str) -> None:
-    """Raise UsageError where a table has no such column."""
-    if name in names:
-        return
-    close = get_close_matches(name, names, 1)
-    hint = f'; did you mean "{close[0]}"?' if close else f"; its columns are: {', '.join(names)}"
-    raise UsageError(f'{table} has no column "{name}"{hint}')
 
 
 def _grade(

@@ -11,7 +11,8 @@ from heapq import heappush, heappushpop
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import check_column, decimal, seen
+from pipeline.evaluation.gold import decimal, seen
+from pipeline.evaluation.pairs import check_column
 from pipeline.evaluation.scores import MOST_CHANCE, Interval, percentiles, resamples
 from pipeline.showing import without_login
 from pipeline.sources.base import Source

@@ -19,7 +19,8 @@ from math import isfinite
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import Pair, seen
+from pipeline.evaluation.gold import seen
+from pipeline.evaluation.pairs import Pair
 from pipeline.outputs import excel
 from pipeline.outputs.cells import Rows, clean, to_text
 from pipeline.outputs.tables import write_table

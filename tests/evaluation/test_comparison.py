@@ -20,7 +20,8 @@ from pipeline.evaluation.comparison import (
     pair_up,
     rows_needed,
 )
-from pipeline.evaluation.gold import Answers, Graded, Pair
+from pipeline.evaluation.gold import Answers, Graded
+from pipeline.evaluation.pairs import Pair
 from pipeline.evaluation.scores import evaluate
 
 PAIRS = (Pair("label", "gold"),)

@@ -24,7 +24,8 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from statsmodels.stats.proportion import proportion_confint
 
 from pipeline.errors import UsageError
-from pipeline.evaluation.gold import Answers, Graded, Pair
+from pipeline.evaluation.gold import Answers, Graded
+from pipeline.evaluation.pairs import Pair
 from pipeline.evaluation.scores import Evaluation, evaluate, wilson
 
 NONE = "no answer"  # what scikit-learn is given for an answer that isn't there

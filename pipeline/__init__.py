@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         stream,
         summarize,
     )
-    from pipeline.engine.run import Plan
+    from pipeline.engine.plan import Plan
     from pipeline.engine.settings import Settings
     from pipeline.errors import FatalError, PipelineError, UsageError
     from pipeline.prompting.prompt import Prompt

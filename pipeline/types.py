@@ -209,18 +209,17 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """How one request ended, as the journal keeps it.
+class Record:
+    """How a request ended and what it took, as the journal keeps it under the request's key.
 
     `status` is `again` for an answer of no use that is to be asked for a second time; a row is
     never more than `failed` by it; a `vote` is a good answer of several. `confidence` is 0 to 1.
-    `error` of an `ok` one says why it was asked a second time. `usage` is None where the server
-    didn't say, `cost_usd` also where the price isn't known. `latency_seconds` is the time of its
+    `error` of an `ok` one says why it was asked a second time. `usage` is None if the server
+    didn't say, `cost_usd` also if the price isn't known. `latency_seconds` is the time of its
     attempts, without the waits between them. `entry` numbers its first entry in the journal; rows
     that share an answer share it.
     """
 
-    request: Request
     status: Status
     error: str | None = None
     content: str | None = None
@@ -232,3 +231,10 @@ class Result:
     latency_seconds: float = 0.0
     confidence: float | None = None
     entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Record):
+    """A request and how it ended."""
+
+    request: Request = field(kw_only=True)

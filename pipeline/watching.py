@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from pipeline.engine.ending import Ending
-    from pipeline.engine.run import Plan, Run
+    from pipeline.engine.plan import Plan
+    from pipeline.engine.run import Run
 
 _logger = logging.getLogger("pipeline")
 

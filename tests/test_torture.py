@@ -25,6 +25,7 @@ from pipeline.outputs.tables import write_table
 from pipeline.prompting import loading as prompts
 from pipeline.prompting import schema
 from pipeline.prompting.prompt import Prompt
+from pipeline.sources.spool import Slot
 from pipeline.types import Document
 from tests.server import Behaviour, Server
 from tests.torture import TABLE
@@ -139,7 +140,7 @@ def answered(way: str, folder: Path) -> dict[str, Row]:
             for name, prompt in asked.items():
                 steps = Steps(prompt, backend.server.counter)
                 follow = partial(steps.follow, look=store.get)
-                rows = Rows([documents[name]], [], steps=steps, follow=follow)
+                rows = Rows([Slot(documents[name])], [], steps=steps, follow=follow)
                 write_table(store.output, rows.columns, rows)
                 (found[name],) = pq.read_table(store.output).to_pylist()
         finally:

@@ -17,7 +17,7 @@ def test_what_is_escalated_is_counted_towards(
     prompt = from_instruction("Sum up.")
     requests = [prompt.render(Document(place, "a.csv", {}, str(place))) for place in range(2)]
     progress.start(1)
-    progress.add(Result(requests[0], "ok", content="yes", usage=Usage(10, 1)))
+    progress.add(Result(request=requests[0], status="ok", content="yes", usage=Usage(10, 1)))
     assert list(progress.expect(requests)) == requests
     progress.line()
     assert line in capsys.readouterr().err

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from pipeline.engine.afterwards import check_afterwards, finish
 from pipeline.engine.build import open_run
 from pipeline.engine.ending import Ending, Outcome
-from pipeline.engine.run import Plan, Run
+from pipeline.engine.plan import Plan
+from pipeline.engine.run import Run
 from pipeline.engine.settings import Settings
 from pipeline.outputs.frames import collect, like, to_arrow, to_pandas
+from pipeline.sources.spool import Slot
 from pipeline.sources.tables.frame import as_arrow, is_pandas
 from pipeline.types import Result
 from pipeline.watching import Bar, Log, NotebookBar, Watch, ask
@@ -113,7 +115,7 @@ def _result(opened: Run, outcome: Outcome, watch: Watch) -> Any:
     if opened.target is not None:
         return _summary(opened, outcome, watch)
     columns, source = opened.rows.columns, opened.settings.input
-    rows = outcome.counted(opened.rows, opened.prefix)
+    rows = outcome.counted(opened.rows)
     if isinstance(source, str):
         table = to_pandas(columns, collect(columns, rows))
     else:
@@ -190,10 +192,11 @@ async def _arriving(
     asking.add_done_callback(lambda _: told.queue.put_nowait(None))
     while (result := await told.queue.get()) is not None:
         document = result.request.document
-        if document.chunks > 1 or not opened.follow(document).finished:
+        slot = Slot(document)
+        if document.chunks > 1 or not opened.follow(slot).finished:
             continue
         seen.add(document.position)
-        yield _row(opened.rows.row(document), document.position)
+        yield _row(opened.rows.row(slot), document.position)
 
 
 def _rest(opened: Run, seen: set[int]) -> Iterator[Row]:

@@ -20,7 +20,7 @@ from pipeline.api.keywords import (
     shows_settings,
 )
 from pipeline.engine.build import open_run
-from pipeline.engine.run import Plan
+from pipeline.engine.plan import Plan
 from pipeline.engine.settings import BELOW, Stronger
 from pipeline.evaluation.threshold import LEVEL
 from pipeline.prompting.choosing import Labelling

@@ -23,7 +23,8 @@ from pipeline.cli.words import (
 from pipeline.engine.afterwards import check_afterwards, finish
 from pipeline.engine.build import open_run
 from pipeline.engine.ending import INTERRUPTED, Ending, Outcome
-from pipeline.engine.run import Plan, Run
+from pipeline.engine.plan import Plan
+from pipeline.engine.run import Run
 from pipeline.engine.settings import Settings
 from pipeline.limits.window import CEILING, SPARE_FILES
 from pipeline.showing import say, say_json, shown

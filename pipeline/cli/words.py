@@ -13,7 +13,8 @@ from pathlib import Path
 from pipeline.costs import usd
 from pipeline.engine.ending import Outcome, Review
 from pipeline.engine.escalation import Escalation
-from pipeline.engine.run import Plan, Run
+from pipeline.engine.plan import Plan
+from pipeline.engine.run import Run
 from pipeline.limits.moments import duration
 from pipeline.watching import Watch
 

@@ -16,6 +16,7 @@ from pipeline.engine.escalation import Escalation, Promise
 from pipeline.engine.loop import Engine
 from pipeline.engine.run import Run
 from pipeline.engine.settings import Note, Settings, Stronger
+from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Steps
 from pipeline.errors import PipelineError, UsageError, without_partner
 from pipeline.evaluation.pairs import Expected
@@ -161,15 +162,14 @@ def _build(settings: Settings, store: Store, target: Target | None, stack: ExitS
     folder = target.path.absolute().parent if target and store.writes else None
     spool = stack.enter_context(Spool(source, folder))
     steps = _steps(_varied(prompt, settings), lane, settings)
-    escalation = None
+    later = []
     if stronger is not None:
-        escalation = _escalation(stronger, prompt, settings, access, lane, store, notices)
+        later = [_escalation(stronger, prompt, settings, access, lane, store, notices)]
     return Run(
         settings,
         spool=spool,
-        steps=steps,
-        engine=Engine(lane, store),
-        escalation=escalation,
+        first=Stage(Engine(lane, store), steps),
+        later=later,
         expected=expected,
         target=target,
         notices=[*notices, *lane.server.notices],

@@ -12,6 +12,7 @@ from pipeline.errors import AccessError, FatalError, PipelineError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.engine.rows import Rows, State
     from pipeline.evaluation.scores import Evaluation
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C has ended
@@ -101,30 +102,26 @@ class Outcome:
         for counter in (self.statuses, self.errors, self.skips):
             counter.clear()
 
-    def add(self, row: Mapping[str, object], prefix: str) -> None:
+    def add(self, state: State) -> None:
         """Count a row."""
-        status, error = str(row[f"{prefix}status"]), row[f"{prefix}error"]
-        self.statuses[status] += 1
-        self.unasked += status == "failed" and row[f"{prefix}attempts"] is None
-        reasons = self.errors if status == "failed" else self.skips
+        self.statuses[state.status] += 1
+        self.unasked += state.status == "failed" and not state.asked
+        reasons, error = self.errors if state.status == "failed" else self.skips, state.error
         if error and (len(reasons) < MOST_REASONS or error in reasons):
-            reasons[str(error)] += 1
+            reasons[error] += 1
 
-    def counted(
-        self, rows: Iterable[Mapping[str, object]], prefix: str
-    ) -> Iterable[Mapping[str, object]]:
+    def counted(self, rows: Rows) -> Iterable[Mapping[str, object]]:
         """Give rows that are counted as they are walked; a new walk counts anew."""
-        return _Counted(rows, self, prefix)
+        return _Counted(rows, self)
 
 
 class _Counted:
-    def __init__(self, rows: Iterable[Mapping[str, object]], outcome: Outcome, prefix: str) -> None:
+    def __init__(self, rows: Rows, outcome: Outcome) -> None:
         self._rows = rows
         self._outcome = outcome
-        self._prefix = prefix
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:
         self._outcome.clear()
-        for row in self._rows:
-            self._outcome.add(row, self._prefix)
+        for row, state in self._rows.with_states():
+            self._outcome.add(state)
             yield row

@@ -9,14 +9,19 @@ difference only, and the strong model's answers serve a run of it alone, too.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pipeline.engine.loop import Engine
+from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Steps, Trail
 from pipeline.evaluation import threshold as cascade
-from pipeline.types import Document, Request, Result
+from pipeline.sources.spool import Slot
+from pipeline.types import Record, Request
+
+Labelled = Sequence[tuple[float | None, bool]]
+"""How sure the cheap model was of rows whose right label is known, and whether it was right."""
 
 
 @dataclass(slots=True)
@@ -40,19 +45,20 @@ class Promise:
     level: float
 
 
-class Escalation:
-    """Takes `engine`, the strong model's, for the rows whose confidence is less than `below`, 0 to
+class Escalation(Stage):
+    """Asks `engine`, the strong model's, about the rows whose confidence is less than `below`, 0 to
     1, and for those that the cheap one failed at.
 
-    `steps` is what the strong model is asked about a row. With a `promise` it is `keep` that finds
+    With a `promise` it is `keep` that finds
     out what to be below of, once the cheap model has answered: until then no answer stands.
     """
+
+    number = 1
 
     def __init__(
         self, engine: Engine, steps: Steps, below: float, promise: Promise | None = None
     ) -> None:
-        self.engine = engine
-        self.steps = steps
+        super().__init__(engine, steps)
         self.below = below if promise is None else math.inf
         self.promise = promise
         self.settled = promise is None
@@ -64,13 +70,13 @@ class Escalation:
     def model(self) -> str:
         return self.steps.prompt.model or ""
 
-    def follow(self, document: Document, first: Trail) -> Trail:
+    def follow(self, slot: Slot, first: Trail) -> Trail:
         """Give the answers about a row that stand, and what was spent on it by both models; `first`
         is how far the cheap one has come.
         """
         if not self.unsure(first):
             return first
-        second = self.look(document)
+        second = self.look(slot)
         if second.results or second.problem:
             before = [replace(result, error=None) for result in first.results]
             return replace(second, results=[*before, *second.results])
@@ -82,10 +88,6 @@ class Escalation:
         failure = f"{why}, and {self.model} was not asked"
         return replace(second, results=first.results, begun=True, failure=failure)
 
-    def look(self, document: Document, most: int | None = None) -> Trail:
-        """Say how far the strong model has come with a row, through at most so many levels."""
-        return self.steps.follow(document, self.engine.store.get, most)
-
     def unsure(self, first: Trail) -> bool:
         """Say whether a row goes to the strong model."""
         if self.off or first.problem or first.begun:
@@ -95,7 +97,7 @@ class Escalation:
         sure = _confidence(first)
         return bool(first.results) and (sure is None or sure < self.below)
 
-    def keep(self, labelled: Sequence[tuple[float | None, bool]]) -> None:
+    def keep(self, labelled: Labelled) -> None:
         """Find the threshold that keeps the promise from rows whose right label is known: how sure
         the cheap model was of each, and whether it was right. Too few of them promise nothing.
         """
@@ -121,6 +123,16 @@ class Escalation:
                 f"with {self.model} or with what is known (from {chosen.rows:,} rows with a known "
                 "label, if they are a random sample)"
             )
+
+    def settle(self, trails: Iterable[Trail], labelled: Callable[[], Labelled]) -> bool:
+        """Find out what is unsure, once the cheap model has answered; return whether the strong one
+        is asked about that.
+        """
+        if not self.can_tell(trails):
+            return False
+        if self.promise is not None:
+            self.keep(labelled())
+        return not self.off
 
     def can_tell(self, trails: Iterable[Trail]) -> bool:
         """Say whether any answer came with a confidence; without one all would be escalated."""
@@ -148,10 +160,10 @@ class Escalation:
             return None
         return server.price.ceiling_usd(server.most_tokens(request), request.max_tokens)
 
-    def count(self, document: Document, first: Trail) -> None:
-        """Take a row into account that the cheap model was asked about."""
+    def count(self, slot: Slot, first: Trail, cheap: Steps) -> None:
+        """Take a row into account that the cheap model was asked about, in its steps."""
         price, savings = self.engine.lane.server.price, self.savings
-        trail = self.follow(document, first)
+        trail = self.follow(slot, first)
         if not (first.finished or trail.finished):
             return
         savings.answers += 1
@@ -164,11 +176,11 @@ class Escalation:
         if second:
             savings.escalated += 1
             savings.escalated_usd += escalated_usd or 0
-        for result in first.results:
+        for number, result in enumerate(first.results):
             if price is None or result.usage is None or savings.alone_usd is None:
                 savings.alone_usd = None
             else:
-                savings.alone_usd += price.cost_usd(result.usage) / result.request.votes
+                savings.alone_usd += price.cost_usd(result.usage) / cheap.votes(number)
 
     def alone_usd(self) -> Decimal | None:
         """Estimate what the answers would have cost of the strong model alone: by the mean of its
@@ -185,7 +197,7 @@ def _confidence(trail: Trail) -> float | None:
     return trail.results[-1].confidence if trail.results else None
 
 
-def _cost_usd(results: Sequence[Result]) -> Decimal | None:
+def _cost_usd(results: Sequence[Record]) -> Decimal | None:
     """Add up what answers cost; None where that of one isn't known."""
     costs = [result.cost_usd for result in results if result.usage is not None]
     return None if None in costs else sum(filter(None, costs), Decimal(0))

@@ -34,6 +34,7 @@ class Engine:
         # What is being asked right now, with the answers to it so far that others follow on.
         self._asked: dict[bytes, list[Result]] = {}
         self._again: deque[Request] = deque()  # to be asked before anything new
+        self._lately: set[bytes] = set()  # answered since the reader last looked
         self._news = asyncio.Event()
 
     async def run(self, requests: Iterable[Request]) -> AsyncIterator[Result]:
@@ -48,6 +49,7 @@ class Engine:
             for result, more in settled:
                 if more is None:
                     del self._asked[result.request.key]
+                    self._lately.add(result.request.key)
                 else:
                     self._asked[result.request.key].append(result)
                     self._again.append(more)
@@ -84,37 +86,46 @@ class Engine:
     async def _pending(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
         """Yield what is to be asked, and first what is to be asked again; end when all is answered.
 
-        A thread of its own goes through `requests`, which may block, a handful at a time.
+        A thread of its own goes through `requests`, which may block, a handful at a time, and looks
+        them up in the journal.
         """
-        iterator, fresh = iter(requests), deque[Request]()
+        iterator, fresh = iter(requests), deque[Unanswered]()
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-            reading: asyncio.Future[Sequence[Request]] | None = None
+            reading: asyncio.Future[Sequence[Unanswered] | None] | None = None
             ended = False
-            while self._asked or not ended:
+            while self._asked or fresh or not ended:
                 if self._again:
                     yield self._again.popleft()
                 elif fresh:
-                    if request := self._unknown(fresh.popleft()):
+                    if request := self._begin(*fresh.popleft()):
                         yield request
                 elif reading is not None and reading.done():
-                    fresh.extend(reading.result())
-                    ended, reading = not fresh, None
+                    batch, reading = reading.result(), None
+                    ended = batch is None
+                    fresh.extend(batch or ())
                 else:
                     self._news.clear()
                     if reading is None and not ended:
-                        reading = loop.run_in_executor(reader, _take, iterator)
+                        self._lately.clear()
+                        reading = loop.run_in_executor(reader, self._read, iterator)
                         reading.add_done_callback(lambda _: self._news.set())
                     await self._news.wait()
 
-    def _unknown(self, request: Request) -> Request | None:
-        """Return what is to be asked; None if the journal knows it or it is being asked."""
-        state = "done" if request.key in self._asked else self.store.state(request.key)
-        if state == "done":
+    def _read(self, iterator: Iterator[Request]) -> Sequence[Unanswered] | None:
+        """Read on; return what of it the journal doesn't know, or None at the end."""
+        batch = _take(iterator)
+        return self.store.unanswered(batch) if batch else None
+
+    def _begin(self, request: Request, trail: list[Result]) -> Request | None:
+        """Return what to ask; None if it is being asked, or was answered since it was looked up."""
+        if request.key in self._asked or request.key in self._lately:
             return None
-        trail = self.store.trail(request) if state == "begun" else []
         self._asked[request.key] = trail
         return (self._judge.again(trail) if trail else None) or request
+
+
+Unanswered = tuple[Request, list[Result]]
 
 
 def _take(iterator: Iterator[Request]) -> Sequence[Request]:

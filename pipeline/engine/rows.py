@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from pipeline.engine.steps import Steps, Trail
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrated import Calibrated, Known
 from pipeline.evaluation.gold import is_right
 from pipeline.evaluation.pairs import Pair
-from pipeline.types import Column, Document, Result, Status, Usage
+from pipeline.sources.spool import Slot
+from pipeline.types import Column, Document, Record, Status, Usage
 
 EMPTY = "the text is empty: there is nothing to ask"
 
@@ -29,13 +31,21 @@ ACCOUNT = (
     Column("attempts", "integer"),
     Column("latency_seconds", "number"),
 )
-_UNASKED = {column.name: None for column in ACCOUNT}
 RAW = (Column("raw_confidence", "number"),)  # where `confidence` is calibrated
 CHUNKS = (Column("chunks", "integer"),)  # where a document may be asked about in several
 
 
+class State(NamedTuple):
+    """What became of a row, and whether anything was asked about it."""
+
+    status: Status
+    error: str | None
+    asked: bool
+
+
 class Rows:
-    """The rows of an output; each walk looks the answers up again, by `follow`.
+    """The rows of an output; each walk looks the answers up again, by `follow`, several at once if
+    `ahead` can.
 
     With `calibrates` the confidence is `calibrated`'s, once there is one, beside what the model
     showed.
@@ -43,23 +53,26 @@ class Rows:
 
     def __init__(
         self,
-        documents: Iterable[Document],
+        slots: Iterable[Slot],
         columns: Sequence[Column],
         *,
         steps: Steps,
-        follow: Callable[[Document], Trail],
+        follow: Callable[[Slot], Trail],
+        ahead: Callable[[Iterable[Slot]], Iterable[Slot]] = iter,
         prefix: str = "",
         calibrates: bool = False,
     ) -> None:
         self.reason: str | None = None  # why what wasn't asked was not
         self.calibrated: Calibrated | None = None
         self.calibrates = calibrates
-        self._documents = documents
+        self._slots = slots
         self._steps = steps
         self._follow = follow
+        self._ahead = ahead
         self._prefix = prefix
         raw = RAW if calibrates else ()
         added = [*steps.prompt.columns, *raw, *ACCOUNT, *(CHUNKS if steps.splits else ())]
+        self._blank: dict[str, object] = dict.fromkeys(column.name for column in added)
         self.columns = [
             *columns,
             *(Column(f"{prefix}{column.name}", column.kind, guarded=True) for column in added),
@@ -67,46 +80,49 @@ class Rows:
         _check([column.name for column in columns], [column.name for column in added], prefix)
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:
-        billed = Bits()
-        for document in self._documents:
-            yield {**document.fields, **self._added(document, billed)}
+        for row, _ in self.with_states():
+            yield row
 
-    def row(self, document: Document) -> Mapping[str, object]:
-        """Give the row of a document by itself, with all that its answers cost."""
-        return {**document.fields, **self._added(document, Bits())}
+    def with_states(self) -> Iterator[tuple[Mapping[str, object], State]]:
+        """Yield the rows, and what became of each."""
+        billed = Bits()
+        for slot in self._ahead(self._slots):
+            yield self._row(slot, billed)
+
+    def row(self, slot: Slot) -> Mapping[str, object]:
+        """Return the row of a document by itself, with all that its answers cost."""
+        return self._row(slot, Bits())[0]
 
     def known(self, pairs: Sequence[Pair]) -> Iterator[Known]:
         """Give the rows of a confidence whose right answer is known, as far as they are answered.
         Others are not looked up.
         """
-        for document in self._documents:
+        for slot in self._slots:
+            document = slot.document
             if is_right(document.fields, pairs) is None:
                 continue
-            row = self.row(document)
+            row = self.row(slot)
             sure, model = row[f"{self._prefix}{RAW[0].name}"], row[f"{self._prefix}model"]
             if isinstance(sure, float):
                 right = bool(is_right(row, pairs))
                 yield Known(document.position, str(model or ""), sure, right)
 
-    def _added(self, document: Document, billed: Bits) -> dict[str, object]:
-        prompt, trail = self._steps.prompt, self._follow(document)
-        status, error = self._state(document, trail)
-        cells: dict[str, object] = {column.name: None for column in prompt.columns}
-        cells |= prompt.answers(trail.answers)
-        if self.calibrates:
-            cells[RAW[0].name] = None
-        if prompt.confidence and status == "ok":
+    def _row(self, slot: Slot, billed: Bits) -> tuple[Mapping[str, object], State]:
+        document, trail = slot.document, self._follow(slot)
+        state = self._state(document, trail)
+        cells = {**self._blank, **self._steps.prompt.answers(trail.answers)}
+        cells["status"], cells["error"] = state.status, state.error
+        if self._steps.prompt.confidence and state.status == "ok":
             cells |= self._confidence(document, trail.results[-1])
-        cells |= _account(
-            status, error, trail.results, [billed.take(item.entry) for item in trail.results]
-        )
-        if self._steps.splits:
-            cells["chunks"] = trail.chunks if trail.results else None
-        if not self._prefix:
-            return cells
-        return {f"{self._prefix}{name}": value for name, value in cells.items()}
+        if trail.results:
+            cells |= _account(trail.results, billed)
+            if self._steps.splits:
+                cells["chunks"] = trail.outline.chunks
+        if self._prefix:
+            cells = {f"{self._prefix}{name}": value for name, value in cells.items()}
+        return {**document.fields, **cells}, state
 
-    def _confidence(self, document: Document, result: Result) -> dict[str, object]:
+    def _confidence(self, document: Document, result: Record) -> dict[str, object]:
         raw = result.confidence
         if not self.calibrates:
             return {"confidence": raw}
@@ -114,43 +130,45 @@ class Rows:
         sure = found.apply(document.position, result.model or "", raw) if found else raw
         return {"confidence": sure, RAW[0].name: raw}
 
-    def _state(self, document: Document, trail: Trail) -> tuple[Status, str | None]:
+    def _state(self, document: Document, trail: Trail) -> State:
+        asked = bool(trail.results)
         if trail.begun and self.reason and not trail.problem:
-            return "skipped", f"{self.reason} ({trail.failure})"
+            return State("skipped", f"{self.reason} ({trail.failure})", asked)
         if trail.problem or trail.failure:
-            return "failed", trail.problem or trail.failure
+            return State("failed", trail.problem or trail.failure, asked)
         if trail.finished:
-            notes = [trail.remark, *(result.error for result in trail.results)]
-            return "ok", "; ".join(dict.fromkeys(note for note in notes if note)) or None
+            notes = [trail.outline.remark, *(result.error for result in trail.results)]
+            return State("ok", "; ".join(dict.fromkeys(filter(None, notes))) or None, asked)
         # Once the run was stopped, documents are no longer read: one without a text may have one.
         idle = self._steps.prompt.idle(document)
-        return "skipped", self.reason or (EMPTY if idle else None)
+        return State("skipped", self.reason or (EMPTY if idle else None), asked)
 
 
-def _account(
-    status: Status, error: str | None, results: Sequence[Result], paid: Sequence[bool]
-) -> dict[str, object]:
-    """Add up what the turns took. What another row has paid for is free here."""
-    cells: dict[str, object] = {**_UNASKED, "status": status, "error": error}
-    if not results:
-        return cells
-    own = [result for result, here in zip(results, paid, strict=True) if here]
+def _account(results: Sequence[Record], billed: Bits) -> dict[str, object]:
+    """Add up what the answers took. What another row has paid for is free here."""
+    last = results[-1]
+    own = [result for result in results if billed.take(result.entry)]
     usages = [result.usage for result in own if result.usage]
     known = bool(usages) or not own
-    costs = [result.cost_usd for result in own if result.usage]
-    usage = sum(usages[1:], usages[0]) if usages else Usage()
-    last = results[-1]
-    return cells | {
+    cells: dict[str, object] = {
         "model": last.model,
         "finish_reason": last.finish_reason,
-        "prompt_tokens": usage.prompt_tokens if known else None,
-        "completion_tokens": usage.completion_tokens if known else None,
-        "total_tokens": usage.total_tokens if known else None,
-        "cached_tokens": usage.cached_tokens if known else None,
-        "reasoning_tokens": usage.reasoning_tokens if known else None,
-        "cost_usd": sum(filter(None, costs), Decimal(0)) if known and None not in costs else None,
-        "attempts": sum(result.attempts for result in own),
-        "latency_seconds": round(sum(result.latency_seconds for result in own), 3),
+        "attempts": sum([result.attempts for result in own]),
+        "latency_seconds": round(sum([result.latency_seconds for result in own]), 3),
+    }
+    if not known:
+        return cells
+    usage = usages[0] if usages else Usage()
+    for more in usages[1:]:
+        usage += more
+    costs = [result.cost_usd for result in own if result.usage]
+    return cells | {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "cost_usd": None if None in costs else sum(filter(None, costs), Decimal(0)),
     }
 
 

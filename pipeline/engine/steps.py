@@ -6,16 +6,15 @@ a conversation, or the parts of a long document and the merges of their answers.
 
 from __future__ import annotations
 
-import contextlib
 import re
-from array import array
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline.costs import Counter
 from pipeline.errors import DocumentError
 from pipeline.prompting.prompt import Prompt
-from pipeline.types import Document, Long, Request, Result
+from pipeline.sources.spool import Slot
+from pipeline.types import Document, Long, Record, Request
 
 ANSWER_TOKENS = 1024  # room for an answer that has no bound
 OVERLAP = 0.05  # of a part is said again in the next, so that no sentence loses its beginning
@@ -31,35 +30,80 @@ class Step:
     answers: tuple[str, ...] = ()
 
 
-Course = Generator[list[Step], Sequence[str], None]
-"""Yields the steps that can be asked side by side; is sent their answers, in their order."""
+@dataclass(slots=True)
+class Outline:
+    """What is asked about a document, as far as it is known: it stays with the document, so that
+    no request is made again to look its answer up.
+
+    `levels` are the keys of the requests of each level: one in each turn, or those to the parts of
+    a long text, then those that merge the answers. `cuts` are where its parts begin and end, in
+    turn, in characters, `chunks` how many are asked about. `problem` is why there are no more
+    levels, `remark` what was left out. `done`: all is answered, which stays so.
+    """
+
+    levels: list[tuple[bytes, ...]] = field(default_factory=list)
+    cuts: tuple[int, ...] = ()
+    chunks: int = 1
+    problem: str | None = None
+    remark: str | None = None
+    done: bool = False
 
 
 @dataclass(slots=True)
 class Trail:
     """How far the questions about a document have come.
 
-    Each level of steps needs the answers of the one before; `level` is the number of the one that
-    can't be passed yet, `width` how many steps it has and `missing` those without a good answer.
-    `results` are all answers on the way, `answers` the final ones, by turn. `problem` says why
-    nothing can be asked, `failure` what was wrong with an answer, `remark` what was left out.
-    `begun` says that another answer was to follow on one.
+    Each level of steps needs the answers of the one before; `said` are the answers of the levels
+    that are passed, `known` those of the next, and `missing` its keys without a good answer.
+    `results` are all answers on the way. `problem` says why nothing can be asked, `failure` what
+    was wrong with an answer. `begun` says that another answer was to follow on one. `rendered` are
+    the steps of the next level, if they had to be made.
     """
 
-    results: list[Result] = field(default_factory=list)
-    missing: list[Step] = field(default_factory=list)
-    answers: list[str] = field(default_factory=list)
-    level: int = 0
-    width: int = 0
-    chunks: int = 1
+    outline: Outline = field(default_factory=Outline)
+    results: list[Record] = field(default_factory=list)
+    said: list[list[str]] = field(default_factory=list)
+    known: list[Record | None] = field(default_factory=list)
+    missing: list[bytes] = field(default_factory=list)
+    rendered: list[Step] | None = None
     problem: str | None = None
     failure: str | None = None
     begun: bool = False
-    remark: str | None = None
 
     @property
     def finished(self) -> bool:
         return not (self.missing or self.problem)
+
+    @property
+    def level(self) -> int:
+        """Return the number of the level that can't be passed yet."""
+        return len(self.said)
+
+    @property
+    def answers(self) -> list[str]:
+        """Return the final answers, by turn. Those to parts are one, once they are merged."""
+        if self.outline.chunks > 1:
+            return self.said[-1] if self.finished else []
+        return [contents[0] for contents in self.said]
+
+    def take(self, keys: Sequence[bytes], known: Sequence[Record | None]) -> None:
+        """Take the answers to a level's requests; if they are all good, it is passed."""
+        self.known = list(known)
+        self.results += [record for record in known if record is not None]
+        for number, (key, record) in enumerate(zip(keys, known, strict=True), 1):
+            if record is not None and record.status == "ok":
+                continue
+            self.missing.append(key)
+            if record is not None:
+                self._fail(record, f"part {number} of {len(keys)}: " if len(keys) > 1 else "")
+        if not self.missing:
+            self.said.append([record.content or "" for record in known if record])
+            self.rendered = None
+
+    def _fail(self, record: Record, part: str) -> None:
+        self.begun = self.begun or record.status in ("again", "vote")
+        if self.failure is None:
+            self.failure = f"{part}{record.error}"
 
 
 class Steps:
@@ -83,8 +127,6 @@ class Steps:
         self._long = long
         self._chunk_tokens = chunk_tokens
         self._window_tokens = window_tokens
-        # Of long texts, by position: where their parts begin and end, in turn, in characters.
-        self._chunks: dict[int, array[int]] = {}
 
     @property
     def splits(self) -> bool:
@@ -98,115 +140,141 @@ class Steps:
         """Give the longest answer that is allowed, or what is taken for it."""
         return self.prompt.options.max_output_tokens or self.prompt.bound or ANSWER_TOKENS
 
+    def votes(self, number: int) -> int:
+        """Return how often the request is asked whose answer has this number on a trail."""
+        return self.prompt.votes if number >= len(self.prompt.turns) - 1 else 1
+
     def follow(
         self,
-        document: Document,
-        look: Callable[[Request], Result | None],
+        slot: Slot,
+        look: Callable[[bytes], Record | None],
+        outline: Outline | None = None,
         most: int | None = None,
     ) -> Trail:
-        """Go as far as the answers that are known lead, through at most so many levels."""
-        trail = Trail(problem=document.error, remark=document.remark)
-        if document.error:
-            return trail
-        course = self._course(document, trail)
-        try:
-            level = next(course)
-            while True:
-                seen = most is None or trail.level < most
-                known = [look(step.request) if seen else None for step in level]
-                self._note(trail, level, known)
-                if trail.missing:
-                    break
-                contents = [result.content or "" for result in known if result]
-                trail.answers.append(contents[-1])
-                trail.level += 1
-                level = course.send(contents)
-        except StopIteration:
-            pass
-        except DocumentError as error:
-            trail.problem = str(error)
-        if trail.chunks > 1:  # they are one answer, once they are merged
-            trail.answers = trail.answers[-1:] if trail.finished else []
+        """Go as far as the saved answers lead, through at most so many levels.
+
+        What is found out about the document on the way is added to the `outline`.
+        """
+        outline = self.begin(slot.document) if outline is None else outline
+        trail = Trail(outline)
+        while not trail.missing and (keys := self._keys(slot, trail)):
+            ahead = most is not None and trail.level >= most
+            trail.take(keys, [None if ahead else look(key) for key in keys])
+        outline.done = trail.finished
         return trail
 
-    def _note(self, trail: Trail, level: Sequence[Step], known: Sequence[Result | None]) -> None:
-        trail.width = len(level)
-        trail.results += [result for result in known if result is not None]
-        trail.missing = []
-        for number, (step, result) in enumerate(zip(level, known, strict=True), 1):
-            if result is not None and result.status == "ok":
-                continue
-            trail.missing.append(step)
-            trail.begun = trail.begun or (result is not None and result.status in ("again", "vote"))
-            if result is not None and trail.failure is None:
-                part = f"part {number} of {len(level)}: " if len(level) > 1 else ""
-                trail.failure = f"{part}{result.error}"
+    def begin(self, document: Document) -> Outline:
+        """Look at a document: whether it can be asked about, and where it is cut."""
+        outline = Outline(remark=document.remark, problem=document.error)
+        if outline.problem is None:
+            try:
+                self._divide(document, outline)
+            except DocumentError as error:
+                outline.problem = str(error)
+        return outline
+
+    def missing(self, slot: Slot, trail: Trail) -> list[Step]:
+        """Return the steps that a trail is missing."""
+        steps = trail.rendered or self._level(slot.document, trail.outline, trail.said)
+        missing = set(trail.missing)
+        return [step for step in steps if step.request.key in missing]
+
+    def first(self, document: Document, outline: Outline) -> Request:
+        """Return the first request of all about a document."""
+        return self._level(document, outline, [])[0].request
 
     def goes_on(self, trail: Trail) -> bool:
         """Say whether more will have to be asked once what is missing has been answered."""
-        return trail.width > 1 or trail.level + 1 < len(self.prompt.turns)
+        return len(trail.known) > 1 or trail.level + 1 < len(self.prompt.turns)
 
-    def forecast(self, document: Document, trail: Trail) -> list[Step]:
-        """Give the steps after the missing ones; answers not there yet are empty in them."""
-        known = {
-            result.request.key: result.content or ""
-            for result in trail.results
-            if result.status == "ok"
-        }
+    def forecast(self, slot: Slot, trail: Trail) -> list[Step]:
+        """Return the steps after the missing ones; answers not there yet are empty in them."""
+        good = [record if record and record.status == "ok" else None for record in trail.known]
+        said = [*trail.said, [(record and record.content) or "" for record in good]]
         later: list[Step] = []
-        course = self._course(document, Trail())
-        with contextlib.suppress(StopIteration):
-            level, number = next(course), 0
-            while True:
-                level = course.send([known.get(step.request.key, "") for step in level])
-                number += 1
-                if number > trail.level:
-                    later += level
+        while steps := self._level(slot.document, trail.outline, said):
+            later += steps
+            said.append([""] * len(steps))
         return later
 
-    def _course(self, document: Document, trail: Trail) -> Course:
-        pieces = self._pieces(document, trail)
-        if len(pieces) == 1:
-            said: list[str] = []
-            while len(said) < len(self.prompt.turns):
-                said += yield [Step(self.prompt.render(pieces[0], said), tuple(said))]
-            return
-        trail.chunks = len(pieces)
-        answers = yield [Step(self.prompt.render(piece)) for piece in pieces]
-        while len(answers) > 1:
-            answers = yield [
-                Step(self.prompt.merge(document, group), group)
-                for group in self._groups(document, answers)
-            ]
+    def _keys(self, slot: Slot, trail: Trail) -> tuple[bytes, ...]:
+        """Return the keys of the next level's requests; none if there is no such level."""
+        outline = trail.outline
+        if trail.level < len(outline.levels):
+            return outline.levels[trail.level]
+        if self._is_over(outline, trail.said):
+            return ()
+        if outline.problem is None:
+            try:
+                trail.rendered = self._level(slot.document, outline, trail.said)
+            except DocumentError as error:
+                outline.problem = str(error)
+        if outline.problem is not None:
+            trail.problem = outline.problem
+            return ()
+        outline.levels.append(tuple(step.request.key for step in trail.rendered or ()))
+        return outline.levels[-1]
 
-    def _pieces(self, document: Document, trail: Trail) -> list[Document]:
-        """Cut a document where it is long."""
-        if document.position not in self._chunks:
-            room = self._room(document)
-            if room is None:
-                return [document]
-            self._chunks[document.position] = self._cut(_squeeze(document.text), room)
+    def _is_over(self, outline: Outline, said: Sequence[Sequence[str]]) -> bool:
+        """Say whether no level follows on these answers."""
+        if outline.chunks == 1:
+            return len(said) == len(self.prompt.turns)
+        return bool(said) and len(said[-1]) == 1
+
+    def _level(
+        self, document: Document, outline: Outline, said: Sequence[Sequence[str]]
+    ) -> list[Step]:
+        """Make the requests that follow on the answers of the levels before; none after the last.
+
+        Raises DocumentError if a message can't be filled in.
+        """
+        if self._is_over(outline, said):
+            return []
+        if outline.chunks == 1:
+            answers = tuple(contents[0] for contents in said)
+            (piece,) = self._pieces(document, outline)
+            return [Step(self.prompt.render(piece, answers), answers)]
+        if not said:
+            return [Step(self.prompt.render(piece)) for piece in self._pieces(document, outline)]
+        return [
+            Step(self.prompt.merge(document, group), group)
+            for group in self._groups(document, said[-1])
+        ]
+
+    def _divide(self, document: Document, outline: Outline) -> None:
+        """Find out where a long text is cut. Raises DocumentError if it can't be."""
+        room = self._room(document)
+        if room is None:
+            return
         text = _squeeze(document.text)
-        bounds = self._chunks[document.position]
-        chunks = list(zip(bounds[::2], bounds[1::2], strict=True))
-        if len(chunks) < 2:
-            return [document]
+        cuts = self._cut(text, room)
+        if len(cuts) <= 2:
+            return
         if self._long is Long.HEAD:
-            start, end = chunks[0]
-            head = f"only the first {end / len(text):.0%} of the text was asked about"
-            trail.remark = f"{document.remark}; {head}" if document.remark else head
-            return [replace(document, text=text[start:end])]
+            head = f"only the first {cuts[1] / len(text):.0%} of the text was asked about"
+            outline.remark = f"{document.remark}; {head}" if document.remark else head
+            outline.cuts = cuts[:2]
+            return
         self._refuse(document)
+        outline.cuts, outline.chunks = cuts, len(cuts) // 2
+
+    def _pieces(self, document: Document, outline: Outline) -> list[Document]:
+        """Return what is asked about in the first level: a document, or its parts."""
+        if not outline.cuts:
+            return [document]
+        text, cuts = _squeeze(document.text), outline.cuts
+        if outline.chunks == 1:
+            return [replace(document, text=text[cuts[0] : cuts[1]])]
         return [
             replace(
                 document,
-                name=f"{document.name} [{number}/{len(chunks)}]",
+                name=f"{document.name} [{number}/{outline.chunks}]",
                 text=text[start:end],
                 images=document.images if number == 1 else (),
                 chunk=number,
-                chunks=len(chunks),
+                chunks=outline.chunks,
             )
-            for number, (start, end) in enumerate(chunks, 1)
+            for number, (start, end) in enumerate(zip(cuts[::2], cuts[1::2], strict=True), 1)
         ]
 
     def _refuse(self, document: Document) -> None:
@@ -250,7 +318,7 @@ class Steps:
             )
         return min(self._chunk_tokens or left, left)
 
-    def _cut(self, text: str, room: int) -> array[int]:
+    def _cut(self, text: str, room: int) -> tuple[int, ...]:
         """Cut a text into parts that fit."""
         from semantic_text_splitter import MarkdownSplitter
 
@@ -264,7 +332,7 @@ class Steps:
                 parts[-1] = parts[-1][0], end  # a short chapter goes with the one before
             else:
                 parts.append((start, end))
-        return array("L", [place for part in parts for place in part])
+        return tuple(place for part in parts for place in part)
 
     def _groups(self, document: Document, answers: Sequence[str]) -> list[tuple[str, ...]]:
         """Lay answers together that fit one merge: at least two, or it would never end."""

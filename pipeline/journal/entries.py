@@ -18,13 +18,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from importlib.metadata import version
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, get_args, get_type_hints
 
 import orjson
 
 from pipeline.errors import JournalError
-from pipeline.types import Request, Result, Usage
+from pipeline.types import Record, Result, Usage
 
 # Each step takes a journal from the version of its place to the next; steps are only appended.
 _MIGRATIONS = (
@@ -105,7 +106,11 @@ INSERT = f"""
     INSERT INTO results ({", ".join(_WRITTEN_COLUMNS)})
     VALUES ({", ".join("?" * len(_WRITTEN_COLUMNS))})
 """
-_SELECT = f"SELECT {', '.join(Entry._fields)} FROM results WHERE key = ? ORDER BY id"
+# The key is the one that was looked for: a damaged entry may be found under a key that it lost.
+_SELECT = f"""
+    WITH wanted (known) AS (VALUES %s)
+    SELECT known, {", ".join(Entry._fields)} FROM wanted CROSS JOIN results ON key = known
+"""
 _SELECT_ALL = f"SELECT key, {', '.join(Entry._fields)} FROM results NOT INDEXED"
 WRITTEN = """
     SELECT output_mtime_ns FROM runs WHERE output_mtime_ns IS NOT NULL ORDER BY id DESC LIMIT 1
@@ -115,6 +120,7 @@ EMPTY = "SELECT NOT EXISTS (SELECT 1 FROM results)"
 _STATUSES = frozenset({"ok", "failed", "again", "vote"})
 _TOO_MANY = 2**53
 _MOST_QUOTED = 150  # characters of what SQLite found
+_id = attrgetter("id")
 _SHAPE = [frozenset(get_args(hint) or (hint,)) for hint in get_type_hints(Entry).values()]
 # A table of nothing but columns, such as `.recover` and ANALYZE make: it does nothing by itself.
 _PLAIN_TABLE = re.compile(r'CREATETABLE"?(\w+)"?\(["\w,]*\)')
@@ -208,7 +214,7 @@ def _has_lost(connection: sqlite3.Connection) -> bool:
     with _lenient(connection):
         for key, *cells in connection.execute(_SELECT_ALL):
             entry = Entry._make(cells)
-            if is_intact(key, entry) and entry not in find(connection, key):
+            if is_intact(key, entry) and entry not in find(connection, [key]).get(key, ()):
                 return True
     return False
 
@@ -248,16 +254,26 @@ def pack(result: Result, run_id: int, moment: str) -> tuple[object, ...]:
     return (result.request.key, *cells, _checksum(result.request.key, cells))
 
 
-def find(connection: sqlite3.Connection, key: bytes) -> list[Entry]:
-    """Return all entries under a key, damaged ones too, the oldest first."""
+def find(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, list[Entry]]:
+    """Return all entries under different keys, damaged ones too, the oldest first.
+
+    Of 250 keys at once each takes half the time of one alone.
+    """
+    select = _SELECT % ", ".join(["(?)"] * len(keys))
     try:
-        rows = connection.execute(_SELECT, (key,)).fetchall()
+        rows = connection.execute(select, keys).fetchall()
     except sqlite3.OperationalError as error:
         if hasattr(error, "sqlite_errorcode"):
             raise
         with _lenient(connection):  # this takes twice as long
-            rows = connection.execute(_SELECT, (key,)).fetchall()
-    return list(map(Entry._make, rows))
+            rows = connection.execute(select, keys).fetchall()
+    entries: dict[bytes, list[Entry]] = {}
+    for key, *cells in rows:
+        entries.setdefault(key, []).append(Entry._make(cells))
+    for several in entries.values():
+        if len(several) > 1:
+            several.sort(key=_id)
+    return entries
 
 
 @contextmanager
@@ -304,14 +320,13 @@ def _checksum(key: bytes, cells: tuple[object, ...]) -> int:
     return zlib.crc32(orjson.dumps(cells), zlib.crc32(key))
 
 
-def unpack(request: Request, entries: Sequence[Entry]) -> Result:
-    """Make a result of all the intact entries under a request's key, the oldest first."""
+def unpack(entries: Sequence[Entry]) -> Record:
+    """Make a record of all the intact entries under a request's key, the oldest first."""
     newest = entries[-1]
     billed = [entry for entry in entries if entry.prompt_tokens is not None]
     usages = [Usage(*entry.tokens) for entry in billed]
     costs = [Decimal(entry.cost_usd) for entry in billed if entry.cost_usd is not None]
-    return Result(
-        request=request,
+    return Record(
         status=newest.status,  # type: ignore[arg-type]  # one of _STATUSES
         error=newest.error,
         content=newest.content,

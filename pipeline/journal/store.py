@@ -15,9 +15,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import filelock
 
@@ -25,9 +25,7 @@ from pipeline.errors import JournalError, JournalFullError, UsageError
 from pipeline.journal import entries
 from pipeline.journal.entries import Entry
 from pipeline.places import follow
-from pipeline.types import Request, Result
-
-State = Literal["new", "begun", "done"]
+from pipeline.types import Record, Request, Result
 
 SYNC_SECONDS = 1.0  # a power cut costs the answers of this long at most
 
@@ -221,39 +219,38 @@ class Store:
                 (self.output.stat().st_mtime_ns, self._run_id),
             )
 
-    def state(self, key: bytes) -> State:
-        """Say what is left to do for a request: it is `done` when it was answered, or has failed in
-        this run, and `begun` when an earlier run has left it, with answers to follow on or without.
+    def unanswered(self, requests: Sequence[Request]) -> list[tuple[Request, list[Result]]]:
+        """Return the requests that are left to ask, each with the answers that the next follows on.
+
+        A request is left if nothing has answered it, or if it failed in an earlier run.
         """
-        known = self._entries(key)
-        if not known:
-            return "new"
-        newest = known[-1]
-        return "done" if newest.status == "ok" or newest.run_id == self._run_id else "begun"
+        known = self._find([request.key for request in requests])
+        return [
+            (request, _followed(request, known.get(request.key, ())))
+            for request in requests
+            if not self._is_done(known.get(request.key, ()))
+        ]
 
-    def trail(self, request: Request) -> list[Result]:
-        """Give the answers that the next is to follow on, the oldest first.
+    def _is_done(self, known: Sequence[Entry]) -> bool:
+        return bool(known) and (known[-1].status == "ok" or known[-1].run_id == self._run_id)
 
-        What failed takes with it what it was asked again for; votes stay.
-        """
-        trail: list[Result] = []
-        for entry in self._entries(request.key):
-            result = entries.unpack(request, [entry])
-            if result.status == "ok":
-                trail.clear()
-            elif result.status == "failed":
-                while trail and trail[-1].status == "again":
-                    trail.pop()
-            else:
-                trail.append(result)
-        return trail
+    def get(self, key: bytes) -> Record | None:
+        """Look up the answer under a key, with all that was spent on it; None if there is none."""
+        return self.get_all([key]).get(key)
 
-    def _entries(self, key: bytes) -> list[Entry]:
-        """Return the entries under a key, the oldest first; damaged ones are left out."""
-        if self._is_empty:
-            return []
+    def get_all(self, keys: Sequence[bytes]) -> dict[bytes, Record]:
+        """Look up the answers under many keys at once."""
+        return {key: entries.unpack(known) for key, known in self._find(keys).items()}
+
+    def _find(self, keys: Sequence[bytes]) -> dict[bytes, list[Entry]]:
+        """Return the entries under keys, the oldest first; damaged ones are left out."""
+        if self._is_empty or not keys:
+            return {}
         with self._failing():
-            known = entries.find(self._reading, key)
+            found = entries.find(self._reading, list(dict.fromkeys(keys)))
+        return {key: good for key, known in found.items() if (good := self._intact(key, known))}
+
+    def _intact(self, key: bytes, known: list[Entry]) -> list[Entry]:
         intact = [entry for entry in known if entries.is_intact(key, entry)]
         if len(intact) < len(known):
             self.damaged |= {entry.id for entry in known} - {entry.id for entry in intact}
@@ -303,11 +300,6 @@ class Store:
             self._reading.close()
             self._writing, self._reading = anew, self._connect()
 
-    def get(self, request: Request) -> Result | None:
-        """Look an answer up, with all that was spent on it; None if it was never asked."""
-        known = self._entries(request.key)
-        return entries.unpack(request, known) if known else None
-
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
         try:
@@ -317,6 +309,25 @@ class Store:
             full = code == "SQLITE_FULL" or code.startswith("SQLITE_IOERR")
             kind = JournalFullError if full else JournalError
             raise kind(_explain(self.path, error)) from error
+
+
+def _followed(request: Request, known: Sequence[Entry]) -> list[Result]:
+    """Return the answers that the next is to follow on, the oldest first.
+
+    What failed takes with it what it was asked again for; votes stay.
+    """
+    trail: list[Result] = []
+    for entry in known:
+        if entry.status == "ok":
+            trail.clear()
+        elif entry.status == "failed":
+            while trail and trail[-1].status == "again":
+                trail.pop()
+        else:
+            record = entries.unpack([entry])
+            values = {item.name: getattr(record, item.name) for item in fields(record)}
+            trail.append(Result(request=request, **values))
+    return trail
 
 
 def set_aside(path: Path) -> Path | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.sources.base import Source
@@ -23,18 +24,56 @@ from pipeline.types import Document
 _values = attrgetter(*(field.name for field in fields(Document)))
 
 
+class Slot:
+    """A document's place in the spool: the document, read back if it is needed, and its notes,
+    which stay with it. Made of a document alone, it is a place of its own.
+    """
+
+    __slots__ = ("_document", "_place", "_spool", "notes")
+
+    def __init__(
+        self,
+        document: Document | None,
+        notes: dict[int, tuple[Any, ...]] | None = None,
+        spool: Spool | None = None,
+        place: int = 0,
+    ) -> None:
+        self._document = document
+        self._spool = spool
+        self._place = place
+        self.notes = {} if notes is None else notes
+
+    @property
+    def document(self) -> Document:
+        if self._document is None:
+            assert self._spool is not None
+            self._document = self._spool.read(self._place)
+        return self._document
+
+    def note(self, number: int, values: tuple[Any, ...]) -> None:
+        """Keep a note with the document: plain values, under a number."""
+        self.notes[number] = values
+        if self._spool is not None:
+            self._spool.note(self._place, self.notes)
+
+
 class Spool:
     """Goes through a source as often as wanted; each time may go further than the last.
 
-    What was read lies in `folder`, by default the system's for temporary files.
+    What was read lies in `folder`, by default the system's for temporary files. One thread at a
+    time may use it.
     """
 
     def __init__(self, source: Source, folder: Path | None = None) -> None:
         self.source = source
         self.complete = False
-        self.count = 0
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # `close` closes it
         self._rest = iter(source)
+        # Where in the file each document begins, and its notes; none begin at 0.
+        self._documents = array("Q")
+        self._notes = array("Q")
+        self._end = 0
+        self._at_end = True
 
     def __enter__(self) -> Spool:
         return self
@@ -46,32 +85,50 @@ class Spool:
         """Forget what was read."""
         self._file.close()
 
-    def __iter__(self) -> Iterator[Document]:
-        """Yield what was read before, then read on. Two such walks must not be mixed."""
-        with _keeping():
-            self._file.seek(0)
-        for _ in range(self.count):
-            yield Document(*pickle.load(self._file))
-        with _keeping():
-            self._file.seek(0, 2)
+    def __iter__(self) -> Iterator[Slot]:
+        """Yield what was read before, then read on."""
+        for place in range(len(self._documents)):
+            offset = self._notes[place]
+            yield Slot(None, self._load(offset) if offset else None, self, place)
         for document in self._rest:
-            self._write(document)
-            yield document
+            self._documents.append(self._append(_values(document)))
+            self._notes.append(0)
+            yield Slot(document, None, self, len(self._documents) - 1)
         self.complete = True
 
-    def _write(self, document: Document) -> None:
-        with _keeping():
-            pickle.dump(_values(document), self._file, protocol=pickle.HIGHEST_PROTOCOL)
-        self.count += 1
+    def read(self, place: int) -> Document:
+        """Read a document back."""
+        return Document(*self._load(self._documents[place]))
+
+    def note(self, place: int, notes: dict[int, tuple[Any, ...]]) -> None:
+        """Keep notes with a document, in place of those it had."""
+        self._notes[place] = self._append(notes)
+
+    def _append(self, values: object) -> int:
+        """Write something down; return where it begins."""
+        data = pickle.dumps(values, protocol=pickle.HIGHEST_PROTOCOL)
+        try:
+            if not self._at_end:
+                self._file.seek(self._end)
+                self._at_end = True
+            self._file.write(data)
+        except OSError as error:
+            raise _full(error) from error
+        offset, self._end = self._end, self._end + len(data)
+        return offset
+
+    def _load(self, offset: int) -> Any:
+        self._at_end = False
+        try:
+            self._file.seek(offset)  # which may write what is in the buffer
+        except OSError as error:
+            raise _full(error) from error
+        return pickle.load(self._file)
 
 
-@contextmanager
-def _keeping() -> Iterator[None]:
-    """Say what to do when the disk takes no more; going to a place in the file writes, too."""
-    try:
-        yield
-    except OSError as error:
-        raise PipelineError(
-            f"can't keep the input beside the output ({error.strerror}): free some disk, "
-            "then run the same again"
-        ) from error
+def _full(error: OSError) -> PipelineError:
+    """Say what to do if the disk takes no more."""
+    return PipelineError(
+        f"can't keep the input beside the output ({error.strerror}): free some disk, "
+        "then run the same again"
+    )

@@ -257,7 +257,9 @@ def test_the_larger_allowance_ends_where_the_window_does(
     window: int | None, longest: int | None, asked: int | None, larger: int | None
 ) -> None:
     first = request("a text", max_tokens=asked)
-    cut = Result(first, "again", content="half", finish_reason="length", usage=Usage(50, 100))
+    cut = Result(
+        request=first, status="again", content="half", finish_reason="length", usage=Usage(50, 100)
+    )
     second = Judge(window, longest).again([cut])
     assert (second and second.max_tokens) == larger
 

@@ -18,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.journal.store import Store
 from pipeline.prompting.loading import parse
 from pipeline.prompting.prompt import Prompt
+from pipeline.sources.spool import Slot
 from pipeline.types import Column, Document, Result, Usage
 
 PLAIN = parse("user:\n{{ text }}\n")
@@ -98,7 +99,7 @@ def answer(
 def rows(
     store: Store, of: Sequence[Document], prompt: Prompt = PLAIN, prefix: str = ""
 ) -> list[dict[str, object]]:
-    made = Rows(of, INPUT, **made_of(prompt, store), prefix=prefix)
+    made = Rows([*map(Slot, of)], INPUT, **made_of(prompt, store), prefix=prefix)
     names = [column.name for column in made.columns]
     found = [dict(row) for row in made]
     assert all(row.keys() <= set(names) for row in found)
@@ -210,7 +211,7 @@ def test_the_inputs_cells_are_the_very_objects(store: Store) -> None:
     fields = {"id": "007", "text": "NA", "empty": "", "none": None, "number": 1.50, "list": [1]}
     document = Document(0, "row", fields, "NA")
     answer(store, document)
-    (row,) = Rows([document], [Column(name) for name in fields], **made_of(PLAIN, store))
+    (row,) = Rows([Slot(document)], [Column(name) for name in fields], **made_of(PLAIN, store))
     assert all(row[name] is value for name, value in fields.items())
     assert [*row][: len(fields)] == [*fields]
 
@@ -228,7 +229,7 @@ def test_a_row_without_an_answer_has_all_columns_too(store: Store) -> None:
     """A line of JSON has the keys that its row has."""
     asked, not_asked = documents("a", "b")
     answer(store, asked, None, error="HTTP 400: no", usage=None, cost=None)
-    made = Rows([asked, not_asked], INPUT, **made_of(LABEL, store))
+    made = Rows([Slot(asked), Slot(not_asked)], INPUT, **made_of(LABEL, store))
     names = [column.name for column in made.columns]
     assert [[*row] for row in made] == [names, names]
 
@@ -246,7 +247,7 @@ def test_rows_of_one_request_have_one_answer_and_one_bill(store: Store) -> None:
 def test_each_walk_gives_the_same_rows(store: Store) -> None:
     same = documents("a", "a")
     answer(store, same[0])
-    made = Rows(same, INPUT, **made_of(PLAIN, store))
+    made = Rows([*map(Slot, same)], INPUT, **made_of(PLAIN, store))
     assert [dict(row) for row in made] == [dict(row) for row in made]
 
 

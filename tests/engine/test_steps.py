@@ -11,7 +11,8 @@ from pipeline.costs import counter
 from pipeline.engine.steps import Steps
 from pipeline.prompting.loading import from_instruction, parse
 from pipeline.prompting.prompt import Prompt
-from pipeline.types import Document, Long, Request, Result
+from pipeline.sources.spool import Slot
+from pipeline.types import Document, Long, Record, Request
 from tests.running import PROMPT, Job, billed, job, pipeline, query, read_rows, write_rows
 from tests.server import Fault, Server
 
@@ -31,16 +32,16 @@ def long_text(sections: int, seed: int = 1) -> str:
 def walk(steps: Steps, text: str) -> list[list[Request]]:
     """Answer each level of steps with its last words; give the requests by level."""
     document = Document(0, "long.txt", {}, text)
-    known: dict[bytes, Result] = {}
+    known: dict[bytes, Record] = {}
     levels: list[list[Request]] = []
-    while trail := steps.follow(document, lambda request: known.get(request.key)):
+    while trail := steps.follow(Slot(document), known.get):
         if trail.finished:
             return levels
         assert trail.problem is None
-        levels.append([step.request for step in trail.missing])
+        levels.append([step.request for step in steps.missing(Slot(document), trail)])
         for request in levels[-1]:
             content = " ".join(request.messages[-1].content.split()[-20:])
-            known[request.key] = Result(request=request, status="ok", content=content)
+            known[request.key] = Record("ok", content=content)
     raise AssertionError
 
 
@@ -67,10 +68,10 @@ def test_many_answers_are_merged_in_a_tree() -> None:
 def test_what_the_plan_foresees_is_as_many_requests_as_are_asked() -> None:
     prompt = parse(MERGING)
     steps = Steps(prompt, COUNTER, chunk_tokens=200)
-    document = Document(0, "long.txt", {}, long_text(40))
-    trail = steps.follow(document, lambda request: None)
-    foreseen = len(trail.missing) + len(steps.forecast(document, trail))
-    asked = sum(len(level) for level in walk(steps, document.text))
+    slot = Slot(Document(0, "long.txt", {}, long_text(40)))
+    trail = steps.follow(slot, lambda key: None)
+    foreseen = len(trail.missing) + len(steps.forecast(slot, trail))
+    asked = sum(len(level) for level in walk(steps, slot.document.text))
     assert asked <= foreseen <= 1.5 * asked
 
 
@@ -102,7 +103,7 @@ def test_the_window_leaves_room_for_the_prompt_and_the_answer() -> None:
 )
 def test_a_text_that_cant_be_split_says_why(prompt: Prompt, long: Long, problem: str) -> None:
     steps = Steps(prompt, COUNTER, long=long, chunk_tokens=100)
-    trail = steps.follow(Document(0, "a", {}, long_text(10)), lambda request: None)
+    trail = steps.follow(Slot(Document(0, "a", {}, long_text(10))), lambda key: None)
     assert problem in (trail.problem or "")
 
 

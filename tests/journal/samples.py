@@ -39,7 +39,21 @@ def ok(name: str = "a", content: str = "answer", cost: str | None = "0.5") -> Re
 
 
 def failed(name: str = "a", error: str = "HTTP 400: no") -> Result:
-    return Result(request(name), "failed", error=error, attempts=1, latency_seconds=0.5)
+    return Result(
+        request=request(name), status="failed", error=error, attempts=1, latency_seconds=0.5
+    )
+
+
+def state(store: Store, name: str = "a") -> str:
+    """Say of a request if it is `done`, or else `begun` or `new`."""
+    if not store.unanswered([request(name)]):
+        return "done"
+    return "new" if store.get(request(name).key) is None else "begun"
+
+
+def trail(store: Store, name: str = "a") -> list[Result]:
+    """Give the answers that the next to a request is to follow on."""
+    return [result for _, results in store.unanswered([request(name)]) for result in results]
 
 
 def put(store: Store, *results: Result) -> None:

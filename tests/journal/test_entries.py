@@ -47,7 +47,7 @@ def fill(output: Path) -> None:
 
 def look(output: Path) -> tuple[list[Result | None], Store]:
     with opened(output) as store:
-        return [store.get(request(name)) for name in NAMES], store
+        return [store.get(request(name).key) for name in NAMES], store
 
 
 def differences(found: list[Result | None], expected: list[Result | None]) -> int:

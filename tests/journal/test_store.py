@@ -19,8 +19,8 @@ import pytest
 from pipeline.errors import JournalError, UsageError
 from pipeline.journal.entries import SCHEMA_VERSION
 from pipeline.journal.store import Store, set_aside
-from pipeline.types import Result, Usage
-from tests.journal.samples import failed, ok, opened, put, request
+from pipeline.types import Record, Usage
+from tests.journal.samples import failed, ok, opened, put, request, state, trail
 from tests.running import ROOT, query
 
 
@@ -39,11 +39,10 @@ def journal(output: Path) -> Path:
 
 def test_an_answer_comes_back_as_it_was(output: Path) -> None:
     with opened(output) as store:
-        assert store.get(request()) is None
+        assert store.get(request().key) is None
         put(store, ok())
-        found = store.get(request())
-    assert found == Result(
-        request=request(),
+        found = store.get(request().key)
+    assert found == Record(
         status="ok",
         content="answer",
         model="m-1",
@@ -60,8 +59,8 @@ def test_the_next_run_finds_what_the_last_one_wrote(output: Path) -> None:
     with opened(output) as store:
         put(store, ok("a"), ok("b", "other"))
     with opened(output) as store:
-        assert (store.state(request("a").key), store.state(request("c").key)) == ("done", "new")
-        found = store.get(request("b"))
+        assert (state(store, "a"), state(store, "c")) == ("done", "new")
+        found = store.get(request("b").key)
     assert found is not None
     assert found.content == "other"
 
@@ -81,23 +80,23 @@ def test_what_failed_leaves_the_votes_before_it(output: Path, statuses: str, kep
     with opened(output) as store:
         put(store, *(replace(ok(), status=status) for status in statuses.split()))  # type: ignore[arg-type]
     with opened(output) as store:
-        assert store.state(request().key) == "begun"
-        assert [result.status for result in store.trail(request())] == kept.split()
+        assert state(store) == "begun"
+        assert [result.status for result in trail(store)] == kept.split()
 
 
 def test_what_failed_is_asked_again_by_the_next_run_and_not_by_this_one(output: Path) -> None:
     with opened(output) as store:
         put(store, failed())
-        assert store.state(request().key) == "done"
+        assert state(store) == "done"
     with opened(output) as store:
-        assert (store.state(request().key), store.trail(request())) == ("begun", [])
-        found = store.get(request())
+        assert (state(store), trail(store)) == ("begun", [])
+        found = store.get(request().key)
         assert found is not None
         assert (found.status, found.error) == ("failed", "HTTP 400: no")
         put(store, ok())
-        assert store.state(request().key) == "done"
+        assert state(store) == "done"
     with opened(output) as store:
-        assert store.state(request().key) == "done"
+        assert state(store) == "done"
 
 
 def test_the_newest_entry_answers_and_all_of_them_are_billed(output: Path) -> None:
@@ -105,9 +104,8 @@ def test_the_newest_entry_answers_and_all_of_them_are_billed(output: Path) -> No
         put(store, failed(error="HTTP 500: once"))
         put(store, ok(content="not JSON", cost="0.1"))
         put(store, failed(error="HTTP 500: twice"), ok(content="yes", cost="0.02"))
-        found = store.get(request())
-    assert found == Result(
-        request=request(),
+        found = store.get(request().key)
+    assert found == Record(
         status="ok",
         content="yes",
         model="m-1",
@@ -123,7 +121,7 @@ def test_the_newest_entry_answers_and_all_of_them_are_billed(output: Path) -> No
 def test_tokens_and_cost_that_nobody_knows_stay_unknown(output: Path) -> None:
     with opened(output) as store:
         put(store, failed("a"), ok("b", cost=None), ok("c", cost="0"))
-        found = [store.get(request(name)) for name in "abc"]
+        found = [store.get(request(name).key) for name in "abc"]
     assert [(result.usage, result.cost_usd) for result in found if result] == [
         (None, None),
         (Usage(10, 5, 4, 2, 3), None),
@@ -142,7 +140,7 @@ def test_a_sum_of_which_a_part_has_no_price_is_unknown(output: Path) -> None:
 def test_a_cost_is_kept_to_the_last_digit(output: Path, cost: str) -> None:
     with opened(output) as store:
         put(store, ok(cost=cost))
-        found = store.get(request())
+        found = store.get(request().key)
     assert found is not None
     assert found.cost_usd == Decimal(cost)
 
@@ -160,7 +158,7 @@ def test_a_cost_is_kept_to_the_last_digit(output: Path, cost: str) -> None:
 def test_any_text_can_be_kept(output: Path, text: str, kept: str) -> None:
     with opened(output) as store:
         put(store, ok(text, content=text), failed("b", error=text))
-        found = [store.get(request(text)), store.get(request("b"))]
+        found = [store.get(request(text).key), store.get(request("b").key)]
     assert [(result.content, result.error) for result in found if result] == [
         (kept, None),
         (None, kept),
@@ -228,7 +226,7 @@ def test_any_sqlite_tool_sums_the_cost_by_day(output: Path, journal: Path) -> No
 def test_looking_leaves_no_trace(output: Path, journal: Path) -> None:
     store = Store(output)
     store.open_readonly()
-    assert store.get(request()) is None
+    assert store.get(request().key) is None
     store.close(0)
     assert list(output.parent.iterdir()) == []
     with opened(output) as writing:
@@ -236,7 +234,7 @@ def test_looking_leaves_no_trace(output: Path, journal: Path) -> None:
     before = journal.read_bytes()
     store = Store(output)
     store.open_readonly()
-    assert store.state(request().key) == "done"
+    assert state(store) == "done"
     store.close(0)
     assert journal.read_bytes() == before
     assert list(output.parent.iterdir()) == [journal]
@@ -253,7 +251,7 @@ def test_a_journal_that_was_only_just_begun_is_empty(
         store.open_readonly()
     else:
         store.open("pipeline run")
-    assert store.get(request()) is None
+    assert store.get(request().key) is None
     store.close(0)
 
 
@@ -265,7 +263,7 @@ def refusal(output: Path, *, readonly: bool = False) -> str:
     with pytest.raises(JournalError) as caught:
         if readonly:
             store.open_readonly()
-            store.get(request())
+            store.get(request().key)
         else:
             store.open("pipeline run")
     message = str(caught.value)
@@ -285,7 +283,7 @@ def test_a_journal_of_an_older_version_is_read_and_brought_up_to_date(
         connection.execute("PRAGMA user_version = 1")
     store = Store(output)
     store.open_readonly()
-    found = store.get(request())
+    found = store.get(request().key)
     store.close(0)
     assert found is not None and (found.content, found.confidence) == ("answer", None)
     assert query(journal, "PRAGMA user_version") == [(1,)]  # to look at it changes nothing
@@ -301,20 +299,20 @@ def test_what_an_answer_follows_on_is_found_again(output: Path) -> None:
     again, vote = replace(failed(), status="again"), replace(ok(), status="vote")
     with opened(output) as store:
         put(store, failed(), again, vote)
-        assert store.state(request().key) == "done"  # in this run
+        assert state(store) == "done"  # in this run
     with opened(output) as store:
-        assert store.state(request().key) == "begun"
-        assert [item.status for item in store.trail(request())] == ["again", "vote"]
+        assert state(store) == "begun"
+        assert [item.status for item in trail(store)] == ["again", "vote"]
         put(store, ok())
     with opened(output) as store:
-        assert store.state(request().key) == "done"
-        assert store.trail(request()) == []
+        assert state(store) == "done"
+        assert trail(store) == []
         found = get(store, "a")
         assert (found.attempts, found.cost_usd) == (4, Decimal("1.0"))
 
 
-def get(store: Store, name: str) -> Result:
-    found = store.get(request(name))
+def get(store: Store, name: str) -> Record:
+    found = store.get(request(name).key)
     assert found is not None
     return found
 
@@ -354,7 +352,7 @@ def test_after_a_refusal_nothing_is_locked(output: Path, journal: Path) -> None:
     journal.unlink()
     with opened(output) as store:
         put(store, ok())
-        assert store.state(request().key) == "done"
+        assert state(store) == "done"
 
 
 HOLD = """
@@ -404,7 +402,7 @@ def test_a_second_run_on_one_output_is_refused_by_the_number_of_the_first(output
 def test_a_run_on_another_output_is_not_in_the_way(output: Path) -> None:
     with other(HOLD, output), opened(output.with_name("other.csv")) as store:
         put(store, ok())
-        assert store.state(request().key) == "done"
+        assert state(store) == "done"
 
 
 def test_a_run_that_was_killed_locks_nothing(output: Path) -> None:
@@ -413,7 +411,7 @@ def test_a_run_that_was_killed_locks_nothing(output: Path) -> None:
         first.wait()
         with opened(output) as store:
             put(store, ok())
-            assert store.state(request().key) == "done"
+            assert state(store) == "done"
 
 
 # Kill -9
@@ -427,7 +425,9 @@ from pipeline.types import Document, Request, Result, Usage
 def result(number):
     document = Document(number, f"row {number}", {})
     request = Request(document, 0, b"%032d" % number, "m", (), {}, None, None)
-    return Result(request, "ok", content="answer " * 200, usage=Usage(1, 1), attempts=1)
+    return Result(
+        request=request, status="ok", content="answer " * 200, usage=Usage(1, 1), attempts=1
+    )
 
 def main():
     store = Store(Path(sys.argv[1]))
@@ -459,7 +459,9 @@ def test_kill_9_leaves_a_whole_journal_with_all_that_was_put(
     # A whole batch may have been written that nobody was told of any more.
     assert found in [(count, count, 1400) for count in (put_by_then, put_by_then + 7)]
     with opened(output) as store:
-        assert all(store.state(b"%032d" % number) == "done" for number in range(put_by_then))
+        assert (
+            len(store.get_all([b"%032d" % number for number in range(put_by_then)])) == put_by_then
+        )
         put(store, ok())
 
 
@@ -483,7 +485,7 @@ def test_a_journal_set_aside_stays_readable(output: Path, journal: Path) -> None
     assert names(output.parent) == [aside.name]
     assert contents([aside]) == {"answer"}
     with opened(output) as store:
-        assert store.state(request().key) == "new"
+        assert state(store) == "new"
 
 
 def test_a_journal_set_aside_after_a_kill_has_all_its_answers(output: Path, journal: Path) -> None:

@@ -38,7 +38,7 @@ def complaint(table: Path) -> str:
     try:
         with full():
             for _ in range(2):
-                list(spool)
+                [slot.document for slot in spool]
     except PipelineError as error:
         return str(error)
     return ""

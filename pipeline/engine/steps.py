@@ -160,7 +160,7 @@ class Steps:
         while not trail.missing and (keys := self._keys(slot, trail)):
             ahead = most is not None and trail.level >= most
             trail.take(keys, [None if ahead else look(key) for key in keys])
-        outline.done = trail.finished
+        outline.done = outline.done or trail.finished
         return trail
 
     def begin(self, document: Document) -> Outline:

@@ -1,0 +1,96 @@
+"""What is kept with a document between the walks over it: no request is made twice."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.backends.opening import Limits, open_lane
+from pipeline.engine.loop import Engine
+from pipeline.engine.stages import Stage, Walk
+from pipeline.engine.steps import Steps
+from pipeline.journal.store import Store
+from pipeline.prompting.loading import parse
+from pipeline.sources.opening import open_source
+from pipeline.sources.spool import Slot, Spool
+from pipeline.types import Document, Result
+from tests.running import write_rows
+
+TALK = parse("user:\n{{ text }}\nuser:\nShorter.\n")
+
+
+class Fields(dict[str, Any]):
+    """Cells that count how often a prompt is filled in with them."""
+
+    read = 0
+
+    def items(self) -> ItemsView[str, Any]:
+        self.read += 1
+        return super().items()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "out.csv")
+    store.open("pipeline run")
+    yield store
+    store.close(0)
+
+
+@pytest.fixture
+def stage(store: Store) -> Stage:
+    lane = open_lane("echo", limits=Limits())
+    return Stage(Engine(lane, store), Steps(TALK, lane.server.counter))
+
+
+def answer(store: Store, stage: Stage, slot: Slot) -> None:
+    """Answer what a document is missing."""
+    steps = stage.steps.missing(slot, stage.look(slot))
+    store.put_all([Result(request=step.request, status="ok", content="yes") for step in steps])
+
+
+def test_each_request_is_made_once_however_often_its_answer_is_looked_up(
+    store: Store, stage: Stage
+) -> None:
+    fields = Fields(text="a")
+    slot = Slot(Document(0, "row 1", fields, "a"))
+    answer(store, stage, slot)
+    answer(store, stage, slot)
+    made = fields.read
+    assert stage.look(slot).finished
+    assert stage.look(slot).answers == ["yes", "yes"]
+    assert fields.read == made
+
+
+def test_what_is_known_stays_with_the_documents_from_walk_to_walk(
+    tmp_path: Path, store: Store, stage: Stage
+) -> None:
+    texts = [f"row {number}" for number in range(130)]
+    write_rows(tmp_path / "in.csv", [{"text": text} for text in texts])
+    source = open_source(str(tmp_path / "in.csv"))
+    with Spool(source, tmp_path) as spool:
+        for slot in spool:
+            answer(store, stage, slot)
+        for slot in spool:
+            answer(store, stage, slot)
+        assert not any(stage.is_done(slot) for slot in spool)  # nobody has looked since
+        walked = [
+            (slot.document.text, stage.look(slot).answers) for slot in stage.look_ahead(spool)
+        ]
+        assert walked == [(text, ["yes", "yes"]) for text in texts]
+        assert all(stage.is_done(slot) for slot in spool)
+        assert len(list(Walk(spool, stage, 0))) == len(texts)  # whoever walks leaves the done out
+        assert all(stage.is_done(slot) for slot in spool)
+    source.close()
+
+
+def test_a_walk_says_afterwards_whether_another_level_follows(stage: Stage) -> None:
+    slots = [Slot(Document(0, "row 1", {}, "a"))]
+    walk = Walk(slots, stage, 0)
+    assert [request.turn for request in walk] == [0]
+    assert walk.goes_on
+    deeper = Walk(slots, stage, 1)
+    assert (list(deeper), deeper.goes_on) == ([], False)  # the first level has no answer yet

@@ -57,20 +57,22 @@ class Row(dict[str, Any]):
     position: int
 
 
-def go(settings: Settings, progress: bool) -> Any:
-    """Run to the end; give the table, or what was written."""
+def go(settings: Settings, progress: bool, given: object) -> Any:
+    """Run to the end; give a table of the kind that was `given`, or what was written."""
     watch = _watch(progress)
     try:
         with open_run(settings, command=CALL, note=watch.note) as opened:
-            for told in opened.told:
-                watch.note(told)
+            if opened.warning:
+                watch.warn(opened.warning)
+            for notice in opened.notices:
+                watch.note(notice)
             check_afterwards(opened)
             ending = _ask(opened, opened.plan(), watch)
             watch.close()
             if ending.fatal is not None and ending.barren and opened.target is not None:
                 raise ending.fatal  # an older output is worth more than one without answers
             outcome = finish(opened, ending)
-            result = _result(opened, outcome, watch)
+            result = _result(opened, outcome, watch, given)
             if ending.fatal is not None:
                 ending.fatal.result = result
                 raise ending.fatal
@@ -110,7 +112,7 @@ def _watch(progress: bool) -> Watch:
     return Bar() if progress and sys.stderr is not None and sys.stderr.isatty() else Log()
 
 
-def _result(opened: Run, outcome: Outcome, watch: Watch) -> Any:
+def _result(opened: Run, outcome: Outcome, watch: Watch, given: object) -> Any:
     """Make what a call returns."""
     if opened.target is not None:
         return _summary(opened, outcome, watch)
@@ -122,7 +124,7 @@ def _result(opened: Run, outcome: Outcome, watch: Watch) -> Any:
         new = columns[len(opened.spool.source.columns) :]
         cells = collect(new, rows)
         if not is_pandas(source):
-            return like(to_arrow(new, cells, as_arrow(source)), source)
+            return like(to_arrow(new, cells, as_arrow(source)), given)
         table = to_pandas(new, cells, source)  # type: ignore[arg-type]
     table.attrs["summary"] = _summary(opened, outcome, watch)
     return table

@@ -76,7 +76,7 @@ def run(
         asked = read_settings(
             input, read_prompt(prompt, instruction, fields), settings, output=output
         )
-        return go(asked, progress)
+        return go(asked, progress, input)
 
 
 def summarize(
@@ -166,7 +166,7 @@ def classify(
             labelling=labelling,
             stronger=stronger,
         )
-        return go(asked, progress)
+        return go(asked, progress, input)
 
 
 def extract(

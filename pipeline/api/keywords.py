@@ -19,7 +19,7 @@ from pipeline.engine.settings import Settings, Stronger
 from pipeline.errors import PipelineError, UsageError
 from pipeline.prompting.choosing import Labelling, choose
 from pipeline.prompting.prompt import Prompt
-from pipeline.sources.tables.frame import Frame
+from pipeline.sources.tables.frame import Frame, as_arrow, is_pandas
 from pipeline.types import Detail, Long
 
 Arguments = ParamSpec("Arguments")
@@ -66,8 +66,10 @@ def read_settings(
 
 
 def read_input(input: object) -> str | Frame:
-    if isinstance(input, (str, Frame)):
-        return input
+    if isinstance(input, str) or is_pandas(input):
+        return input  # type: ignore[return-value]
+    if isinstance(input, Frame):  # read once: another time it may give other rows, or none
+        return as_arrow(input)  # type: ignore[no-any-return]
     if isinstance(input, Path):
         return str(input)
     raise UsageError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.costs import Price
 from pipeline.errors import UsageError, without_partner
+from pipeline.evaluation.threshold import LEVEL
 from pipeline.types import Detail, Long
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Stronger:
     model: str
     below: float = BELOW
     accuracy: float | None = None
-    level: float = 0.95
+    level: float = LEVEL
     price: Price | None = None
 
 

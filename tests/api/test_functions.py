@@ -113,6 +113,19 @@ def test_a_table_of_another_library_comes_back_as_its_own_kind(
     assert sum(cells["total_tokens"]) == server.tally.billed.total_tokens
 
 
+def test_a_table_that_can_be_read_once_is_read_once(server: Server) -> None:
+    table = pa.table({"text": texts(3)})
+    found = ask(table.to_reader(), server)
+    assert found.to_pydict()["output"] == [answer_to(text) for text in texts(3)]
+
+
+def test_answers_stand_beside_the_rows_that_were_asked_about(server: Server) -> None:
+    relation = duckdb.sql("SELECT range AS id, 'ticket ' || range AS text FROM range(200)")
+    shuffled = relation.order("random()")
+    cells = pa.table(ask(shuffled, server)).to_pydict()
+    assert cells["output"] == [answer_to(text) for text in cells["text"]]
+
+
 def test_a_path_gives_a_dataframe_and_an_output_a_summary(here: Path, server: Server) -> None:
     tickets().to_csv("in.csv", index=False)
     found = ask("in.csv", server)

@@ -49,8 +49,8 @@ class Escalation(Stage):
     """Asks `engine`, the strong model's, about the rows whose confidence is less than `below`, 0 to
     1, and for those that the cheap one failed at.
 
-    With a `promise` it is `keep` that finds
-    out what to be below of, once the cheap model has answered: until then no answer stands.
+    With a `promise` it is `keep` that finds out what to be below of, once the cheap model has
+    answered: until then no answer stands.
     """
 
     number = 1

@@ -253,9 +253,9 @@ class Run:
         What a person has said of its rows is in it again.
         """
         self.rows.reason = outcome.ending.reason
-        columns, rows = self.rows.columns, outcome.counted(self.rows)
         if self.target is None:
             return
+        columns, rows = self.rows.columns, outcome.counted(self.rows)
         said = self.corrections()
         if said is None or not said.rows:
             outcome.notes = write_table(self.target.path, columns, rows)

@@ -6,10 +6,8 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import yaml
@@ -20,6 +18,7 @@ from pipeline.prompting import prompty
 from pipeline.prompting.loading import MOST_BYTES, names_shipped, parse
 from pipeline.prompting.prompt import Prompt
 from pipeline.prompting.prompty import FrontMatter
+from pipeline.scratch import Scratch
 
 _ORDER = (
     *("name", "displayName", "description", "version", "authors", "tags", "metadata"),
@@ -87,13 +86,10 @@ def save(prompt: Prompt, path: str | os.PathLike[str], *, overwrite: bool = Fals
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    draft = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
+    with Scratch(path.parent) as folder:
+        draft = folder / path.name
         draft.write_bytes(content)
         draft.replace(path)
-    finally:
-        with suppress(OSError):
-            draft.unlink()
 
 
 def _check(prompt: Prompt, read: Prompt) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.costs import Price
 from pipeline.errors import UsageError, without_partner
-from pipeline.evaluation.threshold import LEVEL
+from pipeline.evaluation.threshold import LEVEL, check
 from pipeline.types import Detail, Long
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ class Stronger:
     accuracy: float | None = None
     level: float = LEVEL
     price: Price | None = None
+
+    def __post_init__(self) -> None:
+        check(LEVEL if self.accuracy is None else self.accuracy, self.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

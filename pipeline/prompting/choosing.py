@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, without_partner
 from pipeline.prompting.fields import read as read_fields
 from pipeline.prompting.label_files import read_examples, read_labels
 from pipeline.prompting.labels import SHOTS
@@ -34,6 +34,10 @@ class Labelling:
     shots: int | None = None
     confidence: bool = False
     votes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.examples is None:
+            without_partner("--examples TABLE", shots=self.shots)
 
 
 def choose(

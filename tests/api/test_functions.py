@@ -240,6 +240,17 @@ def test_a_mistake_is_an_error_in_pythons_words(
     assert not server.tally.records
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"shots": 3}, "shots does nothing without"), ({"escalate": "x", "accuracy": 2}, "accuracy")],
+)
+def test_what_the_command_refuses_of_labels_a_call_refuses_too(
+    wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(pipeline.UsageError, match=said):
+        pipeline.classify(tickets(), ["a", "b"], model="echo", **wrong)
+
+
 def test_a_call_needs_one_prompt() -> None:
     with pytest.raises(
         pipeline.UsageError, match=r'^give one of the two: a prompt, or instruction="'

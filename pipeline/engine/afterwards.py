@@ -10,7 +10,8 @@ from pipeline.engine.ending import Ending, Outcome, Review
 from pipeline.engine.run import Run
 from pipeline.errors import PipelineError, UsageError
 from pipeline.evaluation import gold
-from pipeline.journal.store import Store, free_name
+from pipeline.journal.files import free_name
+from pipeline.journal.store import Store
 from pipeline.outputs.tables import check_output
 from pipeline.outputs.targets import Target
 from pipeline.places import is_address, path_here

@@ -20,7 +20,8 @@ from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Steps
 from pipeline.errors import PipelineError, UsageError, without_partner
 from pipeline.evaluation.pairs import Expected
-from pipeline.journal.store import Store, set_aside
+from pipeline.journal.files import set_aside
+from pipeline.journal.store import Store
 from pipeline.outputs.tables import check_columns, clear_drafts, is_csv
 from pipeline.outputs.targets import Target, open_target
 from pipeline.places import is_address, local_path, path_here

@@ -10,20 +10,18 @@ import contextlib
 import glob
 import os
 import sqlite3
-import stat
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
-from datetime import datetime
 from pathlib import Path
 
 import filelock
 
-from pipeline.errors import JournalError, JournalFullError, UsageError
+from pipeline.errors import JournalError, JournalFullError
 from pipeline.journal import entries
 from pipeline.journal.entries import Entry
+from pipeline.journal.files import check_files, connect, connect_readonly, create, sync
 from pipeline.places import follow
 from pipeline.types import Record, Request, Result
 
@@ -53,7 +51,6 @@ class Store:
         self._lock = filelock.FileLock(f"{self.path}.lock", blocking=False)
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._synced = 0.0
-        self._opened: list[sqlite3.Connection] = []
         self._writing: sqlite3.Connection | None = None
         self._run_id = 0
         self._is_empty = False
@@ -78,54 +75,45 @@ class Store:
 
         Raises JournalError when it is in use, isn't a journal, or can't be written.
         """
-        _check_files(self.path)
+        check_files(self.path)
         try:
             self._lock.acquire()
         except filelock.Timeout as error:
-            raise JournalError(self._in_use()) from error
+            raise JournalError(
+                f"another run{_who(self.path)} is writing to this output: wait for it, or choose "
+                "another output"
+            ) from error
         except OSError as error:
             raise JournalError(f"can't write beside {self.path}: {error.strerror}") from error
-        try:
-            with self._failing():
-                created = self._create()
-                self._writing = self._connect()
-                if not created:
-                    self._check(self._writing)
-                entries.migrate(self._writing, self.path)
-                self.mended = entries.mend(self._writing, self.path)
-                self._reading = self._connect()
-                self._run_id = entries.begin(self._writing, command)
-                (empty,) = self._writing.execute(entries.EMPTY).fetchone()
-                self._is_empty, self.had_answers = bool(empty), not empty
-        except BaseException:
-            for connection in self._opened:
-                connection.close()
-            self._lock.release()
-            raise
+        with contextlib.ExitStack() as undo, self._failing():
+            undo.callback(self._lock.release)
+            created = create(self.path)
+            self._writing = undo.enter_context(contextlib.closing(connect(self.path)))
+            if not created:
+                self._check(self._writing)
+            entries.migrate(self._writing, self.path)
+            self.mended = entries.mend(self._writing, self.path)
+            self._reading = undo.enter_context(contextlib.closing(connect(self.path)))
+            self._run_id = entries.begin(self._writing, command)
+            (empty,) = self._writing.execute(entries.EMPTY).fetchone()
+            self._is_empty, self.had_answers = bool(empty), not empty
+            undo.pop_all()
 
     def open_readonly(self, *, fresh: bool = False) -> None:
         """Open the journal to look at; without one, or with `fresh`, there is nothing to see."""
-        with self._failing():
+        with contextlib.ExitStack() as undo, self._failing():
+            older = None
             if os.path.lexists(self.path) and not fresh:
-                _check_files(self.path)
-                address = f"{self.path.absolute().as_uri()}?mode=ro{self._frozen}"
-                self._reading = sqlite3.connect(address, uri=True, check_same_thread=False)
-                _guard(self._reading)
-                found = self._check(self._reading)
-                if found == entries.SCHEMA_VERSION:
+                check_files(self.path)
+                older = undo.enter_context(contextlib.closing(connect_readonly(self.path)))
+                if self._check(older) == entries.SCHEMA_VERSION:
+                    self._reading = older
+                    undo.pop_all()
                     return
-                with contextlib.closing(self._reading) as older:
-                    self._reading = sqlite3.connect(":memory:", check_same_thread=False)
-                    if found:
-                        older.backup(self._reading)
-            else:
-                self._reading = sqlite3.connect(":memory:", check_same_thread=False)
+            self._reading = sqlite3.connect(":memory:", check_same_thread=False)
+            if older is not None:
+                older.backup(self._reading)
             entries.migrate(self._reading, self.path)
-
-    @property
-    def _frozen(self) -> str:
-        """Tell SQLite that nobody writes, unless somebody does."""
-        return "" if Path(f"{self.path}-wal").exists() else "&immutable=1"
 
     def _check(self, connection: sqlite3.Connection) -> int:
         """Return the version of a journal that was there already.
@@ -139,39 +127,6 @@ class Store:
                 "away, or ask everything again with --fresh"
             )
         return found
-
-    def _create(self) -> bool:
-        """Make the file; return whether there was none."""
-        try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            return True
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise JournalError(f"can't write the journal {self.path}: {error.strerror}") from error
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._opened.append(connection)
-        _guard(connection)
-        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            # Else it takes a rollback journal to get there, which a kill would leave behind.
-            connection.execute("PRAGMA journal_mode = MEMORY")
-            connection.execute("PRAGMA journal_mode = WAL")
-        # What is committed survives the death of the process. For a power cut there is `_sync`.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
-
-    def _in_use(self) -> str:
-        who = ""
-        try:
-            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True)
-            (pid,) = connection.execute("SELECT pid FROM runs ORDER BY id DESC LIMIT 1").fetchone()
-            connection.close()
-            who = f" (process {int(pid)})"
-        except (sqlite3.Error, TypeError, ValueError):
-            pass  # it is being made just now: that it is in use is all that can be said
-        return f"another run{who} is writing to this output: wait for it, or choose another output"
 
     def close(self, exit_code: int) -> None:
         """Note how the run ended and let go of the journal."""
@@ -281,7 +236,7 @@ class Store:
                 raise
         if time.monotonic() > self._synced + SYNC_SECONDS:
             self._synced = time.monotonic()
-            self._syncer.submit(_sync, Path(f"{self.path}-wal"))
+            self._syncer.submit(sync, Path(f"{self.path}-wal"))
 
     def _restore(self) -> None:
         """Write the journal anew where somebody has removed it: what is open still has it all."""
@@ -293,12 +248,12 @@ class Store:
                 raise JournalError(f"can't restore {self.path}: {error.strerror}") from error
             for end in ("-wal", "-shm"):
                 Path(f"{self.path}{end}").unlink(missing_ok=True)
-            self._create()
-            anew = self._connect()
+            create(self.path)
+            anew = connect(self.path)
             self._writing.backup(anew)
             self._writing.close()
             self._reading.close()
-            self._writing, self._reading = anew, self._connect()
+            self._writing, self._reading = anew, connect(self.path)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -330,64 +285,14 @@ def _followed(request: Request, known: Sequence[Entry]) -> list[Result]:
     return trail
 
 
-def set_aside(path: Path) -> Path | None:
-    """Rename a journal, so that the next run starts without its answers; they stay readable."""
-    if not os.path.lexists(path):
-        return None
-    _check_files(path)
+def _who(path: Path) -> str:
+    """Say which process writes to a journal, if it can be told."""
     try:
-        with filelock.FileLock(f"{path}.lock", blocking=False) as lock:
-            with contextlib.suppress(sqlite3.Error):  # what is no journal can be set aside, too
-                _checkpoint(path)
-            aside = free_name(path, datetime.now())
-            path.rename(aside)
-            Path(lock.lock_file).unlink(missing_ok=True)
-    except filelock.Timeout as error:
-        raise UsageError("another run is writing to this output: wait for it") from error
-    return aside
-
-
-def free_name(path: Path, moment: datetime, *, suffix: str = "") -> Path:
-    """Put a moment into a name, before its `suffix`, so that no file has it yet."""
-    stem = f"{path.name.removesuffix(suffix)}-{moment:%Y-%m-%dT%H-%M-%S}"
-    names = (f"{stem}{again}{suffix}" for again in ("", *(f"-{n}" for n in range(2, 1000))))
-    return next(free for name in names if not os.path.lexists(free := path.with_name(name)))
-
-
-def _check_files(path: Path) -> None:
-    """Raise JournalError if a journal or a file of its own is a link or no file.
-
-    A rollback journal, which ours never have, can name any file for SQLite to delete.
-    """
-    for end in ("", "-wal", "-shm", ".lock"):
-        file = f"{path}{end}"
-        if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
-            kind = "a link" if os.path.islink(file) else "not a file"
-            raise JournalError(f"{file} is {kind}: move it away, or choose another output")
-    if os.path.lexists(undo := f"{path}-journal"):
-        raise JournalError(
-            f"{undo} was not written by this program, and SQLite would act on it: move it away"
-        )
-
-
-def _guard(connection: sqlite3.Connection) -> None:
-    """Let nothing in a stranger's file act by itself."""
-    connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA cell_size_check = ON")
-    if sys.version_info >= (3, 12):
-        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-
-
-def _checkpoint(path: Path) -> None:
-    """Fold the write-ahead log into the file, so that it can be moved alone."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _sync(path: Path) -> None:
-    """Have the disk write what it holds back."""
-    with contextlib.suppress(OSError), path.open("rb") as file:  # the commits that follow will tell
-        os.fsync(file.fileno())
+        with contextlib.closing(connect_readonly(path)) as connection:
+            (pid,) = connection.execute("SELECT pid FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+            return f" (process {int(pid)})"
+    except (sqlite3.Error, TypeError, ValueError):
+        return ""  # it is being made just now
 
 
 def _explain(path: Path, error: Exception) -> str:

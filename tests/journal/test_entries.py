@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import JournalError
-from pipeline.journal.store import Store, set_aside
+from pipeline.journal.files import set_aside
+from pipeline.journal.store import Store
 from pipeline.types import Result, Usage
 from tests.journal.samples import failed, ok, opened, put, request
 from tests.running import job, texts

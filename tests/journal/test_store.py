@@ -18,7 +18,8 @@ import pytest
 
 from pipeline.errors import JournalError, UsageError
 from pipeline.journal.entries import SCHEMA_VERSION
-from pipeline.journal.store import Store, set_aside
+from pipeline.journal.files import set_aside
+from pipeline.journal.store import Store
 from pipeline.types import Record, Usage
 from tests.journal.samples import failed, ok, opened, put, request, state, trail
 from tests.running import ROOT, query

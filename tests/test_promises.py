@@ -183,6 +183,21 @@ def test_only_what_is_new_is_asked(tmp_path: Path, server: Server) -> None:
     assert column(made.rows(), "output") == [answer_to(t) for t in column(made.rows(), "text")]
 
 
+def test_a_larger_bound_asks_again_only_for_what_it_cut_off(tmp_path: Path, server: Server) -> None:
+    """The bound of an answer is in no key: a whole answer stands, whatever it might have been."""
+    server.change(answer=lambda body: "word " * (200 if "long" in str(body) else 1))
+    made = job(tmp_path, server, ["short", "long", "shorter"])
+    assert made.run("--max-tokens", 5).code == 1
+    assert column(made.rows(), "status") == ["ok", "failed", "ok"]
+    before = server.tally.received
+    assert made.run("--max-tokens", 500).code == 0
+    assert asked(server.tally)[before:] == ["long"]
+    assert column(made.rows(), "status") == ["ok", "ok", "ok"]
+    assert made.run("--max-tokens", 5).code == 0
+    assert made.run().code == 0
+    assert server.tally.received == before + 1
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_run_keeps_what_it_has_and_goes_on(
     tmp_path: Path, server: Server, name: str

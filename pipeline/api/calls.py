@@ -62,8 +62,8 @@ def go(settings: Settings, progress: bool, given: object) -> Any:
     watch = _watch(progress)
     try:
         with open_run(settings, command=CALL, note=watch.note) as opened:
-            if opened.warning:
-                watch.warn(opened.warning)
+            for warning in opened.warnings:
+                watch.warn(warning)
             for notice in opened.notices:
                 watch.note(notice)
             check_afterwards(opened)

@@ -97,8 +97,8 @@ def _dry_run(run: Run) -> None:
 
 
 def _session(run: Run, terminal: Terminal, progress: Watch) -> None:
-    if run.warning:
-        progress.warn(run.warning)
+    for warning in run.warnings:
+        progress.warn(warning)
     for notice in run.notices:
         progress.note(notice)
     check_afterwards(run)

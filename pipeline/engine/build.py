@@ -20,7 +20,6 @@ from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Steps
 from pipeline.errors import PipelineError, UsageError, without_partner
 from pipeline.evaluation.pairs import Expected
-from pipeline.journal.files import set_aside
 from pipeline.journal.store import Store
 from pipeline.outputs.tables import check_columns, clear_drafts, is_csv
 from pipeline.outputs.targets import Target, open_target
@@ -93,15 +92,23 @@ def _open_store(
         return store
     if target is not None:
         _check_ours(target, store)
-    if settings.fresh:
-        store.aside = set_aside(store.path)
-        if store.aside:
-            note(f"the old journal is kept as {store.aside}")
-    store.open(command)
+    store.open(command, fresh=settings.fresh)
+    if store.aside and not store.outdated:
+        note(f"the old journal is kept as {store.aside}")
     _clear(target, settings)
     if target is not None and is_address(target.name):
         note(f"the journal of {target.name} is {store.path}")
     return store
+
+
+def _outdated(store: Store) -> Iterator[str]:
+    """Say of a journal that an older program has written what becomes of it."""
+    if store.outdated:
+        kept = f"; the old journal is kept as {store.aside}" if store.aside else ""
+        yield (
+            f"{store.path} is of an older version of this program: none of its answers can be "
+            f"reused, and every row is sent again{kept}"
+        )
 
 
 def _check_ours(target: Target, store: Store) -> None:
@@ -174,7 +181,7 @@ def _build(settings: Settings, store: Store, target: Target | None, stack: ExitS
         expected=expected,
         target=target,
         notices=[*notices, *lane.server.notices],
-        warning=access.warning,
+        warnings=[*_outdated(store), *([access.warning] if access.warning else [])],
     )
 
 

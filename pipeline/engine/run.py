@@ -35,7 +35,7 @@ class Run:
     """A prompt over an input, with its journal: `plan`, `ask`, then `finish` of `afterwards.py`.
 
     `target` is where the output goes, if there is one. `notices` are what the user should know of
-    how the run was made, `warning` what even a quiet run says. `exit_code` is what the journal
+    how the run was made, `warnings` what even a quiet run says. `exit_code` is what the journal
     notes of its end. Raises UsageError where a column of right answers isn't there.
     """
 
@@ -49,7 +49,7 @@ class Run:
         expected: Expected | None = None,
         target: Target | None = None,
         notices: Sequence[str] = (),
-        warning: str | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
         self.settings = settings
         self.spool = spool
@@ -57,7 +57,7 @@ class Run:
         self.later = later
         self.target = target
         self.notices = notices
-        self.warning = warning
+        self.warnings = warnings
         self.exit_code = 0
         self.prefix = settings.prefix
         self._stopping = False
@@ -100,8 +100,8 @@ class Run:
 
     @property
     def told(self) -> list[str]:
-        """Give the warning and the notices, in the order in which to tell them."""
-        return [*([self.warning] if self.warning else []), *self.notices]
+        """Give the warnings and the notices, in the order in which to tell them."""
+        return [*self.warnings, *self.notices]
 
     @property
     def state(self) -> str:

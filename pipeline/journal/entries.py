@@ -25,6 +25,7 @@ from typing import NamedTuple, get_args, get_type_hints
 import orjson
 
 from pipeline.errors import JournalError
+from pipeline.prompting.keys import RECIPE
 from pipeline.types import Record, Result, Usage
 
 # Each step takes a journal from the version of its place to the next; steps are only appended.
@@ -67,8 +68,11 @@ _MIGRATIONS = (
     "ALTER TABLE runs ADD COLUMN output_mtime_ns INTEGER;",
     # Of the whole entry. What was written before has none and is taken as it is.
     "ALTER TABLE results ADD COLUMN checksum INTEGER;",
+    # By which recipe the keys of its requests were made.
+    "ALTER TABLE runs ADD COLUMN recipe INTEGER;",
 )
 SCHEMA_VERSION = len(_MIGRATIONS)
+_NUMBERED = 5  # the first version that has the recipe's number; before it there was another recipe
 
 
 class Entry(NamedTuple):
@@ -137,10 +141,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > SCHEMA_VERSION:
-        raise JournalError(
-            f"{path} was written by a newer version of this program: update it, "
-            "or choose another output"
-        )
+        raise _newer(path)
     there = _statements(connection)
     known = _statements_of(max(found, 0))
     names = {name for name, _ in known}
@@ -177,6 +178,30 @@ def _foreign(path: Path, why: str) -> JournalError:
     return JournalError(
         f"{path} is damaged or isn't a journal ({why}): move it away to start without it"
     )
+
+
+def _newer(path: Path) -> JournalError:
+    return JournalError(
+        f"{path} was written by a newer version of this program: update it, "
+        "or choose another output"
+    )
+
+
+def is_outdated(connection: sqlite3.Connection, path: Path, found: int) -> bool:
+    """Return whether a journal of this version has its answers under keys of an older recipe.
+
+    No request has such a key any more. Raises JournalError if the recipe is newer than this
+    program.
+    """
+    if not found or connection.execute(EMPTY).fetchone() == (1,):
+        return False
+    if found < _NUMBERED:
+        return True
+    recipes = {number for (number,) in connection.execute("SELECT DISTINCT recipe FROM runs")}
+    known = {number for number in recipes if isinstance(number, int)}
+    if known and max(known) > RECIPE and RECIPE not in known:
+        raise _newer(path)
+    return bool(known) and RECIPE not in known
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -222,8 +247,8 @@ def _has_lost(connection: sqlite3.Connection) -> bool:
 def begin(connection: sqlite3.Connection, command: str) -> int:
     """Note that a run begins; give its number."""
     cursor = connection.execute(
-        "INSERT INTO runs (started_at, pid, version, command) VALUES (?, ?, ?, ?)",
-        (now(), os.getpid(), version("document-pipeline"), text(command)),
+        "INSERT INTO runs (started_at, pid, version, command, recipe) VALUES (?, ?, ?, ?, ?)",
+        (now(), os.getpid(), version("document-pipeline"), text(command), RECIPE),
     )
     return cursor.lastrowid or 0
 

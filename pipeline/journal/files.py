@@ -13,9 +13,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-import filelock
-
-from pipeline.errors import JournalError, UsageError
+from pipeline.errors import JournalError
 
 
 def check_files(path: Path) -> None:
@@ -86,19 +84,13 @@ def sync(path: Path) -> None:
 
 
 def set_aside(path: Path) -> Path | None:
-    """Rename a journal, so that the next run starts without its answers; they stay readable."""
+    """Rename a journal that nobody else has open; its answers stay readable."""
     if not os.path.lexists(path):
         return None
-    check_files(path)
-    try:
-        with filelock.FileLock(f"{path}.lock", blocking=False) as lock:
-            with contextlib.suppress(sqlite3.Error):  # what is no journal can be set aside, too
-                _checkpoint(path)
-            aside = free_name(path, datetime.now())
-            path.rename(aside)
-            Path(lock.lock_file).unlink(missing_ok=True)
-    except filelock.Timeout as error:
-        raise UsageError("another run is writing to this output: wait for it") from error
+    with contextlib.suppress(sqlite3.Error):  # what is no journal can be set aside, too
+        _checkpoint(path)
+    aside = free_name(path, datetime.now())
+    path.rename(aside)
     return aside
 
 

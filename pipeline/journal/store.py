@@ -21,7 +21,14 @@ import filelock
 from pipeline.errors import JournalError, JournalFullError
 from pipeline.journal import entries
 from pipeline.journal.entries import Entry
-from pipeline.journal.files import check_files, connect, connect_readonly, create, sync
+from pipeline.journal.files import (
+    check_files,
+    connect,
+    connect_readonly,
+    create,
+    set_aside,
+    sync,
+)
 from pipeline.places import follow
 from pipeline.types import Record, Request, Result
 
@@ -57,6 +64,7 @@ class Store:
         self.had_answers = False  # before this run
         self.mended = False  # its index was damaged and has been made anew
         self.damaged: set[int] = set()  # entries looked up that aren't as they were written
+        self.outdated = False  # its keys are of an older recipe, so that none of them is looked for
         self.aside: Path | None = None  # where the journal is that this one takes the place of
 
     @property
@@ -70,10 +78,11 @@ class Store:
         beside = self.path.parent.glob(f"{glob.escape(self.path.name)}*")
         return [self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm"), *beside]
 
-    def open(self, command: str) -> None:
+    def open(self, command: str, *, fresh: bool = False) -> None:
         """Open the journal, made anew if there is none, and note that a run begins.
 
-        Raises JournalError when it is in use, isn't a journal, or can't be written.
+        An outdated one is set aside; with `fresh` any. Raises JournalError when it is in use, isn't
+        a journal, or can't be written.
         """
         check_files(self.path)
         try:
@@ -87,10 +96,10 @@ class Store:
             raise JournalError(f"can't write beside {self.path}: {error.strerror}") from error
         with contextlib.ExitStack() as undo, self._failing():
             undo.callback(self._lock.release)
-            created = create(self.path)
+            if fresh or self._is_outdated():
+                self.aside = set_aside(self.path)
+            create(self.path)
             self._writing = undo.enter_context(contextlib.closing(connect(self.path)))
-            if not created:
-                self._check(self._writing)
             entries.migrate(self._writing, self.path)
             self.mended = entries.mend(self._writing, self.path)
             self._reading = undo.enter_context(contextlib.closing(connect(self.path)))
@@ -102,21 +111,29 @@ class Store:
     def open_readonly(self, *, fresh: bool = False) -> None:
         """Open the journal to look at; without one, or with `fresh`, there is nothing to see."""
         with contextlib.ExitStack() as undo, self._failing():
-            older = None
+            found = None
             if os.path.lexists(self.path) and not fresh:
                 check_files(self.path)
-                older = undo.enter_context(contextlib.closing(connect_readonly(self.path)))
-                if self._check(older) == entries.SCHEMA_VERSION:
-                    self._reading = older
+                found = undo.enter_context(contextlib.closing(connect_readonly(self.path)))
+                version = self._check(found)
+                if version == entries.SCHEMA_VERSION and not self.outdated:
+                    self._reading = found
                     undo.pop_all()
                     return
             self._reading = sqlite3.connect(":memory:", check_same_thread=False)
-            if older is not None:
-                older.backup(self._reading)
+            if found is not None and not self.outdated:
+                found.backup(self._reading)
             entries.migrate(self._reading, self.path)
 
+    def _is_outdated(self) -> bool:
+        if not os.path.lexists(self.path):
+            return False
+        with contextlib.closing(connect(self.path)) as connection:
+            self._check(connection)
+        return self.outdated
+
     def _check(self, connection: sqlite3.Connection) -> int:
-        """Return the version of a journal that was there already.
+        """Return the version of a journal that was there already; note whether it is outdated.
 
         Raises JournalError if it isn't one, or holds nothing though its output has been written.
         """
@@ -126,6 +143,7 @@ class Store:
                 f"{self.path} is empty, so the answers in {self.output} can't be reused: move both "
                 "away, or ask everything again with --fresh"
             )
+        self.outdated = entries.is_outdated(connection, self.path, found)
         return found
 
     def close(self, exit_code: int) -> None:
@@ -162,6 +180,13 @@ class Store:
             return False
         with self._failing():
             written = self._reading.execute(entries.WRITTEN).fetchone()
+        if written is None and self.aside is not None:
+            # It may be no journal, or one without this column.
+            with (
+                contextlib.suppress(sqlite3.Error, UnicodeDecodeError),
+                contextlib.closing(connect_readonly(self.aside)) as older,
+            ):
+                written = older.execute(entries.WRITTEN).fetchone()
         return written is not None and written[0] != self.output.stat().st_mtime_ns
 
     def wrote(self) -> None:

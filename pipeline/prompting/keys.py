@@ -10,7 +10,7 @@ import orjson
 from pipeline.prompting.content import Content
 from pipeline.types import Message
 
-# Another recipe makes every journal there is worthless: its answers would be paid for again.
+# Another recipe makes every journal there is outdated: all of it would be paid for again.
 RECIPE = 2
 
 

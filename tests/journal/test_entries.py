@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import JournalError
-from pipeline.journal.files import set_aside
 from pipeline.journal.store import Store
 from pipeline.types import Result, Usage
 from tests.journal.samples import failed, ok, opened, put, request
@@ -289,7 +288,7 @@ def test_a_journal_is_a_file(output: Path, journal: Path, end: str, kind: str, a
     what = "a link" if "link" in kind else "not a file"
     with pytest.raises(JournalError) as caught:
         if act == "set aside":
-            set_aside(journal)
+            Store(output).open("pipeline run", fresh=True)
         elif act == "look":
             Store(output).open_readonly()
         else:
@@ -315,7 +314,7 @@ def test_a_planted_rollback_journal_deletes_nothing(output: Path, journal: Path,
     undo.write_bytes(head.ljust(512, b"\0") + tail)
     with pytest.raises(JournalError) as caught:
         if act == "set aside":
-            set_aside(journal)
+            Store(output).open("pipeline run", fresh=True)
         elif act == "look":
             Store(output).open_readonly()
         else:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import JournalError, UsageError
+from pipeline.errors import JournalError
 from pipeline.journal.entries import SCHEMA_VERSION
 from pipeline.journal.files import set_aside
 from pipeline.journal.store import Store
+from pipeline.prompting.keys import RECIPE
 from pipeline.types import Record, Usage
 from tests.journal.samples import failed, ok, opened, put, request, state, trail
 from tests.running import ROOT, query
@@ -272,28 +273,83 @@ def refusal(output: Path, *, readonly: bool = False) -> str:
     return message
 
 
-def test_a_journal_of_an_older_version_is_read_and_brought_up_to_date(
+OLDER = {
+    "before keys had a number": """
+        ALTER TABLE runs DROP COLUMN recipe;
+        PRAGMA user_version = 4;
+    """,
+    "the first": """
+        ALTER TABLE runs DROP COLUMN recipe;
+        ALTER TABLE results DROP COLUMN checksum;
+        ALTER TABLE runs DROP COLUMN output_mtime_ns;
+        ALTER TABLE results DROP COLUMN confidence;
+        PRAGMA user_version = 1;
+    """,
+    "another recipe": f"UPDATE runs SET recipe = {RECIPE - 1}",
+}
+
+
+@pytest.mark.parametrize("sql", OLDER.values(), ids=OLDER)
+def test_a_journal_of_an_older_recipe_is_set_aside(output: Path, journal: Path, sql: str) -> None:
+    with opened(output) as store:
+        put(store, ok())
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.executescript(sql)
+        version = connection.execute("PRAGMA user_version").fetchone()
+    store = Store(output)
+    store.open_readonly()
+    assert (store.outdated, store.get(request().key)) == (True, None)
+    store.close(0)
+    assert names(output.parent) == [journal.name]  # to look at it changes nothing
+    with opened(output) as store:
+        assert (store.outdated, store.had_answers, state(store)) == (True, False, "new")
+        put(store, ok(content="another"))
+    assert store.aside is not None
+    assert contents([store.aside]) == {"answer"}
+    assert query(store.aside, "PRAGMA user_version") == [version]
+    with opened(output) as store:
+        assert (store.outdated, state(store)) == (False, "done")
+
+
+def test_an_older_journal_without_answers_is_brought_up_to_date(
     output: Path, journal: Path
 ) -> None:
     with opened(output) as store:
         put(store, ok())
     with closing(sqlite3.connect(journal)) as connection:
-        connection.executescript("ALTER TABLE results DROP COLUMN checksum")
-        connection.executescript("ALTER TABLE results DROP COLUMN confidence")
-        connection.executescript("ALTER TABLE runs DROP COLUMN output_mtime_ns")
-        connection.execute("PRAGMA user_version = 1")
+        connection.executescript(f"DELETE FROM results; {OLDER['the first']}")
     store = Store(output)
     store.open_readonly()
-    found = store.get(request().key)
+    assert not store.outdated
     store.close(0)
-    assert found is not None and (found.content, found.confidence) == ("answer", None)
     assert query(journal, "PRAGMA user_version") == [(1,)]  # to look at it changes nothing
     with opened(output) as store:
-        put(store, replace(ok("b"), confidence=0.5))
-        assert [(item.content, item.confidence) for item in (get(store, "a"), get(store, "b"))] == [
-            ("answer", None),
-            ("answer", 0.5),
-        ]
+        assert (store.outdated, store.aside) == (False, None)
+        put(store, ok())
+    assert query(journal, "SELECT recipe FROM runs") == [(None,), (RECIPE,)]
+    with opened(output) as store:
+        assert state(store) == "done"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_output_that_was_changed_is_known_by_the_journal_set_aside(
+    output: Path, journal: Path, fresh: bool
+) -> None:
+    with opened(output) as store:
+        put(store, ok())
+        output.write_text("as written")
+        store.wrote()
+    if not fresh:
+        with closing(sqlite3.connect(journal)) as connection:
+            connection.executescript(OLDER["before keys had a number"])
+    for changed in (False, True):
+        if changed:
+            os.utime(output, ns=(1, 1))
+        store = Store(output)
+        store.open("pipeline run", fresh=fresh)
+        assert store.aside is not None
+        assert store.changed() is changed
+        store.close(0)
 
 
 def test_what_an_answer_follows_on_is_found_again(output: Path) -> None:
@@ -318,19 +374,26 @@ def get(store: Store, name: str) -> Record:
     return found
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"PRAGMA user_version = {SCHEMA_VERSION + 1}",
+        f"UPDATE runs SET recipe = {RECIPE + 1}",
+    ],
+)
 def test_a_journal_of_a_newer_version_is_refused_and_left_alone(
-    output: Path, journal: Path
+    output: Path, journal: Path, sql: str
 ) -> None:
     with opened(output) as store:
         put(store, ok())
     with closing(sqlite3.connect(journal)) as connection:
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+        connection.executescript(sql)
+    before = journal.read_bytes()
     assert refusal(output) == (
         f"{journal} was written by a newer version of this program: update it, "
         "or choose another output"
     )
-    assert query(journal, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
-    assert query(journal, "SELECT content FROM results") == [("answer",)]
+    assert journal.read_bytes() == before
 
 
 @pytest.mark.parametrize("readonly", [False, True])
@@ -392,8 +455,8 @@ def test_a_second_run_on_one_output_is_refused_by_the_number_of_the_first(output
             f"another run (process {first.pid}) is writing to this output: "
             "wait for it, or choose another output"
         )
-        with pytest.raises(UsageError) as caught:
-            set_aside(Path(f"{output}.journal"))
+        with pytest.raises(JournalError) as caught:
+            Store(output).open("pipeline run", fresh=True)
         assert "another run" in str(caught.value)
         first.communicate("")
     with opened(output):
@@ -421,6 +484,7 @@ WRITE = """
 import sys
 from pathlib import Path
 from pipeline.journal.store import Store
+from pipeline.prompting.keys import RECIPE
 from pipeline.types import Document, Request, Result, Usage
 
 def result(number):

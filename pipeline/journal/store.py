@@ -10,6 +10,7 @@ import contextlib
 import glob
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,7 @@ class Store:
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._synced = 0.0
         self._writing: sqlite3.Connection | None = None
+        self._looking = threading.Lock()  # `put_all` may change the connection that others read by
         self._run_id = 0
         self._is_empty = False
         self.had_answers = False  # before this run
@@ -226,7 +228,7 @@ class Store:
         """Return the entries under keys, the oldest first; damaged ones are left out."""
         if self._is_empty or not keys:
             return {}
-        with self._failing():
+        with self._failing(), self._looking:
             found = entries.find(self._reading, list(dict.fromkeys(keys)))
         return {key: good for key, known in found.items() if (good := self._intact(key, known))}
 
@@ -273,12 +275,17 @@ class Store:
                 raise JournalError(f"can't restore {self.path}: {error.strerror}") from error
             for end in ("-wal", "-shm"):
                 Path(f"{self.path}{end}").unlink(missing_ok=True)
-            create(self.path)
-            anew = connect(self.path)
-            self._writing.backup(anew)
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.path.unlink, missing_ok=True)  # else it would be taken for whole
+                create(self.path)
+                anew = undo.enter_context(contextlib.closing(connect(self.path)))
+                self._writing.backup(anew)
+                undo.pop_all()
             self._writing.close()
-            self._reading.close()
-            self._writing, self._reading = anew, connect(self.path)
+            self._writing = anew
+            with self._looking:
+                self._reading.close()
+                self._reading = connect(self.path)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

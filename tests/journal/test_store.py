@@ -8,7 +8,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import JournalError
+from pipeline.errors import JournalError, JournalFullError
 from pipeline.journal.entries import SCHEMA_VERSION
 from pipeline.journal.files import set_aside
 from pipeline.journal.store import Store
@@ -528,6 +530,56 @@ def test_kill_9_leaves_a_whole_journal_with_all_that_was_put(
             len(store.get_all([b"%032d" % number for number in range(put_by_then)])) == put_by_then
         )
         put(store, ok())
+
+
+# Removed under a run
+
+
+def test_who_reads_meanwhile_doesnt_notice_that_a_removed_journal_is_written_anew(
+    output: Path, journal: Path
+) -> None:
+    names = [f"row {number}" for number in range(200)]
+    requests, ended = [request(name) for name in names], threading.Event()
+
+    def read(store: Store) -> int:
+        walks = 0
+        while not ended.is_set() or not walks:
+            assert store.unanswered(requests) == []
+            walks += 1
+        return walks
+
+    with opened(output) as store, ThreadPoolExecutor(1) as reader:
+        put(store, *map(ok, names))
+        reading = reader.submit(read, store)
+        for number in range(50):
+            journal.unlink()
+            put(store, ok(f"late {number}"))
+        ended.set()
+        assert reading.result() > 0
+        assert state(store, "late 49") == "done"
+    with opened(output) as store:
+        assert {state(store, name) for name in [*names, "late 0", "late 49"]} == {"done"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of files' sizes")
+def test_a_journal_that_is_removed_while_the_disk_is_full_is_written_once_there_is_room(
+    output: Path, journal: Path
+) -> None:
+    import resource
+
+    before = _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with opened(output) as store:
+        put(store, *(ok(f"row {number}", "answer " * 100) for number in range(100)))
+        journal.unlink()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        try:
+            with pytest.raises(JournalFullError):
+                put(store, ok("late"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        put(store, ok("late"))
+    with opened(output) as store:
+        assert {state(store, name) for name in ("row 0", "row 99", "late")} == {"done"}
 
 
 # Starting afresh

@@ -8,7 +8,7 @@ from itertools import islice
 from pipeline.errors import DocumentError, UsageError
 from pipeline.sources.base import METADATA
 from pipeline.sources.decoding import decode, encoding_of
-from pipeline.sources.tables.csv import read_cells, sniff_delimiter
+from pipeline.sources.tables.csv import UnreadableRow, read_cells, sniff_delimiter
 from pipeline.sources.tables.inputs import PipedInput
 from pipeline.sources.tables.jsonl import parse_object
 from pipeline.sources.tables.table import Dialect
@@ -77,6 +77,9 @@ def sniff(piped: PipedInput, dialect: Dialect) -> str | None:
         return None
     with piped.lines(encoding) as lines:
         filled = (cells for cells in read_cells(lines, delimiter) if cells)
-        counts = [len(cells) for cells in islice(filled, 2)]
+        try:
+            counts = [len(cells) for cells in islice(filled, 2)]
+        except UnreadableRow:
+            return ".csv"  # which says where
     # Prose has commas too, but seldom as many in its second line.
     return ".csv" if len(counts) == 2 and counts[0] == counts[1] else None

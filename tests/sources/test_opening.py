@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.formats import FORMATS
 from pipeline.sources.base import Source
+from pipeline.sources.decoding import LINE_BYTES
 from pipeline.sources.opening import open_source
 from pipeline.types import Column, Document
 
@@ -303,6 +304,12 @@ def test_skimming_standard_input_reads_no_text(monkeypatch: pytest.MonkeyPatch) 
             'standard input has no column "texts"; its columns are id, text; did you mean "text"?',
         ),
         (
+            b'id,text\n7,"a\n' + b"never closed \n" * (LINE_BYTES // 12),
+            {},
+            "standard input, line 2: a row of over 33 million characters; is a quote there never "
+            "closed?",
+        ),
+        (
             b"plain",
             {"text_column": "text"},
             'standard input is not a table and has no column "text"; leave --text-column out',
@@ -319,5 +326,5 @@ def test_standard_input_that_cannot_be_used_says_what_to_do(
 ) -> None:
     piped(monkeypatch, data)
     with pytest.raises(UsageError) as raised:
-        open_source("-", **options)
+        list(open_source("-", **options))
     assert str(raised.value) == message

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec, module_from_spec
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import UsageError
 from pipeline.sources.decoding import LINE_BYTES, encoding_of, guessed, is_guess
@@ -37,6 +37,23 @@ _MOST_CELLS = 1_000_000  # of a row, whatever the width of the table
 _LONG = 1 << 20  # characters: no row that is shorter has too many cells
 _LINE_END = re.compile(r"[\r\n]")
 _SEP = re.compile(r'"?sep=(.)"?[\r\n]', re.I)  # Excel writes and reads such a first line
+
+
+def _own_csv() -> Any:
+    """Load what is behind `csv` a second time.
+
+    How long a cell may be is a matter of the whole module, and the caller's is not ours to change.
+    """
+    spec = find_spec("_csv")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.field_size_limit(LINE_BYTES)
+    return module
+
+
+_csv = _own_csv()
+UnreadableRow: type[Exception] = _csv.Error
 
 
 @dataclass(slots=True)
@@ -119,7 +136,7 @@ class CsvTable:
             rest = self._rest(islice(lines, self._skipped, None), place)
             try:
                 yield read_cells(rest, self._delimiter)
-            except csv.Error as error:
+            except UnreadableRow as error:
                 raise UsageError(
                     f"{self._file.name}, line {place.line}: a row of over "
                     f"{LINE_BYTES // 10**6} million characters; is a quote there never closed?"
@@ -135,7 +152,7 @@ class CsvTable:
             begins = number <= place.line
             size = len(line) if begins else size + len(line)
             if size > LINE_BYTES:
-                raise csv.Error
+                raise UnreadableRow
             if size > _LONG:
                 cells = line.count(self._delimiter) + (0 if begins else cells)
                 if cells > _MOST_CELLS:
@@ -210,9 +227,9 @@ def tsv(file: FileInput, dialect: Dialect) -> CsvTable:
 
 
 def read_cells(lines: Iterable[str], delimiter: str) -> Reader:
-    """Read lines as rows of cells of up to LINE_BYTES characters."""
-    csv.field_size_limit(LINE_BYTES)
-    return csv.reader(lines, delimiter=delimiter)
+    """Read lines as rows of cells of up to LINE_BYTES characters; else it raises UnreadableRow."""
+    reader: Reader = _csv.reader(lines, delimiter=delimiter)
+    return reader
 
 
 def sniff_delimiter(text: str) -> str | None:

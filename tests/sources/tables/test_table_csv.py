@@ -85,6 +85,18 @@ def test_a_blank_line_of_a_single_column_is_a_row(
     assert [document.text for document in open_source(str(table(tmp_path, data)))] == cells
 
 
+def test_long_cells_are_read_and_other_readers_of_the_process_keep_their_limit(
+    tmp_path: Path,
+) -> None:
+    before = csv.field_size_limit()
+    text = "word " * (before // 2)
+    path = table(tmp_path, f'a,b\n1,"{text}"\n'.encode())
+    assert read(path) == [("line 2", {"a": "1", "b": text}, None)]
+    assert csv.field_size_limit() == before
+    with pytest.raises(csv.Error):
+        list(csv.reader([text]))
+
+
 def test_a_long_row_fails_and_its_last_cell_keeps_the_rest(tmp_path: Path) -> None:
     path = table(tmp_path, b"a,text\n1,2\n3,4,5\n6,7\n")
     assert [(d.fields, d.text, d.error) for d in open_source(str(path))] == [

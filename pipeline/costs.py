@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pipeline import vision
+from pipeline.errors import UsageError
 from pipeline.types import Message, Usage
 
 if TYPE_CHECKING:
@@ -145,6 +147,28 @@ FREE = Price((Rates(Decimal(0), Decimal(0), Decimal(0), Decimal(0)),), "free")
 def fixed_price(input_usd: Decimal, output_usd: Decimal) -> Price:
     """Make the price that the user gave, in USD per million tokens."""
     return Price((Rates(input_usd, output_usd, input_usd, input_usd),), "--price")
+
+
+def read_price(given: str | Sequence[object] | Price, option: str) -> Price:
+    """Read a price: two amounts in USD per million tokens, in and out."""
+    if isinstance(given, Price):
+        return given
+    parts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(parts, Sequence) or len(parts) != 2:
+        raise UsageError(
+            f"{option} {given}: give two amounts, such as 0.15,0.60 (USD per million tokens, in "
+            "and out)"
+        )
+    return fixed_price(read_amount(parts[0], option), read_amount(parts[1], option))
+
+
+def read_amount(given: object, option: str) -> Decimal:
+    """Read an amount in USD."""
+    with suppress(InvalidOperation):
+        amount = Decimal(str(given).strip().removeprefix("$"))
+        if amount.is_finite() and amount >= 0:
+            return amount
+    raise UsageError(f"{option} {given}: give an amount in USD, of 0 or more")
 
 
 @cache

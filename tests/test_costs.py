@@ -19,7 +19,9 @@ from pipeline.costs import (
     find_price,
     fixed_price,
     known_models,
+    read_price,
 )
+from pipeline.errors import UsageError
 from pipeline.types import Message, Usage
 
 # Models without and with a price for cached input, and with a dearer tier for long prompts.
@@ -108,6 +110,19 @@ def test_costs_are_exact(items: list[Usage]) -> None:
 def test_a_cost_is_a_decimal_to_the_last_digit() -> None:
     price = fixed_price(Decimal("0.1"), Decimal("0.5"))
     assert price.cost_usd(Usage(prompt_tokens=1, completion_tokens=1)) == Decimal("0.0000006")
+
+
+@pytest.mark.parametrize(
+    "given", ["0.15,0.60", "$0.15, $0.60", (0.15, 0.6), [Decimal("0.15"), "0.60"]]
+)
+def test_a_price_is_two_amounts(given: str | tuple[float, float]) -> None:
+    assert read_price(given, "--price") == fixed_price(Decimal("0.15"), Decimal("0.60"))
+
+
+@pytest.mark.parametrize("given", ["1", "1,2,3", "", "a,b", "1,-2", "nan,1", (1,), (1, "inf"), 3])
+def test_what_is_no_price_is_refused(given: str) -> None:
+    with pytest.raises(UsageError, match=r"^--price .*: give (two amounts|an amount)"):
+        read_price(given, "--price")
 
 
 @pytest.mark.parametrize(("model", "url"), [("no-such-model", OPENAI_URL), ("", OPENAI_URL)])

@@ -14,14 +14,13 @@ from pipeline.api.calls import Row, arrive, go
 from pipeline.api.keywords import (
     in_python_words,
     read_input,
-    read_price,
     read_prompt,
     read_settings,
     shows_settings,
 )
 from pipeline.engine.build import open_run
 from pipeline.engine.plan import Plan
-from pipeline.engine.settings import BELOW, Stronger
+from pipeline.engine.settings import choose_stronger
 from pipeline.evaluation.threshold import LEVEL
 from pipeline.prompting.choosing import Labelling
 from pipeline.prompting.prompt import Prompt
@@ -140,15 +139,9 @@ def classify(
         >>> pipeline.classify(df, ["billing", "bug", "praise"], text_column="text", max_cost=5)
     """
     with in_python_words():
-        stronger = None
-        if escalate is not None:
-            stronger = Stronger(
-                escalate,
-                below=BELOW if below is None else below,
-                accuracy=accuracy,
-                level=level,
-                price=read_price(escalate_price, "escalate_price"),
-            )
+        stronger = choose_stronger(
+            escalate, below=below, accuracy=accuracy, level=level, price=escalate_price
+        )
         labelling = Labelling(
             labels=labels,
             multi=multi,

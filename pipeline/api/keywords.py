@@ -5,16 +5,15 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
-from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from pipeline.costs import Price, fixed_price
+from pipeline.costs import read_amount, read_price
 from pipeline.engine.settings import Settings, Stronger
 from pipeline.errors import PipelineError, UsageError
 from pipeline.prompting.choosing import Labelling, choose
@@ -81,9 +80,9 @@ def _value(name: str, value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if name == "price":
-        return read_price(value, name)
+        return read_price(value, "--price")
     if name == "max_cost":
-        return _amount(value, name)
+        return read_amount(value, "--max-cost")
     if name in ("glob", "exclude", "image_host"):
         return (value,) if isinstance(value, str) else tuple(value)
     kinds: dict[str, type[StrEnum]] = {"long": Long, "image_detail": Detail}
@@ -95,25 +94,6 @@ def _value(name: str, value: Any) -> Any:
     if name == "sheet":
         return str(value)
     return value
-
-
-def read_price(given: str | Sequence[float] | Price | None, name: str) -> Price | None:
-    if given is None or isinstance(given, Price):
-        return given
-    parts = given.split(",") if isinstance(given, str) else given
-    if not isinstance(parts, Sequence) or len(parts) != 2:
-        raise UsageError(
-            f"{name}: give two amounts in USD per million tokens, such as (0.15, 0.60)"
-        )
-    return fixed_price(_amount(parts[0], name), _amount(parts[1], name))
-
-
-def _amount(given: object, name: str) -> Decimal:
-    with suppress(InvalidOperation):
-        amount = Decimal(str(given).strip())
-        if amount.is_finite() and amount >= 0:
-            return amount
-    raise UsageError(f"{name}: {given!r} is not an amount of 0 USD or more")
 
 
 @contextmanager

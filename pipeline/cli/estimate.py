@@ -25,6 +25,7 @@ from pipeline.cli.options import (
     takes_options,
 )
 from pipeline.engine.settings import Settings
+from pipeline.evaluation.threshold import LEVEL
 
 
 @app.command(cls=LabelCommand)
@@ -54,7 +55,7 @@ def estimate(
     stronger = escalate(labels, escalation)
     if stronger is not None and stronger.accuracy is not None:
         # Which answers stand isn't known yet: perhaps none.
-        stronger = replace(stronger, accuracy=None, below=math.inf)
+        stronger = replace(stronger, accuracy=None, level=LEVEL, below=math.inf)
     settings = Settings(
         input=input,
         output=output,

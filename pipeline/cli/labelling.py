@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from pipeline.cli.options import read_price
-from pipeline.engine.settings import BELOW, Stronger
+from pipeline.engine.settings import BELOW, BOUNDS, Stronger, choose_stronger
 from pipeline.errors import UsageError, without_partner
 from pipeline.evaluation.threshold import LEVEL, check
 from pipeline.prompting.labels import SHOTS
@@ -65,7 +64,9 @@ class LabelOptions:
     shots: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help=f"How many of the examples to show. [default: {SHOTS}]"
+            min=BOUNDS["shots"][0],
+            metavar="N",
+            help=f"How many of the examples to show. [default: {SHOTS}]",
         ),
     ] = None
     confidence: Annotated[
@@ -79,7 +80,11 @@ class LabelOptions:
     ] = None
     votes: Annotated[
         int | None,
-        typer.Option(min=2, metavar="N", help="Ask N times; confidence is the share that agrees."),
+        typer.Option(
+            min=BOUNDS["votes"][0],
+            metavar="N",
+            help="Ask N times; confidence is the share that agrees.",
+        ),
     ] = None
 
     def __post_init__(self) -> None:
@@ -128,17 +133,6 @@ class EscalationOptions:
         typer.Option(metavar="IN,OUT", help="USD per million tokens, for the stronger model."),
     ] = None
 
-    def __post_init__(self) -> None:
-        if self.escalate is None:
-            without_partner(
-                "--escalate MODEL",
-                below=self.below,
-                accuracy=self.accuracy,
-                escalate_price=self.escalate_price,
-            )
-        if self.below is not None and self.accuracy is not None:
-            raise UsageError("--accuracy finds what --below says: give one of them")
-
 
 def labelling(options: LabelOptions, stronger: Stronger | None) -> Labelling | None:
     """Give what to choose from, and how; None where there are no labels."""
@@ -160,17 +154,14 @@ def labelling(options: LabelOptions, stronger: Stronger | None) -> Labelling | N
 def escalate(labels: LabelOptions, escalation: EscalationOptions) -> Stronger | None:
     """Read who is asked what is unsure; None for nobody."""
     level = read_level(labels, escalation)
-    if escalation.escalate is None:
-        return None
     if labels.labels is None:
         without_partner("--labels", escalate=escalation.escalate)
-    price = escalation.escalate_price
-    return Stronger(
-        model=escalation.escalate,
-        below=BELOW if escalation.below is None else escalation.below,
+    return choose_stronger(
+        escalation.escalate,
+        below=escalation.below,
         accuracy=escalation.accuracy,
         level=level,
-        price=None if price is None else read_price(price, "--escalate-price"),
+        price=escalation.escalate_price,
     )
 
 

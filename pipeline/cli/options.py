@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from decimal import Decimal, InvalidOperation
+from functools import partial, wraps
 from typing import Annotated, Any, ClassVar, Self
 
 import typer
 
-from pipeline.costs import DEFAULT_MODEL, Price, fixed_price
+from pipeline.costs import DEFAULT_MODEL, read_amount, read_price
 from pipeline.engine.settings import BOUNDS, Settings
-from pipeline.errors import UsageError
 
 Input = Annotated[
     str,
@@ -40,32 +38,6 @@ Fields = Annotated[
         "kind: invoice|receipt, tags: text[]'.",
     ),
 ]
-
-
-def read_price(text: str, option: str = "--price") -> Price:
-    """Read a price of two amounts."""
-    parts = text.split(",")
-    if len(parts) != 2:
-        raise UsageError(f"{option} {text}: give two amounts, such as {option} 0.15,0.60")
-    return fixed_price(_amount(parts[0], option), _amount(parts[1], option))
-
-
-def _amount(text: str, option: str) -> Decimal:
-    try:
-        amount = Decimal(text.strip().removeprefix("$"))
-    except InvalidOperation as error:
-        raise UsageError(f"{option} {text}: not an amount in USD") from error
-    if not amount.is_finite() or amount < 0:
-        raise UsageError(f"{option} {text}: must be an amount of 0 USD or more")
-    return amount
-
-
-def _read_price(text: str) -> Price:
-    return read_price(text, "--price")
-
-
-def _read_max_cost(text: str) -> Decimal:
-    return _amount(text, "--max-cost")
 
 
 class Chosen(dict[str, Any]):
@@ -183,12 +155,12 @@ class AskOptions(Chosen):
         "max_concurrency": typer.Option(metavar="N", help="Most requests in flight at once."),
         "max_cost": typer.Option(
             metavar="USD",
-            parser=_read_max_cost,
+            parser=partial(read_amount, option="--max-cost"),
             help="Stop before this run's bill passes this amount.",
         ),
         "price": typer.Option(
             metavar="IN,OUT",
-            parser=_read_price,
+            parser=partial(read_price, option="--price"),
             help="USD per million tokens, for a model without a known price.",
         ),
         "patience": typer.Option(metavar="MINUTES", help="How long to wait for a server."),
@@ -255,7 +227,7 @@ def takes_options(command: Callable[..., None]) -> Callable[..., None]:
     options = {name: _options(kind) for name, kind in kinds.items()}
     added = [option for some in options.values() for option in some]
 
-    @functools.wraps(command)
+    @wraps(command)
     def run(**values: object) -> None:
         made = {}
         for name, kind in kinds.items():

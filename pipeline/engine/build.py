@@ -15,7 +15,7 @@ from pipeline.engine.ending import INTERRUPTED
 from pipeline.engine.escalation import Escalation, Promise
 from pipeline.engine.loop import Engine
 from pipeline.engine.run import Run
-from pipeline.engine.settings import Note, Settings, Stronger
+from pipeline.engine.settings import BELOW, Note, Settings, Stronger
 from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Steps
 from pipeline.errors import PipelineError, UsageError, without_partner
@@ -215,8 +215,9 @@ def _escalation(
             f"no published price for {stronger.model} at {strong.server.name}: what it costs "
             "is not counted; --escalate-price INPUT,OUTPUT sets it"
         )
-    known = stronger.accuracy is None and stronger.below <= 1
-    sure = f"less than {100 * stronger.below:g}% sure" if known else "not sure enough"
+    below = BELOW if stronger.below is None else stronger.below
+    known = stronger.accuracy is None and below <= 1
+    sure = f"less than {100 * below:g}% sure" if known else "not sure enough"
     notices.append(f"what {prompt.model} is {sure} of is asked of {stronger.model}")
     promise = None
     if stronger.accuracy is not None:
@@ -226,7 +227,7 @@ def _escalation(
             )
         promise = Promise(stronger.accuracy, stronger.level)
     steps = _steps(asked, strong, settings)
-    return Escalation(Engine(strong, store), steps, stronger.below, promise)
+    return Escalation(Engine(strong, store), steps, below, promise)
 
 
 def _steps(prompt: Prompt, lane: Live, settings: Settings) -> Steps:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
 
-from pipeline.costs import Price
+from pipeline.costs import Price, read_price
 from pipeline.errors import UsageError, without_partner
 from pipeline.evaluation.threshold import LEVEL, check
 from pipeline.types import Detail, Long
@@ -35,25 +35,49 @@ BOUNDS: dict[str, tuple[float, float | None]] = {
     "max_concurrency": (1, None),
     "patience": (0, None),
     "rows": (1, None),
+    "shots": (1, None),
+    "votes": (2, None),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Stronger:
-    """Who is asked where the confidence is less than `below`, 0 to 1.
+    """Who is asked where the confidence is less than `below`, 0 to 1; of all rows if it is inf.
 
     With an `accuracy` that is found out from the rows whose right answer is known, so that it holds
     with the probability of `level`.
     """
 
     model: str
-    below: float = BELOW
+    below: float | None = None
     accuracy: float | None = None
     level: float = LEVEL
     price: Price | None = None
 
     def __post_init__(self) -> None:
         check(LEVEL if self.accuracy is None else self.accuracy, self.level)
+        if self.below != inf:
+            _check("below", self.below, 0, 1)
+        if self.accuracy is None:
+            without_partner("--accuracy", level=None if self.level == LEVEL else self.level)
+        elif self.below is not None:
+            raise UsageError("--accuracy finds what --below says: give one of them")
+
+
+def choose_stronger(
+    model: str | None,
+    *,
+    below: float | None,
+    accuracy: float | None,
+    level: float,
+    price: str | Sequence[float] | Price | None,
+) -> Stronger | None:
+    """Return who is asked what the first model is unsure of; None for nobody."""
+    if model is None:
+        without_partner("--escalate MODEL", below=below, accuracy=accuracy, escalate_price=price)
+        return None
+    known = None if price is None else read_price(price, "--escalate-price")
+    return Stronger(model, below=below, accuracy=accuracy, level=level, price=known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +139,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():
-            _check(name, getattr(self, name), least, most)
+            for part in (self, self.labelling):
+                _check(name, getattr(part, name, None), least, most)
         if self.review is None:
             without_partner("--review", rows=self.rows)
 

@@ -218,8 +218,8 @@ def test_an_evaluation_reads_a_table_in_memory() -> None:
     ("wrong", "said"),
     [
         ({"modle": "x"}, "there is no setting modle; did you mean model?"),
-        ({"max_cost": "five"}, "max_cost: 'five' is not an amount of 0 USD or more"),
-        ({"price": 3}, "price: give two amounts"),
+        ({"max_cost": "five"}, "max_cost five: give an amount in USD"),
+        ({"price": 3}, "price 3: give two amounts"),
         ({"limit": 0}, "limit 0: give a number of 1 or more"),
         ({"temperature": "hot"}, "temperature hot: give a number of 0 to 2"),
         ({"long": "cut"}, "long is one of split, head, fail"),
@@ -242,7 +242,19 @@ def test_a_mistake_is_an_error_in_pythons_words(
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"shots": 3}, "shots does nothing without"), ({"escalate": "x", "accuracy": 2}, "accuracy")],
+    [
+        ({"shots": 3}, "^shots does nothing without"),
+        ({"shots": 0, "examples": "in.csv"}, "^shots 0: give a number of 1 or more"),
+        ({"votes": 1}, "^votes 1: give a number of 2 or more"),
+        ({"escalate": "x", "accuracy": 2}, "^accuracy 2"),
+        ({"escalate": "x", "below": 85}, "^below 85: give a number of 0 to 1"),
+        ({"escalate": "x", "level": 0.9}, "^level does nothing without accuracy"),
+        ({"escalate": "x", "escalate_price": "cheap"}, "^escalate_price cheap: give two amounts"),
+        ({"escalate": "x", "accuracy": 0.9, "below": 0.5}, "^accuracy finds what below says"),
+        ({"below": 0.5}, "^below does nothing without escalate"),
+        ({"accuracy": 0.9}, "^accuracy does nothing without escalate"),
+        ({"escalate_price": (1, 2)}, "^escalate_price does nothing without escalate"),
+    ],
 )
 def test_what_the_command_refuses_of_labels_a_call_refuses_too(
     wrong: dict[str, Any], said: str

@@ -164,10 +164,16 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     ),
     "one price": (
         echoing("--price", "1"),
-        "--price 1: give two amounts, such as --price 0.15,0.60",
+        "--price 1: give two amounts, such as 0.15,0.60 (USD per million tokens, in and out)",
     ),
-    "price in letters": (echoing("--price", "1,b"), "--price b: not an amount in USD"),
-    "cap in euros": (echoing("--max-cost", "5 €"), "--max-cost 5 €: not an amount in USD"),
+    "price in letters": (
+        echoing("--price", "1,b"),
+        "--price b: give an amount in USD, of 0 or more",
+    ),
+    "cap in euros": (
+        echoing("--max-cost", "5 €"),
+        "--max-cost 5 €: give an amount in USD, of 0 or more",
+    ),
     "cap without a price": (
         echoing("--max-cost", "1", "--base-url", "http://localhost:9/v1", model="no-such-model"),
         "--max-cost needs the price of no-such-model, which isn't published for "

@@ -201,6 +201,20 @@ class Log(Watch):
         _logger.warning("%s", shown(text))
 
 
+def tell(run: Run, watch: Watch) -> None:
+    """Say what the user should know of how a run was made."""
+    for warning in run.warnings:
+        watch.warn(warning)
+    for notice in run.notices:
+        watch.note(notice)
+
+
+def late_notices(run: Run) -> list[str]:
+    """Return what came to light of the servers only when they were asked."""
+    notices = [notice for lane in run.lanes for notice in lane.server.notices]
+    return [notice for notice in notices if notice not in run.notices]
+
+
 async def ask(run: Run, plan: Plan, progress: Progress) -> Ending:
     """Ask for what is missing, and show how far it is each second."""
     asking = asyncio.ensure_future(run.ask(plan, progress))

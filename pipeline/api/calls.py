@@ -20,7 +20,7 @@ from pipeline.outputs.frames import collect, like, to_arrow, to_pandas
 from pipeline.sources.spool import Slot
 from pipeline.sources.tables.frame import as_arrow, is_pandas
 from pipeline.types import Result
-from pipeline.watching import Bar, Log, NotebookBar, Watch, ask
+from pipeline.watching import Bar, Log, NotebookBar, Watch, ask, late_notices, tell
 
 if TYPE_CHECKING:
     from pipeline.evaluation.scores import Evaluation
@@ -62,10 +62,7 @@ def go(settings: Settings, progress: bool, given: object) -> Any:
     watch = _watch(progress)
     try:
         with open_run(settings, command=CALL, note=watch.note) as opened:
-            for warning in opened.warnings:
-                watch.warn(warning)
-            for notice in opened.notices:
-                watch.note(notice)
+            tell(opened, watch)
             check_afterwards(opened)
             ending = _ask(opened, opened.plan(), watch)
             watch.close()
@@ -144,17 +141,24 @@ def _summary(opened: Run, outcome: Outcome, watch: Watch) -> Summary:
         seconds=round(spent.seconds, 3),
         journal=str(opened.engine.store.path),
         output=opened.target.name if opened.target else None,
-        notes=(*opened.told, *outcome.notes, *outcome.remarks, *map(str, outcome.problems)),
+        notes=(
+            *opened.told,
+            *late_notices(opened),
+            *outcome.remarks,
+            *outcome.notes,
+            *map(str, outcome.problems),
+        ),
         evaluation=outcome.evaluation,
     )
 
 
 async def arrive(settings: Settings) -> AsyncIterator[Row]:
     """Run, and yield the rows as they come."""
-    with open_run(settings, command=CALL) as opened:
+    told = _Arrivals()
+    with open_run(settings, command=CALL, note=told.note) as opened:
+        tell(opened, told)
         check_afterwards(opened)
         plan = await asyncio.to_thread(opened.plan)
-        told = _Arrivals()
         asking = asyncio.ensure_future(ask(opened, plan, told))
         seen: set[int] = set()
         try:
@@ -168,6 +172,8 @@ async def arrive(settings: Settings) -> AsyncIterator[Row]:
                 raise ending.fatal
         finally:
             opened.stop()
+            for notice in late_notices(opened):
+                told.note(notice)
             with suppress(BaseException):
                 await asking
 

@@ -25,6 +25,7 @@ from pipeline.evaluation.threshold import LEVEL
 from pipeline.prompting.choosing import Labelling
 from pipeline.prompting.prompt import Prompt
 from pipeline.sources.tables.frame import Frame
+from pipeline.watching import Log, tell
 
 if TYPE_CHECKING:
     from pipeline.evaluation.scores import Evaluation
@@ -210,7 +211,9 @@ def estimate(
             output=output,
             labelling=None if labels is None else Labelling(labels=labels),
         )
-        with open_run(asked, dry=True) as opened:
+        watch = Log()
+        with open_run(asked, dry=True, note=watch.note) as opened:
+            tell(opened, watch)
             return opened.plan(seconds=float("inf"))
 
 

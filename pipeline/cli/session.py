@@ -28,7 +28,7 @@ from pipeline.engine.run import Run
 from pipeline.engine.settings import Settings
 from pipeline.limits.window import CEILING, SPARE_FILES
 from pipeline.showing import say, say_json, shown
-from pipeline.watching import Bar, JsonLines, Lines, Quiet, Watch, ask, event
+from pipeline.watching import Bar, JsonLines, Lines, Quiet, Watch, ask, event, late_notices, tell
 
 
 def go(settings: Settings, terminal: Terminal) -> int:
@@ -97,10 +97,7 @@ def _dry_run(run: Run) -> None:
 
 
 def _session(run: Run, terminal: Terminal, progress: Watch) -> None:
-    for warning in run.warnings:
-        progress.warn(warning)
-    for notice in run.notices:
-        progress.note(notice)
+    tell(run, progress)
     check_afterwards(run)
     plan = run.plan()
     _tell_plan(plan, run, progress)
@@ -165,11 +162,8 @@ async def _ask(run: Run, plan: Plan, progress: Watch) -> Ending:
 def _tell(outcome: Outcome, run: Run, terminal: Terminal, progress: Watch) -> None:
     """Say how a run has ended, from the output to what to do next."""
     ending = outcome.ending
-    for notice in [notice for lane in run.lanes for notice in lane.server.notices]:
-        if notice not in run.notices:
-            progress.note(notice)
-    for remark in outcome.remarks:
-        progress.note(remark)
+    for notice in [*late_notices(run), *outcome.remarks]:
+        progress.note(notice)
     describe_outcome(outcome, run, progress)
     _tell_evaluation(outcome, terminal, progress)
     if outcome.review is not None and run.target is not None:

@@ -14,6 +14,7 @@ from pydantic_core import core_schema
 
 from pipeline.errors import UsageError
 from pipeline.prompting.references import resolve
+from pipeline.prompting.schema import change_parts
 
 # What says nothing to a model, or is only for those who read pydantic's schemas.
 _UNUSED = ("title", "default", "examples", "deprecated", "discriminator", "readOnly", "writeOnly")
@@ -42,7 +43,11 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
         given = {**resolve(given, given["$ref"]), "$defs": given["$defs"]}
     if given.get("type") != "object":
         raise UsageError(f"outputs: {model.__name__} isn't a model with fields")
-    return _fit(given, model.__name__)
+    models = given.pop("$defs", {})
+    fitted = _fit(given, model.__name__)
+    if models:
+        fitted["$defs"] = {name: _fit(part, name) for name, part in models.items()}
+    return fitted
 
 
 def _fit(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -56,17 +61,9 @@ def _fit(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
         kept["items"] = _item(kept.pop("prefixItems"), where)
     _check(kept, where)
     if "properties" in kept:
-        parts = kept["properties"].items()
-        kept["properties"] = {name: _fit(part, f"{where}.{name}") for name, part in parts}
         kept["required"] = list(kept["properties"])
         kept.pop("additionalProperties", None)
-    if "anyOf" in kept:
-        kept["anyOf"] = [_fit(part, where) for part in kept["anyOf"]]
-    if "items" in kept:
-        kept["items"] = _fit(kept["items"], where)
-    if "$defs" in kept:
-        kept["$defs"] = {name: _fit(part, name) for name, part in kept["$defs"].items()}
-    return kept
+    return change_parts(kept, lambda part, name: _fit(part, f"{where}.{name}" if name else where))
 
 
 def _item(items: Sequence[Mapping[str, Any]], where: str) -> dict[str, Any]:

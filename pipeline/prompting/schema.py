@@ -81,22 +81,23 @@ def check(schema: Schema) -> None:
     Checker(schema)
 
 
-def _change(schema: Schema, change: Callable[[Schema], dict[str, Any]]) -> dict[str, Any]:
-    """Copy a schema with the schemas directly inside it changed."""
+def change_parts(schema: Schema, change: Callable[[Schema, str], Any]) -> dict[str, Any]:
+    """Copy a schema with those directly inside it changed, each told with the name it has there,
+    if any.
+    """
     result: dict[str, Any] = {}
     for key, value in schema.items():
         if key in _NAMED and isinstance(value, Mapping):
-            result[key] = {
-                name: change(part) if isinstance(part, Mapping) else part
-                for name, part in value.items()
-            }
+            result[key] = {name: _changed(part, change, name) for name, part in value.items()}
         elif key in _LISTED and isinstance(value, Sequence):
-            result[key] = [change(part) if isinstance(part, Mapping) else part for part in value]
-        elif key == "items" and isinstance(value, Mapping):
-            result[key] = change(value)
+            result[key] = [_changed(part, change) for part in value]
         else:
-            result[key] = value
+            result[key] = _changed(value, change) if key == "items" else value
     return result
+
+
+def _changed(part: Any, change: Callable[[Schema, str], Any], name: str = "") -> Any:
+    return change(part, name) if isinstance(part, Mapping) else part
 
 
 def strict(schema: Schema) -> dict[str, Any]:
@@ -130,7 +131,8 @@ def lenient(
     """Let what the schema leaves optional be null besides. A schema that names nothing as required
     requires all of its properties.
     """
-    result = _change(schema, inner or lenient)
+    change = inner or lenient
+    result = change_parts(schema, lambda part, _: change(part))
     properties = result.get("properties")
     if properties:
         required = schema.get("required", list(properties))

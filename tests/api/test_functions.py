@@ -6,9 +6,11 @@ import asyncio
 import inspect
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -310,6 +312,64 @@ def test_rows_stream_as_they_come(server: Server) -> None:
     again = asyncio.run(collect())
     assert [row["status"] for row in again].count("ok") == 4
     assert server.tally.billed.requests == 4
+
+
+def test_what_the_command_would_say_is_in_the_log_of_every_call(
+    here: Path, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong comes as a warning: here a journal of an older program."""
+    chosen: dict[str, Any] = {
+        "instruction": ASK,
+        "base_url": server.base_url,
+        "model": "unheard-of",
+        "text_column": "text",
+    }
+
+    async def follow() -> None:
+        async for _ in pipeline.stream(tickets(1), **chosen):
+            pass
+
+    calls = {
+        "estimate": lambda: pipeline.estimate(tickets(1), **chosen),
+        "stream": lambda: asyncio.run(follow()),
+        "run": lambda: pipeline.run(tickets(1), **chosen),
+    }
+    pipeline.run(tickets(1), instruction=ASK, text_column="text", model="echo")
+    for name, call in calls.items():
+        with closing(sqlite3.connect(here / "pipeline.journal")) as connection:
+            connection.execute("UPDATE runs SET recipe = 1")
+            connection.commit()
+        caplog.clear()
+        with caplog.at_level("INFO", logger="pipeline"):
+            call()
+        warned = [item.message for item in caplog.records if item.levelname == "WARNING"]
+        told = [item.message for item in caplog.records if item.levelname == "INFO"]
+        assert [text.partition(" is of ")[0] for text in warned] == ["pipeline.journal"], name
+        assert any(text.startswith("no published price for unheard-of") for text in told), name
+
+
+def test_what_comes_to_light_of_the_server_is_in_the_notes(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = Fault("unsupported_parameter", has="temperature", param="temperature")
+    server.change(faults=(fault,))
+    chosen: dict[str, Any] = {
+        "instruction": ASK,
+        "text_column": "text",
+        "base_url": server.base_url,
+        "model": "mine",
+        "temperature": 0,
+    }
+    told = "mine does not take `temperature`: it is asked without"
+
+    async def follow() -> None:
+        async for _ in pipeline.stream(tickets(2), **chosen):
+            pass
+
+    assert told in pipeline.run(tickets(1), **chosen).attrs["summary"].notes
+    with caplog.at_level("INFO", logger="pipeline"):
+        asyncio.run(follow())
+    assert told in caplog.messages
 
 
 def test_leaving_a_stream_keeps_what_was_answered(server: Server) -> None:

@@ -78,7 +78,7 @@ class Lines(Watch):
         rate = (spent.answered - before) / max(self._last[0] - since, 1e-9)
         left = max(self.requests - spent.answered, 0)
         parts = [
-            f"{spent.answered:,} of {self.requests:,}",
+            _share(spent.answered, self.requests),
             f"{spent.failed:,} failed",
             f"{rate:.1f} a second",
             f"{spent.tokens:,} tokens",
@@ -141,7 +141,7 @@ class Bar(Watch):
     def start(self, requests: int) -> None:
         super().start(requests)
         self._bar = self._made(
-            total=requests,
+            total=requests or None,  # nobody knows
             unit=" rows",
             bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} "
             "[{rate_fmt}, {remaining} left{postfix}]",
@@ -160,7 +160,7 @@ class Bar(Watch):
         parts = [failed, f"{spent.tokens:,} tokens", spent.cost(), self.state()]
         said = shown(", ".join(part for part in parts if part))
         self._bar.set_postfix_str(said, refresh=False)
-        self._bar.total = self.requests
+        self._bar.total = self.requests or None
         self._bar.update(spent.answered - self._bar.n)
 
     def note(self, *lines: str) -> None:
@@ -199,6 +199,11 @@ class Log(Watch):
 
     def warn(self, text: str) -> None:
         _logger.warning("%s", shown(text))
+
+
+def _share(answered: int, requests: int) -> str:
+    """Count answers towards the requests that were planned; an estimate may have been too low."""
+    return f"{answered:,} of {requests:,}" if answered <= requests else f"{answered:,} answered"
 
 
 def tell(run: Run, watch: Watch) -> None:

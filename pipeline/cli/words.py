@@ -32,7 +32,8 @@ def describe_plan(plan: Plan, run: Run) -> str:
     if plan.empty:
         parts.append(f"{plan.empty:,} are empty")
     if not plan.requests and not plan.escalations:
-        return f"{', '.join(parts)}: nothing to ask"
+        so_far = " about the rows read so far; the run reads the rest"
+        return f"{', '.join(parts)}: nothing to ask{'' if plan.complete else so_far}"
     costs = []
     if plan.requests:
         sure = "" if run.engine.lane.server.counter.exact else " (estimated)"

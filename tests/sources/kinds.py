@@ -21,6 +21,7 @@ from tests.sources.samples import (
     pdf,
     pptx,
     rtf,
+    tar,
     xlsx,
 )
 
@@ -29,6 +30,8 @@ PICTURE = "not a picture that can be read; it may be damaged"
 UNKNOWN = "not text, and not a document format that can be read"
 PROTECTED = "protected by a password"
 TOO_LARGE = "it unpacks to more than 500 MB"
+TOO_MANY = "it holds more than 10,000 files: unpack it"
+TOO_DENSE = "it unpacks to more than 100 times its size: unpack it"
 SPACE = "urn:oasis:names:tc:opendocument:xmlns:{}:1.0"
 
 
@@ -148,6 +151,9 @@ BAD: Mapping[str, Bad] = {
         "there is no text in it",
     ),
     "bomb.zip": Bad(packed({"a.txt": b"x"}, unpacked=600_000_000), TOO_LARGE),
+    "many.zip": Bad(packed(dict.fromkeys(map(str, range(10_001)), "x")), TOO_MANY),
+    "many.tar": Bad(tar(10_001), TOO_MANY),
+    "dense.zip": Bad(packed({"a.txt": b"abc" * 1_000_000}), TOO_DENSE),
     "bomb.txt.gz": Bad(gz(bytes(10_000_000), times=60), TOO_LARGE),
 }
 

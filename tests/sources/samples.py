@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,17 @@ def pdf(*pages: str, title: str = "", author: str = "", protected: bool = False)
     size = len(objects) + 1
     end = f"trailer\n<< /Size {size} /Root 1 0 R {trailer} >>\nstartxref\n{len(data)}\n%%EOF\n"
     return data + f"xref\n0 {size}\n0000000000 65535 f \n{table}{end}".encode()
+
+
+def tar(count: int) -> bytes:
+    """Make a tar file of so many files of a character each."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for number in range(count):
+            part = tarfile.TarInfo(f"{number}.txt")
+            part.size = 1
+            archive.addfile(part, io.BytesIO(b"x"))
+    return file.getvalue()
 
 
 def packed(

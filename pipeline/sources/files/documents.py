@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_UNPACKED_BYTES = 500_000_000
 _MOST_PARTS = 10_000
+_MOST_RATIO = 100
 _MOST_CELLS = 5_000_000
 _HEAD_BYTES = 8192
 _NAMELESS = "compressed_content"  # what xberg calls the one file in a .gz
@@ -37,6 +38,8 @@ _DAMAGED = "damaged, or not what its name says"
 _PROTECTED = "protected by a password"
 _NO_PAGES = "there are no pages in it: it may be damaged"
 _TOO_LARGE = f"it unpacks to more than {_MOST_UNPACKED_BYTES // 1_000_000} MB"
+_TOO_MANY = f"it holds more than {_MOST_PARTS:,} files: unpack it"
+_TOO_DENSE = f"it unpacks to more than {_MOST_RATIO} times its size: unpack it"
 # What xberg says, and what it means.
 _REASONS = (
     ("password", _PROTECTED),
@@ -44,8 +47,12 @@ _REASONS = (
     ("Transcription", "sound or video has no text"),
     ("No page boundaries", _NO_PAGES),
     ("Table cell limit", f"its tables have over {_MOST_CELLS:,} cells: split it"),
-    ("bomb", _TOO_LARGE),
-    ("exceed", _TOO_LARGE),
+    ("too many files", _TOO_MANY),
+    ("max_files_in_archive", _TOO_MANY),
+    ("bomb", _TOO_DENSE),
+    ("size exceeds", _TOO_LARGE),
+    ("max_archive_size", _TOO_LARGE),
+    ("exceed", "too large to be read"),
     ("Unsupported format", _UNKNOWN),
 )
 
@@ -94,7 +101,9 @@ def _check_archive(data: bytes) -> None:
             manifest = archive.read("META-INF/manifest.xml") if _has_manifest(parts) else b""
     except Exception:  # a damaged archive can raise anything
         return
-    if sum(part.file_size for part in parts) > _MOST_UNPACKED_BYTES or len(parts) > _MOST_PARTS:
+    if len(parts) > _MOST_PARTS:
+        raise DocumentError(_TOO_MANY)
+    if sum(part.file_size for part in parts) > _MOST_UNPACKED_BYTES:
         raise DocumentError(_TOO_LARGE)
     # OpenDocument encrypts the parts and says so in its list of them.
     if b"encryption-data" in manifest or any(part.flag_bits & 1 for part in parts):
@@ -137,6 +146,7 @@ def _ask_xberg(
         security_limits=xberg.SecurityLimits(
             max_archive_size=_MOST_UNPACKED_BYTES,
             max_files_in_archive=_MOST_PARTS,
+            max_compression_ratio=_MOST_RATIO,
             max_table_cells=_MOST_CELLS,
         ),
     )

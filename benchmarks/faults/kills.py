@@ -91,7 +91,7 @@ class Parquet(Job):
     suffix = ".parquet"
 
 
-class Bucket(Job):
+class InBucket(Job):
     """From an object of a bucket to another; the journal is in the user's data folder."""
 
     s3: S3
@@ -115,7 +115,7 @@ class Bucket(Job):
         return {"objects": {*objects}, "uploads": uploads, "rows": timeless}
 
 
-class Review(Job):
+class Reviewed(Job):
     """A classification with a workbook to review, and that workbook, filled in, read back."""
 
     def commands(self) -> Iterator[Sequence[str]]:
@@ -133,8 +133,8 @@ KINDS: Mapping[str, type[Job]] = {
     "csv": Job,
     "xlsx": Workbook,
     "parquet": Parquet,
-    "s3": Bucket,
-    "review": Review,
+    "s3": InBucket,
+    "review": Reviewed,
 }
 
 
@@ -142,7 +142,7 @@ def kill_runs(folder: Path, kills: int) -> Count:
     """Kill so many runs, as many of each kind."""
     count = Count()
     behaviour = Behaviour(latency_seconds=0.1, record=100 * ROWS)
-    with Server.process(behaviour) as server, serve_s3() as Bucket.s3:
+    with Server.process(behaviour) as server, serve_s3() as InBucket.s3:
         for name, kind in KINDS.items():
             (folder / name).mkdir()
             _kill_kind(folder / name, kind, server, count, count.kills + kills // len(KINDS))

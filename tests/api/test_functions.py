@@ -411,19 +411,27 @@ def test_a_call_works_in_a_thread(server: Server) -> None:
     assert list(found[0]["status"]) == ["ok"] * 5
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a whole console")
-def test_an_interrupt_keeps_what_was_answered(here: Path, server: Server) -> None:
-    code = f"""
-import pandas as pd, pipeline
+INTERRUPTED = """
+import sys, pandas, pipeline
 try:
-    pipeline.run({tickets(10).to_dict("list")!r} and pd.DataFrame({tickets(10).to_dict("list")!r}),
-        instruction={ASK!r}, text_column="text", base_url={server.base_url!r}, max_concurrency=1)
+    frame = pandas.read_csv("in.csv")
+    pipeline.run(frame, instruction=sys.argv[1], text_column="text", base_url=sys.argv[2],
+                 max_concurrency=1)
 except KeyboardInterrupt:
     print("interrupted")
 """
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C to a whole console")
+def test_an_interrupt_keeps_what_was_answered(here: Path, server: Server) -> None:
+    tickets(10).to_csv("in.csv", index=False)
     server.change(faults=(Fault("hang", after=3, seconds=60),))
     process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=here, env=environment(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", INTERRUPTED, ASK, server.base_url],
+        cwd=here,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     server.wait(received=4)
     process.send_signal(signal.SIGINT)

@@ -59,7 +59,7 @@ def answered(text: str, *, multi: bool) -> object:
         said = json.loads(text) if text.startswith("[") else Labels(LABELS).split(text)
     checker = Checker({"type": "object", "properties": {"label": part}})
     try:
-        vote = checker.fit(json.dumps({"label": said}))
+        vote = checker.fit(json.dumps({"label": said})).content
     except RejectedError:
         return None
     assert majority([vote, '{"label": "other"}', vote], "label")[0] == vote

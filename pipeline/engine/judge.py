@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pipeline.backends.base import Answered
 from pipeline.engine.confidence import choice, majority, of_tokens
 from pipeline.errors import BackendError, RejectedError
-from pipeline.prompting.schema import Checker, parse
+from pipeline.prompting.schema import Checker, Fitted
 from pipeline.types import Message, Request, Response, Result
 
 LARGER = 4  # times the allowance, for an answer that was cut off
@@ -71,28 +71,34 @@ class Judge:
             model=answer.model,
             finish_reason=answer.finish_reason,
         )
-        flaw = self._flaw(result.request, answer)
-        if flaw is None:
-            return self._good(result, answer, trail, first)
+        read = self._read(result.request, answer)
+        if not isinstance(read, Flaw):
+            return self._good(result, answer, read, trail, first)
         twice = " (asked twice)" if trail and trail[-1].status == "again" else ""
-        begun = replace(result, status="again", error=flaw.reason)
-        if flaw.mendable and not twice and self.again([*trail, begun]) is not None:
+        begun = replace(result, status="again", error=read.reason)
+        if read.mendable and not twice and self.again([*trail, begun]) is not None:
             return begun
-        failed = replace(result, error=f"{flaw.reason}{twice}{flaw.advice}")
+        failed = replace(result, error=f"{read.reason}{twice}{read.advice}")
         return self._voted(failed, trail, None) if result.request.votes > 1 else failed
 
     def _good(
-        self, result: Result, response: Response, trail: Sequence[Result], first: str | None
+        self,
+        result: Result,
+        response: Response,
+        read: Fitted,
+        trail: Sequence[Result],
+        first: str | None,
     ) -> Result:
         """Take a good answer, or the one of several that came most often."""
-        content, confidence = result.content or "", None
-        if (checker := self._checker_of(result.request)) is not None:
-            content = checker.fit(content)
-            confidence = _confidence(result.request, response, content)
         if result.request.votes > 1:
-            return self._voted(result, trail, content)
-        note = f"asked again because {first}" if first else None
-        return replace(result, status="ok", error=note, content=content, confidence=confidence)
+            return self._voted(result, trail, read.content)
+        return replace(
+            result,
+            status="ok",
+            error=f"asked again because {first}" if first else None,
+            content=read.content,
+            confidence=_confidence(result.request, response, read.values),
+        )
 
     def _voted(self, result: Result, trail: Sequence[Result], content: str | None) -> Result:
         """Take one of several answers, None where it is none; the last brings the majority.
@@ -117,8 +123,8 @@ class Judge:
             confidence=share,
         )
 
-    def _flaw(self, request: Request, response: Response) -> Flaw | None:
-        """Say what is wrong with an answer; None if it can be used."""
+    def _read(self, request: Request, response: Response) -> Fitted | Flaw:
+        """Read an answer, or find out what is wrong with it."""
         if response.refusal:
             return Flaw(f"the model refused: {response.refusal}", mendable=False)
         if response.finish_reason == "content_filter":
@@ -127,13 +133,13 @@ class Judge:
             return _cut_off(request, response)
         if _empty(response.content):
             return Flaw(f"the answer is empty (finish_reason {response.finish_reason})")
+        content = response.content or ""
         if (checker := self._checker_of(request)) is None:
-            return None
+            return Fitted(content, {})
         try:
-            checker.fit(response.content or "")
+            return checker.fit(content)
         except RejectedError as error:
             return Flaw(str(error))
-        return None
 
     def _checker_of(self, request: Request) -> Checker | None:
         if request.schema is not self._checker[0]:  # one object for all requests of a prompt
@@ -179,16 +185,16 @@ def _next(request: Request, number: int) -> Request:
     return replace(request, parameters={**request.parameters, "seed": seed + number})
 
 
-def _confidence(request: Request, response: Response, content: str) -> float | None:
+def _confidence(request: Request, response: Response, values: Mapping[str, object]) -> float | None:
     """Say how sure the choice in an answer is, where the server gave its log-probabilities."""
     found = choice(request.schema or {}, request.choice) if response.tokens else None
     if found is None:
         return None
-    name, values = found
-    chosen = parse(content).get(name)
-    if not isinstance(chosen, str) or chosen not in values:
+    name, choices = found
+    chosen = values.get(name)
+    if not isinstance(chosen, str) or chosen not in choices:
         return None
-    return of_tokens(response.tokens, name, values, chosen)
+    return of_tokens(response.tokens, name, choices, chosen)
 
 
 def _said(content: str | None) -> str | None:

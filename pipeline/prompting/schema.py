@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pipeline.errors import RejectedError, UsageError
 from pipeline.prompting.labels import Labels
@@ -249,6 +249,13 @@ def _cell(value: object, schema: Schema) -> object:
     return value
 
 
+class Fitted(NamedTuple):
+    """An answer that fits a schema, as JSON and as what that says."""
+
+    content: str
+    values: Mapping[str, object]
+
+
 class Checker:
     """Says whether answers fit a schema. Raises UsageError for a schema that can't be used."""
 
@@ -268,13 +275,14 @@ class Checker:
         except jsonschema_rs.ValidationError as error:
             raise UsageError(f"outputs: the schema can't be used: {error.message}") from error
 
-    def fit(self, content: str) -> str:
-        """Give an answer as JSON that fits; RejectedError says what doesn't.
+    def fit(self, content: str) -> Fitted:
+        """Return an answer as it fits; RejectedError says what doesn't.
 
         What names a value of an enum becomes that value, and texts that may be there once are.
         """
         given = parse(content)
         value = _spelled(given, self._schema, self._schema, MOST_STEPS)
+        assert isinstance(value, dict), "it is an object as before"
         if self._counts:
             check_work(value, self._schema)
         try:
@@ -284,7 +292,8 @@ class Checker:
             raise RejectedError(f"the answer doesn't fit: {error}") from error
         if problems:
             raise RejectedError(f"the answer doesn't fit: {'; '.join(problems)}")
-        return content if value == given else json.dumps(value, ensure_ascii=False)
+        said = content if value == given else json.dumps(value, ensure_ascii=False)
+        return Fitted(said, value)
 
 
 def _problem(error: ValidationError) -> str:

@@ -126,7 +126,7 @@ def test_a_model_is_asked_for_as_strict_answers_need_it() -> None:
 
 def test_an_answer_that_fits_is_one_that_the_model_validates() -> None:
     fit = schema.Checker(schema_of(Ticket)).fit
-    ticket = Ticket.model_validate_json(fit(json.dumps(ANSWER)))
+    ticket = Ticket.model_validate_json(fit(json.dumps(ANSWER)).content)
     assert (ticket.tone, ticket.stars, ticket.title) == (Tone.ANGRY, Stars.TWO, "Late")
     for name in ANSWER:
         with pytest.raises(RejectedError):
@@ -204,7 +204,7 @@ def test_a_model_that_is_in_itself_is_asked_for(model: type[BaseModel]) -> None:
     schema.check(found)
     node = {"name": "a", "children": [{"name": "b", "children": []}]}
     answer = json.dumps(node if model is Node else {"root": node})
-    model.model_validate_json(schema.Checker(found).fit(answer))
+    model.model_validate_json(schema.Checker(found).fit(answer).content)
 
 
 class Defaults(BaseModel):

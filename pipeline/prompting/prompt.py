@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompting import schema
-from pipeline.prompting.content import IMAGE, show
-from pipeline.prompting.keys import key
-from pipeline.prompting.labels import Example, Label, alike, limit
+from pipeline.prompting.labels import Example, Label, limit
 from pipeline.prompting.prompty import Options, Property, Templates
-from pipeline.prompting.templates import GLOBALS, Template, alias, used
-from pipeline.types import Column, Detail, Document, Image, Message, Request, Role
+from pipeline.prompting.rendering import Renderer, compiled
+from pipeline.prompting.templates import GLOBALS, alias, used
+from pipeline.types import Column, Detail, Document, Request
 
 if TYPE_CHECKING:
     from pipeline.prompting.making import Inputs, Messages, Outputs
 
-PART_CHARACTERS = 200
 OURS = {"text", "chunk", "chunks"}  # what a message can use of any document
 
 
@@ -189,7 +187,7 @@ class Prompt:
     def check(self, columns: Iterable[str]) -> None:
         """Raise UsageError naming each variable that neither the input nor a default gives."""
         columns = list(columns)
-        known = {"row", *map(alias, columns), *columns, *self.settings, *self._defaults, *OURS}
+        known = {"row", *map(alias, columns), *columns, *self.settings, *self.defaults, *OURS}
         known |= GLOBALS | ({"image"} if self.image_column else set())
         merging = frozenset().union(*(used(text) for _, text in self.merging)) - {"parts"}
         missing = sorted((self.variables | merging) - known)
@@ -208,12 +206,14 @@ class Prompt:
                 )
             if used(text) <= self.settings.keys():  # if it fails, it fails for all documents
                 try:
-                    self._compile(role, text).fill_in(self.settings)
+                    ((_, template),) = compiled(self, ((role, text),))
+                    template.fill_in(self.settings)
                 except DocumentError as error:
                     raise UsageError(str(error)) from error
 
     @cached_property
-    def _defaults(self) -> dict[str, object]:
+    def defaults(self) -> dict[str, object]:
+        """Give what variables are where the input doesn't say."""
         return {
             item.name: item.default
             for item in self.inputs
@@ -221,150 +221,22 @@ class Prompt:
         }
 
     @cached_property
-    def _compiled(self) -> tuple[tuple[Role, Template], ...]:
-        return tuple((role, self._compile(role, text)) for role, text in self.templates)
-
-    @cached_property
-    def _compiled_merging(self) -> tuple[tuple[Role, Template], ...]:
-        return tuple((role, self._compile(role, text)) for role, text in self.merging)
-
-    def _compile(self, role: Role, text: str) -> Template:
-        return Template(text, self.settings, title=f"{role} message of prompt {self.name}")
-
-    @cached_property
-    def _parameters(self) -> dict[str, object]:
-        return self.options.parameters()
+    def _renderer(self) -> Renderer:
+        return Renderer(self)
 
     def render(self, document: Document, answers: Sequence[str] = ()) -> Request:
         """Make the request of the turn that comes after these answers.
 
         Raises DocumentError where a message can't be filled in for this document.
         """
-        turn = len(answers)
-        self._check_images(document)
-        images = self._images_of(document)
-        variables = self._variables_of(document)
-        messages: list[Message] = []
-        for place, (role, template) in enumerate(self._compiled[: self.turns[turn] + 1]):
-            if place == self.turns[0]:
-                messages += self._shown(document)
-            after = IMAGE if place == self._after_text and document.images else ""
-            messages.append(self._message(role, template, variables, images, after))
-            if place in self.turns[:turn]:
-                messages.append(Message("assistant", answers[self.turns.index(place)]))
-        last = turn == len(self.turns) - 1
-        return self._request(document, turn, tuple(messages), last)
+        return self._renderer.render(document, answers)
 
     def merge(self, document: Document, parts: Sequence[str]) -> Request:
         """Make the request that makes one answer of those to parts of a long document.
 
         Raises DocumentError as `render` does.
         """
-        variables = {**self._variables_of(replace(document, text="")), "parts": list(parts)}
-        images = self._images_of(document)
-        messages = [self._message(*item, variables, images) for item in self._compiled_merging]
-        return self._request(document, 0, tuple(messages), last=True)
-
-    def _message(
-        self,
-        role: Role,
-        template: Template,
-        variables: Mapping[str, object],
-        images: Sequence[Image],
-        after: str = "",
-    ) -> Message:
-        return Message(role, show(f"{template.fill_in(variables)}{after}", images))
-
-    def _shown(self, document: Document) -> list[Message]:
-        """Give the examples for a document, as questions and answers."""
-        if not self.examples:
-            return []
-        asked = alike(document.text)
-        part = len(asked) >= PART_CHARACTERS  # a part of a long document may be one of an example
-        others = [
-            shown
-            for text, shown in self._examples
-            if text != asked and not (part and asked in text)
-        ]
-        return [message for shown in others[: self.shots] for message in shown]
-
-    @cached_property
-    def _examples(self) -> list[tuple[str, tuple[Message, Message]]]:
-        role, template = self._compiled[self.turns[0]]
-        examples = []
-        for example in self.examples:
-            question = self._message(role, template, self._variables_of(example.document), ())
-            shown = question, Message("assistant", example.answer)
-            examples.append((alike(example.document.text), shown))
-        return examples
-
-    @cached_property
-    def _after_text(self) -> int | None:
-        """Give the place of the message that images come after, where none has `{{ image }}`."""
-        if not self.uses_images or "image" in self.variables:
-            return None
-        users = [place for place, (role, _) in enumerate(self.templates) if role == "user"]
-        with_text = [place for place in users if "text" in used(self.templates[place][1])]
-        return (with_text or users)[0]
-
-    def _check_images(self, document: Document) -> None:
-        """Raise DocumentError where images can't be looked at, or are missing."""
-        if not self.uses_images:
-            return
-        if document.images and not self.sees:
-            page = document.images[0].page
-            what = "an image has no text" if page is None else "no text layer: looks like a scan"
-            raise DocumentError(
-                f"{what}, and {self.model} can't see: choose a model that does with --model"
-            )
-        if not document.images and not self.uses_text and document.text:
-            raise DocumentError(
-                f"prompt {self.name} shows {{{{ image }}}}, and there is none here: "
-                "{{ text }} stands for a document's text"
-            )
-
-    def _images_of(self, document: Document) -> list[Image]:
-        return [replace(image, detail=self.image_detail) for image in document.images]
-
-    def _variables_of(self, document: Document) -> dict[str, object]:
-        fields, metadata = document.fields, document.metadata
-        aliases = {alias(name): value for name, value in fields.items()}
-        known = {name: value for name, value in metadata.items() if value not in ("", None)}
-        images = {"image": IMAGE if document.images else ""} if self.image_column else {}
-        part = {"chunk": document.chunk, "chunks": document.chunks}
-        return {
-            **part,
-            **metadata,
-            **self._defaults,
-            **known,
-            **aliases,
-            **fields,
-            **self.settings,
-            **images,
-            **(part if self.merging else {}),  # it means these, whatever columns there are
-            "row": fields,
-            "text": document.text,
-        }
-
-    def _request(
-        self, document: Document, turn: int, messages: tuple[Message, ...], last: bool
-    ) -> Request:
-        outputs, votes = (self.outputs, self.votes) if last else (None, 1)
-        name = schema.identifier(self.name) if outputs else ""
-        model = self.model or ""
-        return Request(
-            document=document,
-            turn=turn,
-            key=key(self.server, model, messages, self._parameters, name, outputs, votes),
-            model=model,
-            messages=messages,
-            parameters=self._parameters,
-            max_tokens=self.options.max_output_tokens or self.bound,
-            schema=outputs,
-            schema_name=name,
-            votes=votes,
-            choice=self.choice if last else None,
-        )
+        return self._renderer.merge(document, parts)
 
     @cached_property
     def _about(self) -> frozenset[str]:

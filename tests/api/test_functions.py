@@ -332,7 +332,7 @@ def test_what_the_command_would_say_is_in_the_log_of_every_call(
     calls = {
         "estimate": lambda: pipeline.estimate(tickets(1), **chosen),
         "stream": lambda: asyncio.run(follow()),
-        "run": lambda: pipeline.run(tickets(1), **chosen),
+        "run": lambda: pipeline.run(tickets(1), progress=False, **chosen),
     }
     pipeline.run(tickets(1), instruction=ASK, text_column="text", model="echo")
     for name, call in calls.items():

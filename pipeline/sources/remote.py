@@ -20,11 +20,11 @@ from pipeline.errors import DocumentError, PipelineError, UsageError
 from pipeline.places import Place, Stored
 from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted, Source, Wrapper
-from pipeline.sources.files.extract import Readers, extract_all, extract_several
-from pipeline.sources.files.folder import FolderSource, document
+from pipeline.sources.files.extract import extract_all, extract_several
+from pipeline.sources.files.folder import FilesSource, document
 from pipeline.sources.files.patterns import Ignore, matcher
 from pipeline.sources.files.walk import is_hidden
-from pipeline.types import Column, Document
+from pipeline.types import Document
 
 _FETCHES = 8  # at once; one at a time, a store 50 ms away gives 20 files a second
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,16}")
@@ -47,16 +47,12 @@ class RemoteFile(Wrapper):
             return False  # it can't be asked
 
 
-class RemoteFolder:
+class RemoteFolder(FilesSource):
     """The files of a folder elsewhere and of all folders in it, put into `fetch_to` for a while.
 
     A listing is walked through, never held. It is asked for once to read the files, once more to
     count them where they take long to read, and once at the end to see whether it has changed.
     """
-
-    columns: Sequence[Column] = FolderSource.columns
-    variables: Sequence[str] = FolderSource.variables
-    notices: Sequence[str] = ()
 
     def __init__(
         self,
@@ -67,9 +63,7 @@ class RemoteFolder:
         exclude: Sequence[str] = (),
         excluded: Place | None = None,
     ) -> None:
-        self.name = place.name
-        self.text_column: str | None = "document"
-        self.image_column: str | None = "document"
+        super().__init__(place.name)
         self._place = place
         self._fetch_to = fetch_to
         self._patterns = patterns
@@ -78,8 +72,6 @@ class RemoteFolder:
         self._read = _Seen()
         self._done = 0
         self._total: int | None = None
-        self._skimming = False
-        self._readers: Readers | None = None
         if next(self._list(), None) is None:
             raise self._no_match()
 
@@ -103,16 +95,6 @@ class RemoteFolder:
         if self._total is None:
             self._total = sum(1 for _ in self._list())
         return min(1.0, self._done / max(self._total, 1))
-
-    def skim(self) -> None:
-        """From here on fetch no file: yield the documents that are left without their text."""
-        self._skimming = True
-        self.close()
-
-    def close(self) -> None:
-        """End what still reads them."""
-        if self._readers:
-            self._readers.close()
 
     def changed(self) -> bool:
         """Say whether files were added, taken away or written since they were listed."""

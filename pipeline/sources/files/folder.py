@@ -17,15 +17,36 @@ from pipeline.types import Column, Document
 MOST_NAMED = 10  # pages are named in a remark
 
 
-class FolderSource:
-    """The files of a folder and of all folders in it, or a single file.
-
-    `patterns` and `exclude` pick files, as `walk` reads them; `exclude_paths` are never read.
-    """
+class FilesSource:
+    """Files, each a document, that processes of their own read."""
 
     columns: Sequence[Column] = (Column("document", "text"),)
     variables: Sequence[str] = METADATA
     notices: Sequence[str] = ()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text_column: str | None = "document"
+        self.image_column: str | None = "document"
+        self._skimming = False
+        self._readers: Readers | None = None
+
+    def skim(self) -> None:
+        """From here on read no file: yield the documents that are left without their text."""
+        self._skimming = True
+        self.close()
+
+    def close(self) -> None:
+        """End what still reads them."""
+        if self._readers:
+            self._readers.close()
+
+
+class FolderSource(FilesSource):
+    """The files of a folder and of all folders in it, or a single file.
+
+    `patterns` and `exclude` pick files, as `walk` reads them; `exclude_paths` are never read.
+    """
 
     def __init__(
         self,
@@ -35,9 +56,7 @@ class FolderSource:
         exclude: Sequence[str] = (),
         exclude_paths: Collection[Path] = (),
     ) -> None:
-        self.name = os.path.basename(os.path.abspath(path)) or str(path)
-        self.text_column: str | None = "document"
-        self.image_column: str | None = "document"
+        super().__init__(os.path.basename(os.path.abspath(path)) or str(path))
         self._path = path
         self._patterns = patterns
         self._exclude = exclude
@@ -45,8 +64,6 @@ class FolderSource:
         self._listing = list(self._list())
         self._files: Sequence[Listed] = self._listing
         self._done = 0
-        self._skimming = False
-        self._readers: Readers | None = None
 
     def __len__(self) -> int:
         return len(self._files)
@@ -70,16 +87,6 @@ class FolderSource:
     def fraction(self) -> float:
         """Say how many of the files have been read."""
         return self._done / len(self._files) if self._files else 1.0
-
-    def skim(self) -> None:
-        """From here on read no file: yield the documents that are left without their text."""
-        self._skimming = True
-        self.close()
-
-    def close(self) -> None:
-        """End what still reads them."""
-        if self._readers:
-            self._readers.close()
 
     def changed(self) -> bool:
         """Say whether files were added, taken away or written since the folder was listed."""

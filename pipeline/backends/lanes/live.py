@@ -36,6 +36,8 @@ class Live:
     def __init__(self, server: Server, gate: Gate, *, hedge: bool = False) -> None:
         self.server = server
         self.gate = gate
+        self.note: Callable[[str], None] = gate.note
+        gate.note = lambda text: self.note(text)  # whoever is told by then
         self.hedges = 0
         self._hedge_share = HEDGE_SHARE if hedge else 0.0
         self._ready: list[Answered] = []
@@ -56,15 +58,6 @@ class Live:
     def patience_seconds(self) -> float:
         """How long to wait for what may get better."""
         return self.gate.circuit.patience_seconds
-
-    @property
-    def note(self) -> Callable[[str], None]:
-        """What tells the user what the run waits for."""
-        return self.gate.note
-
-    @note.setter
-    def note(self, note: Callable[[str], None]) -> None:
-        self.gate.note = note
 
     @property
     def stopped(self) -> bool:

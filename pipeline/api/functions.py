@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.api.calls import Row, arrive, go
@@ -22,7 +23,7 @@ from pipeline.engine.build import open_run
 from pipeline.engine.plan import Plan
 from pipeline.engine.settings import choose_stronger
 from pipeline.evaluation.threshold import LEVEL
-from pipeline.prompting.choosing import Labelling
+from pipeline.prompting.choosing import Labelling, choose_facts
 from pipeline.prompting.prompt import Prompt
 from pipeline.sources.tables.frame import Frame
 from pipeline.watching import Log, tell
@@ -165,7 +166,7 @@ def classify(
 
 def extract(
     input: str | os.PathLike[str] | Frame,
-    fields: str,
+    fields: str | None = None,
     *,
     prompt: str | os.PathLike[str] | Prompt = "extract",
     output: str | os.PathLike[str] | None = None,
@@ -174,13 +175,16 @@ def extract(
 ) -> Any:
     """Take facts out of each row or document, a column each.
 
-    `fields` names them and their kinds: "vendor, date: date, total: number, tags: text[]". Takes,
-    returns and raises what `run` does.
+    `fields` names them and their kinds: "vendor, date: date, total: number, tags: text[]". A prompt
+    of your own may name them, too. Takes, returns and raises what `run` does.
 
     Example:
         >>> pipeline.extract("invoices/", "vendor, date: date, total: number")
     """
-    return run(input, prompt, fields=fields, output=output, progress=progress, **settings)
+    with in_python_words():
+        named = Path(prompt) if isinstance(prompt, os.PathLike) else prompt
+        chosen = choose_facts(named, fields)
+        return go(read_settings(input, chosen, settings, output=output), progress, input)
 
 
 def estimate(

@@ -99,11 +99,7 @@ def extract(
 ) -> None:
     """Take facts out of each row or document. Each has a column of its own."""
     from pipeline.cli.session import go
-    from pipeline.prompting.choosing import choose
+    from pipeline.prompting.choosing import choose_facts
 
-    asked = choose(prompt, None, fields)
-    if asked.outputs is None:
-        raise UsageError(
-            "give the fields: --fields 'vendor, date: date, total: number, kind: invoice|receipt'"
-        )
+    asked = choose_facts(prompt, fields)
     sys.exit(go(Settings(input=input, prompt=asked, **chosen), terminal))

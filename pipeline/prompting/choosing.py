@@ -55,6 +55,16 @@ def choose(
     return prompt if fields is None else replace(prompt, outputs=read_fields(fields))
 
 
+def choose_facts(given: str | Path | Prompt, fields: str | None) -> Prompt:
+    """Take the prompt for facts. Raises UsageError unless it or the fields name them."""
+    prompt = choose(given, None, fields)
+    if prompt.outputs is None:
+        raise UsageError(
+            "give the fields: --fields 'vendor, date: date, total: number, kind: invoice|receipt'"
+        )
+    return prompt
+
+
 def label(
     prompt: Prompt, labelling: Labelling, *, text_column: str | None, temperature: float | None
 ) -> Prompt:

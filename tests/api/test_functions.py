@@ -265,6 +265,16 @@ def test_what_the_command_refuses_of_labels_a_call_refuses_too(
         pipeline.classify(tickets(), ["a", "b"], model="echo", **wrong)
 
 
+def test_facts_need_fields_or_a_prompt_that_names_them(here: Path) -> None:
+    with pytest.raises(pipeline.UsageError, match=r"^give the fields: fields "):
+        pipeline.extract(tickets(), model="echo", text_column="text")
+    prompt = pipeline.Prompt.make("{{ text }}", outputs="topic")
+    prompt.save("facts.prompty")
+    for own in (prompt, here / "facts.prompty"):
+        found = pipeline.extract(tickets(2), prompt=own, model="echo", text_column="text")
+        assert list(found["topic"]) == texts(2)
+
+
 def test_a_call_needs_one_prompt() -> None:
     with pytest.raises(
         pipeline.UsageError, match=r'^give one of the two: a prompt, or instruction="'

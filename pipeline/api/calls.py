@@ -201,7 +201,7 @@ async def _arriving(
     while (result := await told.queue.get()) is not None:
         document = result.request.document
         slot = Slot(document)
-        if document.chunks > 1 or not opened.follow(slot).finished:
+        if document.chunks > 1 or not opened.look(slot).finished:
             continue
         seen.add(document.position)
         yield _row(opened.rows.row(slot), document.position)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from pipeline.engine.lookups import Lookup
 from pipeline.engine.loop import Engine
 from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Steps, Trail
@@ -70,13 +71,13 @@ class Escalation(Stage):
     def model(self) -> str:
         return self.steps.prompt.model or ""
 
-    def follow(self, slot: Slot, first: Trail) -> Trail:
-        """Give the answers about a row that stand, and what was spent on it by both models; `first`
-        is how far the cheap one has come.
+    def decide(self, slot: Slot, first: Trail) -> Lookup[Trail]:
+        """Look up the answers about a row that stand, and what was spent on it by both models;
+        `first` is how far the cheap one has come.
         """
         if not self.unsure(first):
             return first
-        second = self.look(slot)
+        second = yield from self.follow(slot)
         if second.results or second.problem:
             before = [replace(result, error=None) for result in first.results]
             return replace(second, results=[*before, *second.results])
@@ -160,10 +161,11 @@ class Escalation(Stage):
             return None
         return server.price.ceiling_usd(server.most_tokens(request), request.max_tokens)
 
-    def count(self, slot: Slot, first: Trail, cheap: Steps) -> None:
-        """Take a row into account that the cheap model was asked about, in its steps."""
+    def count(self, first: Trail, trail: Trail, cheap: Steps) -> None:
+        """Take a row into account that the cheap model was asked about, in its steps; `trail` is
+        what stands of it.
+        """
         price, savings = self.engine.lane.server.price, self.savings
-        trail = self.follow(slot, first)
         if not (first.finished or trail.finished):
             return
         savings.answers += 1
@@ -190,6 +192,16 @@ class Escalation(Stage):
         if savings.escalated and savings.escalated_usd:
             return savings.escalated_usd / savings.escalated * savings.answers
         return savings.alone_usd
+
+
+def follow_all(
+    first: Stage, later: Sequence[Escalation], slot: Slot
+) -> Lookup[tuple[Trail, Trail]]:
+    """Look up how far the first model has come with a document, and what stands in the end."""
+    begun = trail = yield from first.follow(slot)
+    for stage in later:
+        trail = yield from stage.decide(slot, trail)
+    return begun, trail
 
 
 def _confidence(trail: Trail) -> float | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.engine.escalation import Escalation
+from pipeline.engine.escalation import Escalation, follow_all
+from pipeline.engine.lookups import Lookup, look_up
 from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Step, Trail
 from pipeline.errors import UsageError
@@ -86,9 +87,11 @@ class Planner:
         plan = Plan()
         until = time.monotonic() + seconds
         seen: set[bytes] = set()
-        for slot in self._spool:
-            self._add(plan, slot, seen)
-            if time.monotonic() > until:
+        find = self._first.engine.store.get_all
+        for slot, trails in look_up(self._spool, self._follow, find):
+            self._add(plan, slot, trails, seen)
+            # What has been read besides waits in a batch: it is a part of the source's fraction.
+            if time.monotonic() > until and plan.rows == self._spool.count:
                 break
         else:
             self._check(plan)
@@ -110,23 +113,29 @@ class Planner:
                 f"it begins with `{plan.strange}`"
             )
 
-    def _add(self, plan: Plan, slot: Slot, seen: set[bytes]) -> None:
-        document, steps = slot.document, self._first.steps
+    def _follow(self, slot: Slot) -> Lookup[tuple[Trail, Trail] | None]:
+        """Look up what is known of a document; None if there is nothing in it to ask about."""
+        document = slot.document
+        if document.error is None and self._first.steps.prompt.idle(document):
+            return None
+        return (yield from follow_all(self._first, self._later, slot))
+
+    def _add(
+        self, plan: Plan, slot: Slot, trails: tuple[Trail, Trail] | None, seen: set[bytes]
+    ) -> None:
         plan.rows += 1
         if self._pairs and not plan.fits:
-            self._add_expected(plan, document.fields)
-        if document.error is None and steps.prompt.idle(document):
+            self._add_expected(plan, slot.document.fields)
+        if trails is None:
             plan.empty += 1
             return
-        first = trail = self._first.look(slot)
-        for stage in self._later:
-            trail = stage.follow(slot, trail)
+        first, trail = trails
         plan.unreadable += trail.problem is not None
         plan.problem = plan.problem or trail.problem
         plan.done += trail.finished
         plan.known += bool(trail.results)
         if plan.first is None and first.outline.levels:
-            plan.first = steps.first(document, first.outline)
+            plan.first = self._first.steps.first(slot.document, first.outline)
         if trail.finished or trail.problem:
             return
         self._add_steps(plan, _ahead(self._first, slot, first, seen))

@@ -44,8 +44,7 @@ class State(NamedTuple):
 
 
 class Rows:
-    """The rows of an output; each walk looks the answers up again, by `follow`, several at once if
-    `ahead` can.
+    """The rows of an output; each walk looks the answers up again, by `look_up`.
 
     With `calibrates` the confidence is `calibrated`'s, once there is one, beside what the model
     showed.
@@ -57,8 +56,7 @@ class Rows:
         columns: Sequence[Column],
         *,
         steps: Steps,
-        follow: Callable[[Slot], Trail],
-        ahead: Callable[[Iterable[Slot]], Iterable[Slot]] = iter,
+        look_up: Callable[[Iterable[Slot]], Iterator[tuple[Slot, Trail]]],
         prefix: str = "",
         calibrates: bool = False,
     ) -> None:
@@ -67,8 +65,7 @@ class Rows:
         self.calibrates = calibrates
         self._slots = slots
         self._steps = steps
-        self._follow = follow
-        self._ahead = ahead
+        self._look_up = look_up
         self._prefix = prefix
         raw = RAW if calibrates else ()
         added = [*steps.prompt.columns, *raw, *ACCOUNT, *(CHUNKS if steps.splits else ())]
@@ -86,12 +83,13 @@ class Rows:
     def with_states(self) -> Iterator[tuple[Mapping[str, object], State]]:
         """Yield the rows, and what became of each."""
         billed = Bits()
-        for slot in self._ahead(self._slots):
-            yield self._row(slot, billed)
+        for slot, trail in self._look_up(self._slots):
+            yield self._row(slot.document, trail, billed)
 
     def row(self, slot: Slot) -> Mapping[str, object]:
         """Return the row of a document by itself, with all that its answers cost."""
-        return self._row(slot, Bits())[0]
+        ((_, trail),) = self._look_up([slot])
+        return self._row(slot.document, trail, Bits())[0]
 
     def known(self, pairs: Sequence[Pair]) -> Iterator[Known]:
         """Give the rows of a confidence whose right answer is known, as far as they are answered.
@@ -107,8 +105,9 @@ class Rows:
                 right = bool(is_right(row, pairs))
                 yield Known(document.position, str(model or ""), sure, right)
 
-    def _row(self, slot: Slot, billed: Bits) -> tuple[Mapping[str, object], State]:
-        document, trail = slot.document, self._follow(slot)
+    def _row(
+        self, document: Document, trail: Trail, billed: Bits
+    ) -> tuple[Mapping[str, object], State]:
         state = self._state(document, trail)
         cells = {**self._blank, **self._steps.prompt.answers(trail.answers)}
         cells["status"], cells["error"] = state.status, state.error

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pipeline.backends.base import Lane
 from pipeline.engine.ending import Ending, Outcome
-from pipeline.engine.escalation import Escalation
+from pipeline.engine.escalation import Escalation, follow_all
+from pipeline.engine.lookups import look_up
 from pipeline.engine.loop import Engine
 from pipeline.engine.plan import Plan, Planner
 from pipeline.engine.progress import Progress
@@ -67,8 +69,7 @@ class Run:
             spool,
             [replace(column, guarded=True) for column in columns] if safe else columns,
             steps=self.steps,
-            follow=self.follow,
-            ahead=first.look_ahead,
+            look_up=self._look_up,
             prefix=self.prefix,
             calibrates=expected is not None and self.steps.prompt.confidence,
         )
@@ -109,12 +110,25 @@ class Run:
         asking = (lane for lane in self.lanes if lane.in_flight)
         return next(asking, self.engine.lane).state()
 
-    def follow(self, slot: Slot) -> Trail:
+    def look(self, slot: Slot) -> Trail:
         """Return what is known about a document, whichever model's answers stand."""
-        trail = self.first.look(slot)
-        for stage in self.later:
-            trail = stage.follow(slot, trail)
-        return trail
+        return next(self._look_up([slot]))[1]
+
+    def _look_up(self, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Trail]]:
+        """Yield documents with what is known about each, whichever model's answers stand."""
+        if not self.later:
+            return self._look_up_first(slots)
+        return ((slot, trail) for slot, _, trail in self._look_up_all(slots))
+
+    def _look_up_first(self, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Trail]]:
+        """Yield documents with how far the first model has come with each."""
+        return look_up(slots, self.first.follow, self.engine.store.get_all)
+
+    def _look_up_all(self, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Trail, Trail]]:
+        """Yield documents with how far the first model has come, and what stands in the end."""
+        follow = partial(follow_all, self.first, self.later)
+        for slot, (first, trail) in look_up(slots, follow, self.engine.store.get_all):
+            yield slot, first, trail
 
     def _pairs(self, names: list[str], inputs: list[str], expected: Expected) -> list[Pair]:
         """Find what is compared with what, and the labels that there are."""
@@ -192,14 +206,17 @@ class Run:
 
         What it failed at before is not asked again if a stronger one has answered.
         """
-        for slot in self._askable(stage):
-            if not self.later or not self.follow(slot).finished:
+        if not self.later:
+            yield from self._askable(stage)
+            return
+        for slot, trail in self._look_up(self._askable(stage)):
+            if not trail.finished:
                 yield slot
 
     def _unsure(self, stage: Stage) -> Iterator[Slot]:
         """Go through the documents that a stronger model is to be asked about."""
-        for slot in self._askable(stage):
-            if isinstance(stage, Escalation) and stage.unsure(self.first.look(slot)):
+        for slot, first in self._look_up_first(self._askable(stage)):
+            if isinstance(stage, Escalation) and stage.unsure(first):
                 yield slot
 
     def _askable(self, stage: Stage) -> Iterator[Slot]:
@@ -211,34 +228,34 @@ class Run:
         return self.steps.prompt.idle(document)
 
     def _settle(self, stage: Escalation) -> bool:
-        return stage.settle(map(self.first.look, self.spool), self._labelled)
+        trails = (trail for _, trail in self._look_up_first(self.spool))
+        return stage.settle(trails, self._labelled)
 
     def count(self) -> None:
         """Add up what the first model has saved, over all rows and whichever run asked."""
         for stage in self.later:
             counted = Bits()
-            for slot in self.spool:
-                first = self.first.look(slot)
+            for _, first, trail in self._look_up_all(self.spool):
                 if first.results and counted.take(first.results[-1].entry):
-                    stage.count(slot, first, self.steps)
+                    stage.count(first, trail, self.steps)
 
     def _labelled(self) -> list[tuple[float | None, bool]]:
         """Give how sure the first model was of each row that it has answered and whose right label
         is known, and whether it was right.
         """
         found: list[tuple[float | None, bool]] = []
-        for slot in self.spool:
-            fields = slot.document.fields
-            if is_right(fields, self.pairs) is None:
-                continue
-            trail = self.first.look(slot)
+        for slot, trail in self._look_up_first(filter(self._has_gold, self.spool)):
             if not trail.finished:
                 continue
+            fields = slot.document.fields
             cells = self.steps.prompt.answers(trail.answers)
             row = {f"{self.prefix}{name}": cell for name, cell in cells.items()}
             right = bool(is_right({**fields, **row}, self.pairs))
             found.append((trail.results[-1].confidence, right))
         return found
+
+    def _has_gold(self, slot: Slot) -> bool:
+        return is_right(slot.document.fields, self.pairs) is not None
 
     def calibrate(self) -> list[str]:
         """Calibrate the confidence that is written, where right answers are known; say how."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from operator import attrgetter
+from typing import Any
 
+from pipeline.engine.lookups import Lookup, look_up, look_up_one
 from pipeline.engine.loop import Engine
 from pipeline.engine.steps import Outline, Steps, Trail
 from pipeline.sources.spool import Slot
-from pipeline.types import Record, Request
+from pipeline.types import Record, Request, Usage
 
-AT_ONCE = 50  # answers: looked up together, each takes half the time
+MOST_KEPT = 2_000  # characters of answers that stay with a document; longer ones would cost disk
 
-# An outline as it is takes twice as long to write down and to read again.
+# Objects as they are take twice as long to write down and to read again.
 _values = attrgetter("levels", "cuts", "chunks", "problem", "remark", "done")
+_fields = attrgetter(*(field.name for field in fields(Record) if field.name != "usage"))
+_usage = attrgetter(*(field.name for field in fields(Usage)))
 
 
 class Stage:
@@ -25,50 +29,26 @@ class Stage:
     def __init__(self, engine: Engine, steps: Steps) -> None:
         self.engine = engine
         self.steps = steps
-        self._ready: Mapping[bytes, Record] = {}
 
     def is_done(self, slot: Slot) -> bool:
         """Return whether a document is known to be answered, without looking its answers up."""
         note = slot.notes.get(self.number)
-        return note is not None and Outline(*note).done
+        return note is not None and _read(note).done
 
-    def look(self, slot: Slot, most: int | None = None) -> Trail:
-        """Return how far the model has come with a document, through at most so many levels."""
-        before = slot.notes.get(self.number)
-        outline = None if before is None else Outline(*before)
+    def look(self, slot: Slot) -> Trail:
+        """Return how far the model has come with a document."""
+        return look_up_one(self.follow(slot), self.engine.store.get_all)
+
+    def follow(self, slot: Slot, most: int | None = None) -> Lookup[Trail]:
+        """Look up how far the model has come with a document, through at most so many levels."""
+        note = slot.notes.get(self.number)
+        outline = None if note is None else _read(note)
         kept = None if outline is None else (len(outline.levels), outline.problem, outline.done)
-        trail = self.steps.follow(slot, self._get, outline, most)
+        trail = yield from self.steps.follow(slot, outline, most)
         outline = trail.outline
         if (len(outline.levels), outline.problem, outline.done) != kept:
-            slot.note(self.number, _values(outline))
+            slot.note(self.number, _noted(trail))
         return trail
-
-    def look_ahead(self, slots: Iterable[Slot]) -> Iterator[Slot]:
-        """Yield slots whose answers are looked up several at once, while nobody writes any."""
-        ahead: deque[Slot] = deque()
-        for slot in slots:
-            known = self.number in slot.notes  # else its document may be in memory
-            if known:
-                ahead.append(slot)
-            if len(ahead) == AT_ONCE or not known:
-                yield from self._looked_up(ahead)
-            if not known:
-                yield slot
-        yield from self._looked_up(ahead)
-
-    def _looked_up(self, slots: deque[Slot]) -> Iterator[Slot]:
-        keys = [key for slot in slots for key in self._first_keys(slot)]
-        self._ready = self.engine.store.get_all(keys)
-        while slots:
-            yield slots.popleft()
-        self._ready = {}
-
-    def _first_keys(self, slot: Slot) -> Sequence[bytes]:
-        levels = Outline(*slot.notes[self.number]).levels
-        return levels[0] if levels else ()
-
-    def _get(self, key: bytes) -> Record | None:
-        return self._ready.get(key) or self.engine.store.get(key)
 
 
 class Walk:
@@ -84,10 +64,39 @@ class Walk:
         self._level = level
 
     def __iter__(self) -> Iterator[Request]:
-        steps = self._stage.steps
-        for slot in self._slots:
-            trail = self._stage.look(slot, self._level)
+        steps, find = self._stage.steps, self._stage.engine.store.get_all
+        for slot, trail in look_up(self._slots, self._follow, find):
             if trail.missing and trail.level == self._level:
                 self.goes_on = self.goes_on or steps.goes_on(trail)
                 for step in steps.missing(slot, trail):
                     yield step.request
+
+    def _follow(self, slot: Slot) -> Lookup[Trail]:
+        return self._stage.follow(slot, self._level)
+
+
+def _noted(trail: Trail) -> tuple[Any, ...]:
+    """Lay out what stays with a document; once it is done, its answers do."""
+    kept: list[tuple[Any, ...]] = []
+    if trail.outline.done and sum(len(item.content or "") for item in trail.results) <= MOST_KEPT:
+        kept = [_pack(record) for record in trail.results]
+    return (*_values(trail.outline), kept)
+
+
+def _read(note: tuple[Any, ...]) -> Outline:
+    levels, cuts, chunks, problem, remark, done, kept = note
+    answers = [_unpack(values) for values in kept]
+    return Outline(levels, cuts, chunks, problem, remark, done, answers)
+
+
+def _pack(record: Record) -> tuple[Any, ...]:
+    usage = record.usage
+    return (*_fields(record), None if usage is None else _usage(usage))
+
+
+def _unpack(values: tuple[Any, ...]) -> Record:
+    status, error, content, model, reason, cost_usd, attempts, seconds, sure, entry, usage = values
+    counted = None if usage is None else Usage(*usage)
+    return Record(
+        status, error, content, model, reason, counted, cost_usd, attempts, seconds, sure, entry
+    )

@@ -7,10 +7,12 @@ a conversation, or the parts of a long document and the merges of their answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from pipeline.costs import Counter
+from pipeline.engine.lookups import Lookup
 from pipeline.errors import DocumentError
 from pipeline.prompting.prompt import Prompt
 from pipeline.sources.spool import Slot
@@ -38,7 +40,8 @@ class Outline:
     `levels` are the keys of the requests of each level: one in each turn, or those to the parts of
     a long text, then those that merge the answers. `cuts` are where its parts begin and end, in
     turn, in characters, `chunks` how many are asked about. `problem` is why there are no more
-    levels, `remark` what was left out. `done`: all is answered, which stays so.
+    levels, `remark` what was left out. `done`: all is answered, which stays so; `answers` are all
+    of those, if they are kept here.
     """
 
     levels: list[tuple[bytes, ...]] = field(default_factory=list)
@@ -47,6 +50,7 @@ class Outline:
     problem: str | None = None
     remark: str | None = None
     done: bool = False
+    answers: list[Record] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -85,6 +89,13 @@ class Trail:
         if self.outline.chunks > 1:
             return self.said[-1] if self.finished else []
         return [contents[0] for contents in self.said]
+
+    @classmethod
+    def whole(cls, outline: Outline) -> Trail:
+        """Return the trail of a document that is done, of the answers in its outline."""
+        contents = iter([record.content or "" for record in outline.answers])
+        said = [list(islice(contents, len(keys))) for keys in outline.levels]
+        return cls(outline, outline.answers, said)
 
     def take(self, keys: Sequence[bytes], known: Sequence[Record | None]) -> None:
         """Take the answers to a level's requests; if they are all good, it is passed."""
@@ -145,21 +156,19 @@ class Steps:
         return self.prompt.votes if number >= len(self.prompt.turns) - 1 else 1
 
     def follow(
-        self,
-        slot: Slot,
-        look: Callable[[bytes], Record | None],
-        outline: Outline | None = None,
-        most: int | None = None,
-    ) -> Trail:
+        self, slot: Slot, outline: Outline | None = None, most: int | None = None
+    ) -> Lookup[Trail]:
         """Go as far as the saved answers lead, through at most so many levels.
 
         What is found out about the document on the way is added to the `outline`.
         """
         outline = self.begin(slot.document) if outline is None else outline
+        if outline.answers:
+            return Trail.whole(outline)
         trail = Trail(outline)
         while not trail.missing and (keys := self._keys(slot, trail)):
             ahead = most is not None and trail.level >= most
-            trail.take(keys, [None if ahead else look(key) for key in keys])
+            trail.take(keys, [None] * len(keys) if ahead else (yield keys))
         outline.done = outline.done or trail.finished
         return trail
 

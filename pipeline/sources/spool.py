@@ -50,6 +50,11 @@ class Slot:
             self._document = self._spool.read(self._place)
         return self._document
 
+    @property
+    def characters(self) -> int:
+        """Return how long the document's text is, if it is in memory."""
+        return 0 if self._document is None else len(self._document.text)
+
     def note(self, number: int, values: tuple[Any, ...]) -> None:
         """Keep a note with the document: plain values, under a number."""
         self.notes[number] = values
@@ -95,6 +100,11 @@ class Spool:
             self._notes.append(0)
             yield Slot(document, None, self, len(self._documents) - 1)
         self.complete = True
+
+    @property
+    def count(self) -> int:
+        """Return how many documents have been read so far."""
+        return len(self._documents)
 
     def read(self, place: int) -> Document:
         """Read a document back."""

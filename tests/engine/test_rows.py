@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.costs import counter
+from pipeline.engine.lookups import look_up
 from pipeline.engine.rows import Rows
 from pipeline.engine.steps import Steps
 from pipeline.errors import UsageError
@@ -60,7 +61,7 @@ def steps(prompt: Prompt) -> Steps:
 def made_of(prompt: Prompt, store: Store) -> dict[str, Any]:
     """Give what rows of a prompt are made of."""
     of = steps(prompt)
-    return {"steps": of, "follow": partial(of.follow, look=store.get)}
+    return {"steps": of, "look_up": partial(look_up, follow=of.follow, find=store.get_all)}
 
 
 def documents(*texts: str) -> list[Document]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.backends.opening import Limits, open_lane
+from pipeline.engine.lookups import look_up
 from pipeline.engine.loop import Engine
-from pipeline.engine.stages import Stage, Walk
+from pipeline.engine.stages import MOST_KEPT, Stage, Walk
 from pipeline.engine.steps import Steps
 from pipeline.journal.store import Store
 from pipeline.prompting.loading import parse
 from pipeline.sources.opening import open_source
 from pipeline.sources.spool import Slot, Spool
-from pipeline.types import Document, Result
+from pipeline.types import Document, Record, Result, Usage
 from tests.running import write_rows
 
 TALK = parse("user:\n{{ text }}\nuser:\nShorter.\n")
@@ -78,12 +79,12 @@ def test_what_is_known_stays_with_the_documents_from_walk_to_walk(
             answer(store, stage, slot)
         assert not any(stage.is_done(slot) for slot in spool)  # nobody has looked since
         walked = [
-            (slot.document.text, stage.look(slot).answers) for slot in stage.look_ahead(spool)
+            (slot.document.text, trail.answers)
+            for slot, trail in look_up(spool, stage.follow, store.get_all)
         ]
         assert walked == [(text, ["yes", "yes"]) for text in texts]
         assert all(stage.is_done(slot) for slot in spool)
-        assert len(list(Walk(spool, stage, 0))) == len(texts)  # whoever walks leaves the done out
-        assert all(stage.is_done(slot) for slot in spool)
+        assert list(Walk(spool, stage, 0)) == []
     source.close()
 
 
@@ -94,3 +95,37 @@ def test_a_walk_says_afterwards_whether_another_level_follows(stage: Stage) -> N
     assert walk.goes_on
     deeper = Walk(slots, stage, 1)
     assert (list(deeper), deeper.goes_on) == ([], False)  # the first level has no answer yet
+
+
+def test_short_answers_stay_with_a_finished_document_and_long_ones_do_not(
+    tmp_path: Path, store: Store, stage: Stage
+) -> None:
+    write_rows(tmp_path / "in.csv", [{"text": "short"}, {"text": "long"}])
+    source = open_source(str(tmp_path / "in.csv"))
+    sought: list[int] = []
+
+    def find(keys: Sequence[bytes]) -> Mapping[bytes, Record]:
+        sought.append(len(keys))
+        return store.get_all(keys)
+
+    with Spool(source, tmp_path) as spool:
+        for slot in spool:
+            content = "yes" * (1 if slot.document.text == "short" else MOST_KEPT)
+            for _ in range(2):
+                steps = stage.steps.missing(slot, stage.look(slot))
+                store.put_all(
+                    [
+                        Result(
+                            request=step.request, status="ok", content=content, usage=Usage(3, 2)
+                        )
+                        for step in steps
+                    ]
+                )
+        first = [trail for _, trail in look_up(spool, stage.follow, find)]
+        sought.clear()
+        again = [trail for _, trail in look_up(spool, stage.follow, find)]
+        assert sum(sought) == 2  # the two turns of the long one
+        assert [trail.results for trail in again] == [trail.results for trail in first]
+        assert [trail.said for trail in again] == [trail.said for trail in first]
+        assert again[0].finished
+    source.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from pipeline.costs import counter
-from pipeline.engine.steps import Steps
+from pipeline.engine.lookups import look_up_one
+from pipeline.engine.steps import Steps, Trail
 from pipeline.prompting.loading import from_instruction, parse
 from pipeline.prompting.prompt import Prompt
 from pipeline.sources.spool import Slot
@@ -29,12 +31,16 @@ def long_text(sections: int, seed: int = 1) -> str:
     )
 
 
+def follow(steps: Steps, slot: Slot, known: Mapping[bytes, Record]) -> Trail:
+    return look_up_one(steps.follow(slot), lambda keys: known)
+
+
 def walk(steps: Steps, text: str) -> list[list[Request]]:
     """Answer each level of steps with its last words; give the requests by level."""
     document = Document(0, "long.txt", {}, text)
     known: dict[bytes, Record] = {}
     levels: list[list[Request]] = []
-    while trail := steps.follow(Slot(document), known.get):
+    while trail := follow(steps, Slot(document), known):
         if trail.finished:
             return levels
         assert trail.problem is None
@@ -69,7 +75,7 @@ def test_what_the_plan_foresees_is_as_many_requests_as_are_asked() -> None:
     prompt = parse(MERGING)
     steps = Steps(prompt, COUNTER, chunk_tokens=200)
     slot = Slot(Document(0, "long.txt", {}, long_text(40)))
-    trail = steps.follow(slot, lambda key: None)
+    trail = follow(steps, slot, {})
     foreseen = len(trail.missing) + len(steps.forecast(slot, trail))
     asked = sum(len(level) for level in walk(steps, slot.document.text))
     assert asked <= foreseen <= 1.5 * asked
@@ -103,7 +109,7 @@ def test_the_window_leaves_room_for_the_prompt_and_the_answer() -> None:
 )
 def test_a_text_that_cant_be_split_says_why(prompt: Prompt, long: Long, problem: str) -> None:
     steps = Steps(prompt, COUNTER, long=long, chunk_tokens=100)
-    trail = steps.follow(Slot(Document(0, "a", {}, long_text(10))), lambda key: None)
+    trail = follow(steps, Slot(Document(0, "a", {}, long_text(10))), {})
     assert problem in (trail.problem or "")
 
 

@@ -54,7 +54,7 @@ _HOMES = {
     "pipeline.api.functions": (
         *("classify", "estimate", "evaluate", "extract", "run", "stream", "summarize"),
     ),
-    "pipeline.engine.run": ("Plan",),
+    "pipeline.engine.plan": ("Plan",),
     "pipeline.engine.settings": ("Settings",),
     "pipeline.errors": ("FatalError", "PipelineError", "UsageError"),
     "pipeline.prompting.prompt": ("Prompt",),

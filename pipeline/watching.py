@@ -214,6 +214,11 @@ def tell(run: Run, watch: Watch) -> None:
         watch.note(notice)
 
 
+def told(run: Run) -> list[str]:
+    """Return the warnings and the notices of how a run was made."""
+    return [*run.warnings, *run.notices]
+
+
 def late_notices(run: Run) -> list[str]:
     """Return what came to light of the servers only when they were asked."""
     notices = [notice for lane in run.lanes for notice in lane.server.notices]

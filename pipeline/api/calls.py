@@ -20,7 +20,7 @@ from pipeline.outputs.frames import collect, like, to_arrow, to_pandas
 from pipeline.sources.spool import Slot
 from pipeline.sources.tables.frame import as_arrow, is_pandas
 from pipeline.types import Result
-from pipeline.watching import Bar, Log, NotebookBar, Watch, ask, late_notices, tell
+from pipeline.watching import Bar, Log, NotebookBar, Watch, ask, late_notices, tell, told
 
 if TYPE_CHECKING:
     from pipeline.evaluation.scores import Evaluation
@@ -142,7 +142,7 @@ def _summary(opened: Run, outcome: Outcome, watch: Watch) -> Summary:
         journal=str(opened.engine.store.path),
         output=opened.target.name if opened.target else None,
         notes=(
-            *opened.told,
+            *told(opened),
             *late_notices(opened),
             *outcome.remarks,
             *outcome.notes,

@@ -49,6 +49,7 @@ def estimate(
     from pipeline.engine.build import open_run
     from pipeline.prompting.choosing import choose
     from pipeline.showing import say
+    from pipeline.watching import told
 
     asked = choose(prompt, instruction, fields)
     labels.check()
@@ -66,6 +67,6 @@ def estimate(
     )
     with open_run(settings, dry=True) as run:
         plan = run.plan(seconds=math.inf)
-        for notice in run.told:
+        for notice in told(run):
             say(notice, err=True)
         say(describe_plan(plan, run))

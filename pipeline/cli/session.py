@@ -28,7 +28,18 @@ from pipeline.engine.run import Run
 from pipeline.engine.settings import Settings
 from pipeline.limits.window import CEILING, SPARE_FILES
 from pipeline.showing import say, say_json, shown
-from pipeline.watching import Bar, JsonLines, Lines, Quiet, Watch, ask, event, late_notices, tell
+from pipeline.watching import (
+    Bar,
+    JsonLines,
+    Lines,
+    Quiet,
+    Watch,
+    ask,
+    event,
+    late_notices,
+    tell,
+    told,
+)
 
 
 def go(settings: Settings, terminal: Terminal) -> int:
@@ -91,7 +102,7 @@ def _dry_run(run: Run) -> None:
     plan = run.plan()
     if plan.first is not None:
         say_json(run.engine.lane.server.body(plan.first))
-    for notice in run.told:
+    for notice in told(run):
         say(notice, err=True)
     say(describe_plan(plan, run), err=True)
 

@@ -10,14 +10,16 @@ from pipeline.engine.ending import Ending, Outcome, Review
 from pipeline.engine.run import Run
 from pipeline.errors import PipelineError, UsageError
 from pipeline.evaluation import gold
+from pipeline.evaluation.calibrated import Calibrated
 from pipeline.journal.files import free_name
 from pipeline.journal.store import Store
-from pipeline.outputs.tables import check_output
+from pipeline.outputs.tables import check_output, write_table
 from pipeline.outputs.targets import Target
 from pipeline.places import is_address, path_here
 from pipeline.prompting.prompt import Prompt
 from pipeline.prompting.schema import allowed, plain
 from pipeline.prompting.templates import alias
+from pipeline.review.corrections import Corrected, Corrections, start
 from pipeline.review.workbook_in import check_workbook, finds_output
 
 
@@ -35,7 +37,7 @@ def _check_review(path: Path, run: Run) -> None:
     target = run.target
     if target is None or is_address(target.name):
         raise UsageError("--review needs an output on this machine, which takes the corrections")
-    corrections = run.corrections()
+    corrections = _corrections(run)
     if corrections is None:
         names = [column.name for column in run.steps.prompt.columns]
         raise UsageError(
@@ -60,10 +62,10 @@ def finish(run: Run, ending: Ending) -> Outcome:
         run.spool.source.skim()
     if target is not None and (kept := keep_changed(target, store)):
         outcome.remarks.append(kept)
-    outcome.remarks += run.calibrate()
+    outcome.remarks += _calibrate(run)
     if not ending.early:
         run.count()
-    run.write(outcome)
+    _write(run, outcome)
     if target is not None:
         store.wrote()
         if not ending.early:
@@ -78,6 +80,41 @@ def finish(run: Run, ending: Ending) -> Outcome:
         _lay_out(run, path_here(run.settings.review), outcome)
     run.exit_code = outcome.exit_code
     return outcome
+
+
+def _calibrate(run: Run) -> list[str]:
+    """Calibrate the confidence that is written, if right answers are known; say how."""
+    if not run.rows.calibrates:
+        return []
+    run.rows.calibrated = Calibrated(run.rows.known(run.pairs))
+    return run.rows.calibrated.notes
+
+
+def _write(run: Run, outcome: Outcome) -> None:
+    """Write the output and count its rows: all, asked or not.
+
+    What a person has said of its rows is in it again.
+    """
+    run.rows.reason = outcome.ending.reason
+    if run.target is None:
+        return
+    columns, rows = run.rows.columns, outcome.counted(run.rows)
+    said = _corrections(run)
+    if said is None or not said.rows:
+        outcome.notes = write_table(run.target.path, columns, rows)
+    else:
+        written = said.columns(columns)
+        outcome.notes = write_table(run.target.path, written, Corrected(rows, said))
+
+
+def _corrections(run: Run) -> Corrections | None:
+    """Return what a person has said of the output's rows; None if there isn't one answer."""
+    answer = run.steps.prompt.answer
+    if answer is None or run.target is None:
+        return None
+    inputs = [column.name for column in run.spool.source.columns]
+    taken = [column.name for column in run.rows.columns]
+    return start(run.target.path, inputs, f"{run.prefix}{answer}", taken)
 
 
 def keep_changed(target: Target, store: Store) -> str | None:
@@ -110,7 +147,7 @@ def _lay_out(run: Run, path: Path, outcome: Outcome) -> None:
     """Lay out the rows for a person to look at."""
     from pipeline.review import workbook_out
 
-    corrections = run.corrections()
+    corrections = _corrections(run)
     assert corrections is not None, "checked before anything was asked"
     try:
         picked = workbook_out.pick(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from pipeline.backends.base import Lane
-from pipeline.engine.ending import Ending, Outcome
+from pipeline.engine.ending import Ending
 from pipeline.engine.escalation import Escalation, follow_all
 from pipeline.engine.lookups import look_up
 from pipeline.engine.loop import Engine
@@ -19,16 +19,15 @@ from pipeline.engine.settings import Settings
 from pipeline.engine.stages import Stage, Walk
 from pipeline.engine.steps import Steps, Trail
 from pipeline.errors import FatalError
-from pipeline.evaluation.calibrated import Calibrated
 from pipeline.evaluation.gold import is_right
 from pipeline.evaluation.pairs import Expected, Pair, find_pairs
-from pipeline.outputs.tables import write_table
 from pipeline.outputs.targets import Target
 from pipeline.prompting.labels import Labels
+from pipeline.prompting.prompt import Prompt
 from pipeline.prompting.schema import allowed
-from pipeline.review.corrections import Corrected, Corrections, check_sample, start
+from pipeline.review.corrections import check_sample
+from pipeline.sources.base import Source
 from pipeline.sources.spool import Slot, Spool
-from pipeline.types import Document
 
 PLAN_SECONDS = 5.0  # an input that takes longer to read is estimated from what was read by then
 
@@ -73,9 +72,10 @@ class Run:
             prefix=self.prefix,
             calibrates=expected is not None and self.steps.prompt.confidence,
         )
-        names = [column.name for column in self.rows.columns]
-        inputs = [column.name for column in columns]
-        self.pairs = self._pairs(names, inputs, expected) if expected else []
+        self.pairs: list[Pair] = []
+        if expected is not None:
+            prompt = self.steps.prompt
+            self.pairs = _find_pairs(expected, self.rows, spool.source, prompt, self.prefix)
         if any(stage.promise is not None for stage in later):
             check_sample(self.pairs)
 
@@ -99,17 +99,6 @@ class Run:
         """Return what asks the stronger model."""
         return self.later[0] if self.later else None
 
-    @property
-    def told(self) -> list[str]:
-        """Give the warnings and the notices, in the order in which to tell them."""
-        return [*self.warnings, *self.notices]
-
-    @property
-    def state(self) -> str:
-        """Say in a few words what the run is doing or waiting for."""
-        asking = (lane for lane in self.lanes if lane.in_flight)
-        return next(asking, self.engine.lane).state()
-
     def look(self, slot: Slot) -> Trail:
         """Return what is known about a document, whichever model's answers stand."""
         return next(self._look_up([slot]))[1]
@@ -129,17 +118,6 @@ class Run:
         follow = partial(follow_all, self.first, self.later)
         for slot, (first, trail) in look_up(slots, follow, self.engine.store.get_all):
             yield slot, first, trail
-
-    def _pairs(self, names: list[str], inputs: list[str], expected: Expected) -> list[Pair]:
-        """Find what is compared with what, and the labels that there are."""
-        predicted = self.answer if len(expected.among(inputs)) == 1 else None
-        found = find_pairs(names, expected, predicted, self.spool.source.name, inputs=inputs)
-        outputs = self.steps.prompt.outputs or {}
-        labels = [allowed(outputs, pair.predicted.removeprefix(self.prefix)) for pair in found]
-        return [
-            replace(pair, labels=Labels(texts)) if texts else pair
-            for pair, texts in zip(found, labels, strict=True)
-        ]
 
     def plan(self, seconds: float = PLAN_SECONDS) -> Plan:
         """Find out what there is to do, from as much of the input as can be read in this time.
@@ -161,7 +139,7 @@ class Run:
         if plan.complete and not (plan.requests or plan.escalations):
             return Ending()
         fatal: FatalError | None = None
-        progress.state = lambda: self.state
+        progress.state = lambda: _state(self.lanes)
         for lane in self.lanes:
             lane.note = progress.note
         try:
@@ -220,12 +198,10 @@ class Run:
                 yield slot
 
     def _askable(self, stage: Stage) -> Iterator[Slot]:
+        idle = self.steps.prompt.idle
         for slot in self.spool:
-            if not (stage.is_done(slot) or slot.document.error or self._idle(slot.document)):
+            if not (stage.is_done(slot) or slot.document.error or idle(slot.document)):
                 yield slot
-
-    def _idle(self, document: Document) -> bool:
-        return self.steps.prompt.idle(document)
 
     def _settle(self, stage: Escalation) -> bool:
         trails = (trail for _, trail in self._look_up_first(self.spool))
@@ -244,55 +220,35 @@ class Run:
         is known, and whether it was right.
         """
         found: list[tuple[float | None, bool]] = []
-        for slot, trail in self._look_up_first(filter(self._has_gold, self.spool)):
+        pairs, spool = self.pairs, self.spool
+        known = (slot for slot in spool if is_right(slot.document.fields, pairs) is not None)
+        for slot, trail in self._look_up_first(known):
             if not trail.finished:
                 continue
             fields = slot.document.fields
             cells = self.steps.prompt.answers(trail.answers)
             row = {f"{self.prefix}{name}": cell for name, cell in cells.items()}
-            right = bool(is_right({**fields, **row}, self.pairs))
+            right = bool(is_right({**fields, **row}, pairs))
             found.append((trail.results[-1].confidence, right))
         return found
 
-    def _has_gold(self, slot: Slot) -> bool:
-        return is_right(slot.document.fields, self.pairs) is not None
 
-    def calibrate(self) -> list[str]:
-        """Calibrate the confidence that is written, where right answers are known; say how."""
-        if not self.rows.calibrates:
-            return []
-        self.rows.calibrated = Calibrated(self.rows.known(self.pairs))
-        return self.rows.calibrated.notes
+def _find_pairs(
+    expected: Expected, rows: Rows, source: Source, prompt: Prompt, prefix: str
+) -> list[Pair]:
+    """Find what is compared with what, and the labels that there are."""
+    inputs = [column.name for column in source.columns]
+    names = [column.name for column in rows.columns]
+    alone = prompt.answer is not None and len(expected.among(inputs)) == 1
+    predicted = f"{prefix}{prompt.answer}" if alone else None
+    found = find_pairs(names, expected, predicted, source.name, inputs=inputs)
+    labels = [allowed(prompt.outputs or {}, pair.predicted.removeprefix(prefix)) for pair in found]
+    return [
+        replace(pair, labels=Labels(texts)) if texts else pair
+        for pair, texts in zip(found, labels, strict=True)
+    ]
 
-    def write(self, outcome: Outcome) -> None:
-        """Write the output and count its rows: all, asked or not.
 
-        What a person has said of its rows is in it again.
-        """
-        self.rows.reason = outcome.ending.reason
-        if self.target is None:
-            return
-        columns, rows = self.rows.columns, outcome.counted(self.rows)
-        said = self.corrections()
-        if said is None or not said.rows:
-            outcome.notes = write_table(self.target.path, columns, rows)
-        else:
-            written = said.columns(columns)
-            outcome.notes = write_table(self.target.path, written, Corrected(rows, said))
-
-    @property
-    def answer(self) -> str | None:
-        """Name the column of the one answer: the only one, or `label`."""
-        prompt = self.steps.prompt
-        own = prompt.columns[:-1] if prompt.confidence else prompt.columns
-        names = [column.name for column in own]
-        name = "label" if "label" in names else names[0] if len(names) == 1 else None
-        return None if name is None else f"{self.prefix}{name}"
-
-    def corrections(self) -> Corrections | None:
-        """Give what a person has said of the output's rows; None where there isn't one answer."""
-        inputs = [column.name for column in self.spool.source.columns]
-        taken = [column.name for column in self.rows.columns]
-        if self.answer is None or self.target is None:
-            return None
-        return start(self.target.path, inputs, self.answer, taken)
+def _state(lanes: Sequence[Lane]) -> str:
+    """Say in a few words what a run is doing or waiting for."""
+    return next((lane for lane in lanes if lane.in_flight), lanes[0]).state()

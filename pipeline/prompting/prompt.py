@@ -169,6 +169,13 @@ class Prompt:
         columns = plain + (schema.columns(self.outputs) if self.outputs else [])
         return [*columns, Column("confidence", "number")] if self.confidence else columns
 
+    @property
+    def answer(self) -> str | None:
+        """Name the output of the one answer: the only one, or `label`."""
+        own = self.columns[:-1] if self.confidence else self.columns
+        names = [column.name for column in own]
+        return "label" if "label" in names else names[0] if len(names) == 1 else None
+
     def answers(self, contents: Sequence[str | None]) -> dict[str, object]:
         """Lay the answers of the turns out by column; those not given yet are left out.
 

@@ -30,10 +30,10 @@ def planned(folder: Path, texts: list[str], seconds: float) -> str:
     [
         (["", ""], 60.0, "2 rows, 2 are empty: nothing to ask"),
         (
-            ["", "", "one", "two"],
-            -1.0,  # the first row is all that is read of it
-            "about 4 rows, 4 are empty: nothing to ask about the rows read so far; the run reads "
-            "the rest",
+            [""] * 500 + ["one"] * 500,
+            -1.0,  # the first rows are all that is read of it
+            "about 1,000 rows, 1,000 are empty: nothing to ask about the rows read so far; the run "
+            "reads the rest",
         ),
     ],
 )

@@ -157,11 +157,11 @@ def test_a_text_that_is_too_long_says_why(tmp_path: Path) -> None:
 
 
 def test_an_input_that_takes_long_to_read_is_estimated_from_its_first_rows(tmp_path: Path) -> None:
-    texts = [f"row {number}" for number in range(100)]
+    texts = [f"row {number}" for number in range(500)]
     found = plan(tmp_path, texts, seconds=-1.0, max_tokens=10)
     whole = plan(tmp_path, texts, max_tokens=10)
     assert (found.complete, whole.complete) == (False, True)
-    assert (found.rows, found.requests) == (whole.rows, whole.requests) == (100, 100)
+    assert (found.rows, found.requests) == (whole.rows, whole.requests) == (500, 500)
     assert found.high_usd is not None
     assert whole.high_usd is not None
     assert float(found.high_usd) == pytest.approx(float(whole.high_usd), rel=0.1)

@@ -1,15 +1,20 @@
 """What one would write in an hour: read a table, ask with so many at once, write a table.
 
-`python -m benchmarks.reference sdk|aiohttp ROWS OUTPUT BASE_URL AT_ONCE`. No journal, no limits, no
-retries. `sdk` is AsyncOpenAI as it comes; `aiohttp` is the floor: a bare POST.
+`python -m benchmarks.reference sdk|aiohttp ROWS OUTPUT BASE_URL AT_ONCE`. No limits, no retries.
+`sdk` is AsyncOpenAI as it comes; `aiohttp` is the floor: a bare POST, and a line of SQLite for each
+answer as it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import csv
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
 
 Ask = Callable[[str], Awaitable[str]]
 
@@ -20,10 +25,13 @@ async def main(kind: str, rows: str, output: str, base_url: str, at_once: int) -
         table = list(csv.DictReader(file))
     ask, close = await (_sdk if kind == "sdk" else _aiohttp)(base_url)
     slots = asyncio.Semaphore(at_once)
+    journal = _journal(f"{output}.journal") if kind == "aiohttp" else None
 
     async def answer(row: dict[str, str]) -> None:
         async with slots:
             row["output"] = await ask(row["text"])
+            if journal is not None:
+                journal.execute("INSERT INTO answers VALUES (?, ?)", (row["text"], row["output"]))
 
     await asyncio.gather(*(answer(row) for row in table))
     await close()
@@ -31,6 +39,15 @@ async def main(kind: str, rows: str, output: str, base_url: str, at_once: int) -
         writer = csv.DictWriter(file, list(table[0]))
         writer.writeheader()
         writer.writerows(table)
+
+
+def _journal(path: str) -> sqlite3.Connection:
+    Path(path).unlink(missing_ok=True)
+    journal = sqlite3.connect(path, isolation_level=None)
+    journal.execute("PRAGMA journal_mode = WAL")
+    journal.execute("PRAGMA synchronous = NORMAL")
+    journal.execute("CREATE TABLE answers (text TEXT, output TEXT)")
+    return journal
 
 
 async def _sdk(base_url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
@@ -54,6 +71,7 @@ async def _sdk(base_url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
 async def _aiohttp(base_url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
     import aiohttp
 
+    url, headers = f"{base_url}/chat/completions", {"Content-Type": "application/json"}
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
 
     async def ask(text: str) -> str:
@@ -64,8 +82,8 @@ async def _aiohttp(base_url: str) -> tuple[Ask, Callable[[], Awaitable[None]]]:
                 {"role": "user", "content": text},
             ],
         }
-        async with session.post(f"{base_url}/chat/completions", json=body) as response:
-            data = await response.json()
+        async with session.post(url, data=orjson.dumps(body), headers=headers) as response:
+            data = orjson.loads(await response.read())
         return str(data["choices"][0]["message"]["content"])
 
     return ask, session.close

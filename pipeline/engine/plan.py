@@ -118,7 +118,10 @@ class Planner:
         document = slot.document
         if document.error is None and self._first.steps.prompt.idle(document):
             return None
-        return (yield from follow_all(self._first, self._later, slot))
+        if self._later:
+            return (yield from follow_all(self._first, self._later, slot))
+        trail = yield from self._first.follow(slot)
+        return trail, trail
 
     def _add(
         self, plan: Plan, slot: Slot, trails: tuple[Trail, Trail] | None, seen: set[bytes]

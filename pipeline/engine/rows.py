@@ -147,28 +147,34 @@ def _account(results: Sequence[Record], billed: Bits) -> dict[str, object]:
     """Add up what the answers took. What another row has paid for is free here."""
     last = results[-1]
     own = [result for result in results if billed.take(result.entry)]
+    cells: dict[str, object] = {"model": last.model, "finish_reason": last.finish_reason}
+    if len(own) == 1:
+        (one,) = own
+        usage, cost_usd = one.usage, one.cost_usd
+        cells["attempts"] = one.attempts
+        cells["latency_seconds"] = round(one.latency_seconds, 3)
+    else:
+        usage, cost_usd = _together(own)
+        cells["attempts"] = sum([result.attempts for result in own])
+        cells["latency_seconds"] = round(sum([result.latency_seconds for result in own]), 3)
+    if usage is not None:
+        cells["prompt_tokens"] = usage.prompt_tokens
+        cells["completion_tokens"] = usage.completion_tokens
+        cells["total_tokens"] = usage.total_tokens
+        cells["cached_tokens"] = usage.cached_tokens
+        cells["reasoning_tokens"] = usage.reasoning_tokens
+        cells["cost_usd"] = cost_usd
+    return cells
+
+
+def _together(own: Sequence[Record]) -> tuple[Usage | None, Decimal | None]:
+    """Add up what answers were billed; of none that is nothing."""
     usages = [result.usage for result in own if result.usage]
-    known = bool(usages) or not own
-    cells: dict[str, object] = {
-        "model": last.model,
-        "finish_reason": last.finish_reason,
-        "attempts": sum([result.attempts for result in own]),
-        "latency_seconds": round(sum([result.latency_seconds for result in own]), 3),
-    }
-    if not known:
-        return cells
-    usage = usages[0] if usages else Usage()
-    for more in usages[1:]:
-        usage += more
+    if own and not usages:
+        return None, None
     costs = [result.cost_usd for result in own if result.usage]
-    return cells | {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.total_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "cost_usd": None if None in costs else sum(filter(None, costs), Decimal(0)),
-    }
+    cost_usd = None if None in costs else sum(filter(None, costs), Decimal(0))
+    return sum(usages, Usage()), cost_usd
 
 
 class Bits:

@@ -348,21 +348,42 @@ def _checksum(key: bytes, cells: tuple[object, ...]) -> int:
 def unpack(entries: Sequence[Entry]) -> Record:
     """Make a record of all the intact entries under a request's key, the oldest first."""
     newest = entries[-1]
-    billed = [entry for entry in entries if entry.prompt_tokens is not None]
-    usages = [Usage(*entry.tokens) for entry in billed]
-    costs = [Decimal(entry.cost_usd) for entry in billed if entry.cost_usd is not None]
+    if len(entries) == 1:
+        usage, cost_usd = _billed(newest)
+        attempts, latency_seconds = newest.attempts, newest.latency_seconds
+    else:
+        usage, cost_usd = _billed_together(entries)
+        attempts = sum(entry.attempts for entry in entries)
+        latency_seconds = sum(entry.latency_seconds for entry in entries)
     return Record(
         status=newest.status,  # type: ignore[arg-type]  # one of _STATUSES
         error=newest.error,
         content=newest.content,
         model=newest.model,
         finish_reason=newest.finish_reason,
-        usage=sum(usages[1:], usages[0]) if usages else None,
-        cost_usd=sum(costs, Decimal(0)) if costs and len(costs) == len(billed) else None,
-        attempts=sum(entry.attempts for entry in entries),
-        latency_seconds=sum(entry.latency_seconds for entry in entries),
+        usage=usage,
+        cost_usd=cost_usd,
+        attempts=attempts,
+        latency_seconds=latency_seconds,
         confidence=newest.confidence,
         entry=entries[0].id,
+    )
+
+
+def _billed(entry: Entry) -> tuple[Usage | None, Decimal | None]:
+    if entry.prompt_tokens is None:
+        return None, None
+    return Usage(*entry.tokens), None if entry.cost_usd is None else Decimal(entry.cost_usd)
+
+
+def _billed_together(entries: Sequence[Entry]) -> tuple[Usage | None, Decimal | None]:
+    """Add up what was billed; the cost isn't known if that of one isn't."""
+    usages, costs = zip(*map(_billed, entries), strict=True)
+    counted = [usage for usage in usages if usage is not None]
+    known = [cost for cost in costs if cost is not None]
+    return (
+        sum(counted[1:], counted[0]) if counted else None,
+        sum(known, Decimal(0)) if known and len(known) == len(counted) else None,
     )
 
 

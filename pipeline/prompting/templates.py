@@ -51,9 +51,8 @@ class Template:
     def __init__(self, text: str, settings: Mapping[str, object], *, title: str) -> None:
         self._title = title
         # As an environment gives them, a chain of maps, globals take half of a render's time.
-        self._template = jinja2.Template.from_code(
-            _ENVIRONMENT, _compiled(text), dict(_ENVIRONMENT.globals)
-        )
+        self._globals = dict(_ENVIRONMENT.globals)
+        self._template = jinja2.Template.from_code(_ENVIRONMENT, _compiled(text), self._globals)
         self._fixed: str | None = None
         if used(text) <= settings.keys():
             try:
@@ -71,7 +70,8 @@ class Template:
             raise DocumentError(f"{self._title}: {error}") from error
 
     def _render(self, variables: Mapping[str, object]) -> str:
-        context: Any = self._template.new_context(dict(variables))
+        # Shared, or they would be copied twice more.
+        context: Any = self._template.new_context({**self._globals, **variables}, shared=True)
         context.allow(variables.get("text"))
         return work.join(self._template.root_render_func(context))
 

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.backends.opening import open_lane
 from pipeline.costs import fixed_price
+from pipeline.engine.lookups import look_up
 from pipeline.engine.loop import Engine
 from pipeline.engine.rows import Rows
 from pipeline.engine.steps import Steps

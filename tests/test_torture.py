@@ -140,8 +140,8 @@ def answered(way: str, folder: Path) -> dict[str, Row]:
             asyncio.run(run())
             for name, prompt in asked.items():
                 steps = Steps(prompt, backend.server.counter)
-                follow = partial(steps.follow, look=store.get)
-                rows = Rows([Slot(documents[name])], [], steps=steps, follow=follow)
+                find = partial(look_up, follow=steps.follow, find=store.get_all)
+                rows = Rows([Slot(documents[name])], [], steps=steps, look_up=find)
                 write_table(store.output, rows.columns, rows)
                 (found[name],) = pq.read_table(store.output).to_pylist()
         finally:

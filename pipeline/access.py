@@ -28,6 +28,10 @@ _MOST_BYTES = 1 << 16
 _WRAPPING = " \t\r\n\"'`\u00a0\u200b\u2060\ufeff\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 
 
+# The address of one kind of request, which follows the server's.
+_PATH = re.compile(r"/(?:chat/completions|completions|responses)/*(?=\?|\Z)", re.I)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """The key and the address to ask with; None stands for none and for the default server.
@@ -134,7 +138,7 @@ def check_key(text: str, origin: str) -> str:
 
 def check_address(text: str, origin: str) -> str:
     """Return an address without what was copied along; raise UsageError if it's none."""
-    url = text.strip(_WRAPPING)
+    url = _PATH.sub("", text.strip(_WRAPPING))
     if not url.lower().startswith(("http://", "https://")):
         raise UsageError(f"{origin} {url}: begin it with http:// or https://")
     try:

@@ -195,7 +195,8 @@ class Token:
 @dataclass(frozen=True, slots=True)
 class Response:
     """A server's answer. `usage` and `levels` are None where the server did not say, `tokens` empty
-    where it gave no log-probabilities.
+    where it gave no log-probabilities. `problem` is what went wrong on the way to this answer, as
+    far as anybody says so, and `advice` what the user can do if asking again would not mend it.
     """
 
     content: str | None
@@ -203,6 +204,8 @@ class Response:
     model: str
     usage: Usage | None
     refusal: str | None = None
+    problem: str | None = None
+    advice: str | None = None
     service_tier: str | None = None
     levels: Levels | None = None
     tokens: tuple[Token, ...] = ()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.access import Access, find_access
+from pipeline.access import Access, check_address, find_access
 from pipeline.errors import UsageError
 from tests.running import Job, job, pipeline, texts
 from tests.server import Server
@@ -248,3 +248,16 @@ def test_an_address_is_taken_without_the_space_around_it(two: Job, server: Serve
 def test_an_address_that_is_none_is_a_line(tmp_path: Path, written: str) -> None:
     with pytest.raises(UsageError, match="not an address; check its host and port"):
         find_access(base_url=written, environ={}, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/chat/completions", "/chat/completions/", "/Chat/Completions", "/completions", "/responses"],
+)
+def test_the_path_of_a_request_is_no_part_of_the_address(path: str) -> None:
+    assert check_address(f"http://host/v1{path} ", "--base-url") == "http://host/v1"
+
+
+def test_a_query_stays_with_the_address() -> None:
+    url = check_address("https://host/v1/chat/completions?api-version=1", "--base-url")
+    assert url == "https://host/v1?api-version=1"

@@ -37,11 +37,15 @@ def of_tokens(
     renormalized over the values. None where the tokens aren't those of the value.
     """
     text = b"".join(token.text for token in tokens)
-    found = re.search(rb"%b\s*:\s*\"" % re.escape(_json(name)), text)
-    if found is None:
+    found = [*re.finditer(rb"%b\s*:\s*\"" % re.escape(_json(name)), text)]
+    if found:  # drafts in thoughts come before the answer
+        start = found[-1].end()
+        ends = {value: _folded(text[:start] + _json(value)[1:]) for value in values}
+    elif _folded(text.strip()) == _folded(chosen.encode("utf-8", "surrogatepass")):
+        start = len(text) - len(text.lstrip())  # the label alone, which was made JSON since
+        ends = {value: _folded(text[:start] + _json(value)[1:-1]) for value in values}
+    else:
         return None
-    start = found.end()
-    ends = {value: _folded(text[:start] + _json(value)[1:]) for value in values}
     probability, place = 1.0, 0
     for token in tokens:
         before, place = text[:place], place + len(token.text)

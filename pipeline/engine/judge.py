@@ -6,10 +6,10 @@ once with a larger allowance. A refusal is an answer: nobody asks again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.backends.apis.ends import End, end_of
 from pipeline.backends.base import Answered
 from pipeline.engine.confidence import choice, majority, of_tokens
 from pipeline.errors import BackendError, RejectedError
@@ -18,7 +18,7 @@ from pipeline.types import Message, Request, Response, Result
 
 LARGER = 4  # times the allowance, for an answer that was cut off
 LEAST_LARGER = 1.5  # times, or it isn't worth the asking
-_THOUGHTS = re.compile(r"\s*<think>(?:.*?</think>\s*|.*)", re.DOTALL)
+_PARTS = "; --chunk-tokens N asks part by part"
 MOST_QUOTED = 4_000  # characters of an answer are sent back with what is wrong with it
 
 
@@ -64,7 +64,6 @@ class Judge:
         if not isinstance(answer, Response):
             after = f" (asked again because {first})" if first else ""
             return replace(result, error=f"{answer}{after}")
-        answer = replace(answer, content=_said(answer.content))
         result = replace(
             result,
             content=answer.content,
@@ -127,12 +126,23 @@ class Judge:
         """Read an answer, or find out what is wrong with it."""
         if response.refusal:
             return Flaw(f"the model refused: {response.refusal}", mendable=False)
-        if response.finish_reason == "content_filter":
-            return Flaw("the provider's content filter stopped the answer", mendable=False)
-        if response.finish_reason == "length":
+        end, reason = end_of(response.finish_reason), response.finish_reason
+        if end is End.FILTERED:
+            return Flaw(_filtered(reason), mendable=False)
+        if response.advice is not None:
+            return Flaw(str(response.problem), response.advice, mendable=False)
+        if end is End.CUT:
             return _cut_off(request, response)
+        if end is End.FULL:
+            return Flaw(
+                f"the answer was cut off where the model's context is full ({reason})",
+                _PARTS,
+                mendable=False,
+            )
+        if end is End.BROKEN or response.problem:
+            return Flaw(_broken(response))
         if _empty(response.content):
-            return Flaw(f"the answer is empty (finish_reason {response.finish_reason})")
+            return Flaw(f"the answer is empty (finish_reason {reason})")
         content = response.content or ""
         if (checker := self._checker_of(request)) is None:
             return Fitted(content, {})
@@ -155,8 +165,11 @@ class Judge:
         request, last = trail[0].request, trail[-1]
         if last.status == "vote":
             return _next(request, len(trail))
-        if last.finish_reason == "length" or _empty(last.content):
+        end = end_of(last.finish_reason)
+        if end is End.CUT or _empty(last.content):
             return self._larger(request, last)
+        if end is not End.WHOLE:
+            return request
         said = (last.content or "")[:MOST_QUOTED]
         told = f"That can't be used: {last.error}. Please answer again and fix this."
         messages = (*request.messages, Message("assistant", said), Message("user", told))
@@ -166,7 +179,7 @@ class Judge:
         """Ask the same with a larger allowance, as far as the model's window goes."""
         spent = last.usage.completion_tokens if last.usage is not None else 0
         allowed = request.max_tokens or spent  # with no limit of ours the server has one
-        if last.finish_reason != "length" and request.max_tokens is None:
+        if end_of(last.finish_reason) is not End.CUT and request.max_tokens is None:
             return request
         most = allowed * LARGER
         if self._window_tokens is not None and last.usage is not None:
@@ -197,14 +210,22 @@ def _confidence(request: Request, response: Response, values: Mapping[str, objec
     return of_tokens(response.tokens, name, choices, chosen)
 
 
-def _said(content: str | None) -> str | None:
-    """Leave out what an open model thinks aloud before it answers."""
-    found = _THOUGHTS.match(content) if content else None
-    return content[found.end() :] if content and found else content
-
-
 def _empty(content: str | None) -> bool:
     return not (content or "").strip()
+
+
+def _filtered(reason: str | None) -> str:
+    if reason == "content_filter":
+        return "the provider's content filter stopped the answer"
+    return f"the provider's content filter stopped the answer ({reason})"
+
+
+def _broken(response: Response) -> str:
+    """Say why an answer broke off, as far as the server says."""
+    if end_of(response.finish_reason) is End.WHOLE:
+        return str(response.problem)
+    why = f": {response.problem}" if response.problem else ""
+    return f"the answer broke off (finish_reason {response.finish_reason}){why}"
 
 
 def _cut_off(request: Request, response: Response) -> Flaw:
@@ -215,6 +236,7 @@ def _cut_off(request: Request, response: Response) -> Flaw:
     allowance = "what the server allows" if allowed is None else f"{allowed:,} tokens"
     if not _empty(response.content):
         return Flaw(f"the answer was cut off at {allowance}", advice)
-    if response.usage is not None and response.usage.reasoning_tokens:
+    reasoned = response.usage is not None and response.usage.reasoning_tokens > 0
+    if reasoned or response.problem:
         return Flaw(f"reasoning used up the whole allowance of {allowance}", advice)
     return Flaw(f"the answer is empty, its allowance of {allowance} used up", advice)

@@ -342,6 +342,8 @@ def parse(content: str) -> dict[str, object]:
     try:
         value = json.loads(content, parse_constant=_no_number, parse_float=_number)
     except (ValueError, RecursionError) as error:
+        if len(objects := _objects(content)) > 1:
+            raise RejectedError(f"the answer has {len(objects)} JSON objects, not one") from error
         start = content[:60].replace("\n", " ")
         raise RejectedError(f"the answer is not JSON ({error}): {start!r}") from error
     if not isinstance(value, dict):
@@ -369,8 +371,48 @@ def shaped(content: str, schema: Schema) -> bool:
 def extract(content: str, schema: Schema) -> str:
     """Take the JSON object out of prose or a code fence; a bare value of a lone enum is made one.
 
-    An answer in which nothing is found stays as it is.
+    An answer in which nothing is found stays as it is, and so does one with several objects that
+    fit and differ: which of them is meant, nobody knows.
     """
+    found = _objects(content)
+    names = schema["properties"].keys()
+    if found:
+        best = _best(found, schema)
+        if best is None:
+            return content
+        with contextlib.suppress(RecursionError):  # one that could just be read
+            return json.dumps(best, ensure_ascii=False)
+    if len(names) == 1:
+        (name,) = names
+        label = _choices(plain(schema["properties"][name], schema)).find(content)
+        if label is not None:
+            return json.dumps({name: label}, ensure_ascii=False)
+    return content
+
+
+def _best(found: list[dict[str, object]], schema: Schema) -> dict[str, object] | None:
+    """Choose the object that fits, or else the likest; None if several fit and differ."""
+    checker = _checker_once(_Shared(schema))
+    fitting: list[Mapping[str, object]] = []
+    for value in found if len(found) > 1 else ():
+        with contextlib.suppress(RejectedError, ValueError, RecursionError):
+            fitted = checker.fit(json.dumps(value)).values
+            if fitted not in fitting:
+                fitting.append(fitted)
+    if len(fitting) > 1:
+        return None
+    if fitting:
+        return dict(fitting[0])
+    return max(found, key=lambda value: len(value.keys() & schema["properties"].keys()))
+
+
+@lru_cache(maxsize=8)
+def _checker_once(shared: _Shared) -> Checker:
+    return Checker(shared.schema)
+
+
+def _objects(content: str) -> list[dict[str, object]]:
+    """List the JSON objects in a text that are in no other."""
     decoder = json.JSONDecoder()
     found: list[dict[str, object]] = []
     end = tries = 0
@@ -381,14 +423,4 @@ def extract(content: str, schema: Schema) -> str:
             found.append(value)
         except (ValueError, RecursionError):
             end = start + 1
-    names = schema["properties"].keys()
-    if found:
-        best = max(found, key=lambda value: len(value.keys() & names))
-        with contextlib.suppress(RecursionError):  # one that could just be read
-            return json.dumps(best, ensure_ascii=False)
-    if len(names) == 1:
-        (name,) = names
-        label = _choices(plain(schema["properties"][name], schema)).find(content)
-        if label is not None:
-            return json.dumps({name: label}, ensure_ascii=False)
-    return content
+    return found

@@ -40,6 +40,16 @@ def tokens(*parts: str | tuple[str, dict[str, float]]) -> list[Token]:
             id="one token",
         ),
         pytest.param(
+            tokens(("billing", {"billing": 0.9, "bug": 0.1})), "billing", 0.9, id="the label alone"
+        ),
+        pytest.param(
+            tokens("<think>", '{"label": "praise"}', "</think>", '{"label": "',
+                   ("praise", {"praise": 0.6, "b": 0.4}), '"}'),
+            "praise",
+            0.6,
+            id="a draft in thoughts doesn't count",
+        ),
+        pytest.param(
             tokens('{"label": "', ("praise", {"praise": 0.6, "b": 0.2, "spam": 0.2}), '"}'),
             "praise",
             0.75,
@@ -99,7 +109,7 @@ def tokens(*parts: str | tuple[str, dict[str, float]]) -> list[Token]:
             id="a token that leads to no label, and no more",
         ),
         pytest.param(tokens('{"label":"', "praise", '"}'), "praise", 1.0, id="certain"),
-        pytest.param(tokens("praise"), "praise", None, id="no JSON"),
+        pytest.param(tokens("no praise"), "praise", None, id="no JSON"),
         pytest.param(tokens('{"label":"', "other", '"}'), "praise", None, id="another label"),
         pytest.param([], "praise", None, id="none"),
     ],

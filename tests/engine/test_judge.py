@@ -281,7 +281,7 @@ def test_an_answer_that_nobody_thought_of_fails_its_row_and_is_billed() -> None:
     result = Judge().settle(Answered(request(), answer, attempts=1, usage=Usage(50, 100)))
     assert (result.status, result.usage, result.attempts) == ("failed", Usage(50, 100), 1)
     assert result.error is not None
-    assert result.error.startswith("the answer can't be read (unexpected TypeError: ")
+    assert result.error.startswith("the answer can't be read (unexpected AttributeError: ")
 
 
 def test_what_a_model_thinks_aloud_is_no_answer(tmp_path: Path, server: Server) -> None:
@@ -319,3 +319,59 @@ def test_what_the_server_cuts_off_is_asked_again_with_an_allowance(
     assert second["max_tokens"] == 80
     (row,) = read_rows(tmp_path / "out.csv")
     assert row["error"] == "asked again because reasoning used up the whole allowance of 20 tokens"
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent", "error"),
+    [
+        ("max_tokens", 2, "the answer was cut off at 80 tokens (asked twice); raise --max-tokens"),
+        ("MAX_TOKENS", 2, "the answer was cut off at 80 tokens (asked twice); raise --max-tokens"),
+        ("incomplete", 2, "the answer was cut off at 80 tokens (asked twice); raise --max-tokens"),
+        (
+            "model_length",
+            1,
+            "the answer was cut off where the model's context is full (model_length); "
+            "--chunk-tokens N asks part by part",
+        ),
+        ("SAFETY", 1, "the provider's content filter stopped the answer (SAFETY)"),
+        (
+            "content_filtered",
+            1,
+            "the provider's content filter stopped the answer (content_filtered)",
+        ),
+        ("abort", 2, "the answer broke off (finish_reason abort) (asked twice)"),
+        ("whatever", 2, "the answer broke off (finish_reason whatever) (asked twice)"),
+    ],
+)
+def test_only_a_good_end_makes_a_value(
+    tmp_path: Path, server: Server, reason: str, sent: int, error: str
+) -> None:
+    choice = {"message": {"content": "The contract says that"}, "finish_reason": reason}
+    usage = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
+    payload = json.dumps({"model": "m", "choices": [choice], "usage": usage}).encode()
+    server.change(faults=(Fault("status", status=200, payload=payload, billed=True),))
+    made = job(tmp_path, server, ["one"])
+    assert ask_here(made) == {"failed": 1}
+    (row,) = made.rows()
+    assert (row["output"], row["error"], row["attempts"]) == ("", error, str(sent))
+    assert row["total_tokens"] == str(14 * sent)
+
+
+@pytest.mark.parametrize("reason", ["eos", "STOP", "end_turn", "COMPLETE", None, "tool_calls"])
+def test_any_good_end_makes_a_value(tmp_path: Path, server: Server, reason: str | None) -> None:
+    choice = {"message": {"content": "Yes."}, "finish_reason": reason}
+    payload = json.dumps({"model": "m", "choices": [choice]}).encode()
+    server.change(faults=(Fault("status", status=200, payload=payload),))
+    made = job(tmp_path, server, ["one"])
+    assert ask_here(made) == {"ok": 1}
+    assert column(made.rows(), "output") == ["Yes."]
+
+
+def test_an_answer_to_a_part_of_a_prompt_is_no_value(tmp_path: Path, server: Server) -> None:
+    server.change(prompt_tokens=2_048)
+    made = job(tmp_path, server, ["a text about a contract. " * 3_000])
+    assert ask_here(made) == {"failed": 1}
+    (row,) = made.rows()
+    assert row["error"].startswith("the server read 2,048 of about ")
+    assert row["error"].endswith("or use --chunk-tokens N")
+    assert (row["output"], row["attempts"], row["prompt_tokens"]) == ("", "1", "2048")

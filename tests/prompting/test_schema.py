@@ -292,3 +292,36 @@ def test_a_whole_number_is_an_integer_where_that_is_its_type(
     part: dict[str, Any], cell: str
 ) -> None:
     assert repr(schema.cells({"a": 3.0}, an_object(a=part))["a"]) == cell
+
+
+TWO = {
+    "type": "object",
+    "properties": {"label": {"type": "string", "enum": ["billing", "praise"]}},
+}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'It is not {"label": "praise"}. My answer: {"label": "billing"}',
+        '{"label": "billing"} {"label": "praise"}',
+        '{"label": "billing"}\n\nA {"label": "praise"} would be nicer.',
+    ],
+)
+def test_of_several_objects_that_fit_none_is_the_answer(said: str) -> None:
+    assert schema.extract(said, TWO) == said
+    with pytest.raises(RejectedError, match="the answer has 2 JSON objects, not one"):
+        schema.Checker(TWO).fit(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"label": "billing"} and again {"label": "billing"}',
+        'Like {"label": "..."}: {"label": "billing"}',
+        '{"label": "Billing"}, that is {"label": "billing"}',
+        'From {"total": 7} follows {"label": "billing"}',
+    ],
+)
+def test_the_one_object_that_fits_is_the_answer(said: str) -> None:
+    assert json.loads(schema.extract(said, TWO)) == {"label": "billing"}

@@ -115,7 +115,7 @@ MANGLED: dict[Kind, Mangled] = {
     "list": Mangled(lambda completion: b"[]"),
     "html": Mangled(lambda completion: HTML, billed=False),
     "not_json": Mangled(lambda completion: orjson.dumps(completion)[:-40]),
-    "invalid_utf8": Mangled(_broken_text),
+    "invalid_utf8": Mangled(_broken_text, readable=True),
     "choices_null": Mangled(
         _edit(lambda completion: completion.update(choices=None)), readable=True
     ),

@@ -31,6 +31,8 @@ class Chat:
             "messages": messages(request, urls),
             **manner.parameters(request),
         }
+        if "stream" not in manner.refused:
+            body["stream"] = False  # some gateways stream unless they are told not to
         if request.max_tokens is not None:
             body[manner.bound] = request.max_tokens
         if request.schema is not None:

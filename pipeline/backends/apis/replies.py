@@ -11,21 +11,17 @@ from typing import Any
 import orjson
 
 from pipeline.backends.apis.base import Asked
+from pipeline.backends.apis.complaints import ErrorReplyError, complaint
+from pipeline.backends.apis.usages import read_usage
+from pipeline.backends.apis.wire import find_usage, load
 from pipeline.errors import TransientError
 from pipeline.showing import hide, shown
 from pipeline.types import Levels, Response, Token, Usage
 
 QUOTED_BYTES = 1_000  # of a reply that is none: more than a secret in its first words has
 LONGEST_WORD = 100  # characters of a model's or a reason's name
-UNBELIEVED = (
-    "has told token counts that can't be right: those tokens and their cost stay empty, and "
-    "--max-cost takes the most that they can have cost"
-)
-DOUBTED = (
-    "counts far more tokens than were sent to it or asked of it; cost_usd and --max-cost go by its "
-    "count"
-)
 # https://platform.openai.com/docs/api-reference/chat/object
+_THOUGHTS = {"thinking", "reasoning", "thought", "redacted_thinking"}  # parts of a content
 _TIERS = {"auto", "default", "flex", "scale", "priority", "fast"}
 
 
@@ -39,36 +35,111 @@ def read_response(
     asked: Asked = ANYTHING,
     note: Callable[[str], None] = lambda text: None,
 ) -> Response:
-    """Read a chat completion, and `note` what is strange about its usage. Raises TransientError
-    where a good status brought no completion.
+    """Read a chat completion, and `note` what is strange about its usage. Raises ErrorReplyError
+    for an error, TransientError if a good status brought neither.
     """
     usage: Usage | None = None
     try:
-        data = orjson.loads(content)
-        usage = _usage(data.get("usage"), asked, note)
+        data = _one(load(content))
+        usage = read_usage(_usage_of(data), asked, note)
+        if _is_error(data):
+            raise ErrorReplyError(complaint(data), levels=levels, usage=usage)
         choice = data["choices"][0]
-        message = choice["message"]
-        text, refusal = _called(message) or message.get("content"), message.get("refusal")
-        if not isinstance(text, str | None) or not isinstance(refusal, str | None):
-            raise TypeError("content is not text")
+        text, refusal = _said(choice)
         return Response(
             content=hide(text) if text else text,
-            finish_reason=_word(choice.get("finish_reason")),
+            finish_reason=_reason(choice),
             model=_word(data.get("model")) or "",
             usage=usage,
             refusal=hide(refusal) if refusal else refusal,
+            problem=_problem(choice),
             service_tier=tier if (tier := _word(data.get("service_tier"))) in _TIERS else None,
             levels=levels,
             tokens=() if asked.alternatives is None else _tokens(choice.get("logprobs")),
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         start = content[:QUOTED_BYTES].decode("utf-8", "replace").replace("\n", " ")
+        if usage is None:
+            usage = read_usage(find_usage(content), asked, note)
         raise TransientError(
             f"HTTP 200, but not a chat completion: '{shown(start)[:60]}'",
             levels=levels,
             lost=usage is None,
             usage=usage,
         ) from error
+
+
+def _one(data: Any) -> Any:
+    """Take the one object of a list of one: Gemini sends errors so."""
+    return data[0] if isinstance(data, list) and len(data) == 1 else data
+
+
+def _usage_of(data: Any) -> Any:
+    """Find the usage, which some servers tell elsewhere in a stream."""
+    if (usage := data.get("usage")) is not None:
+        return usage
+    places = (*(data.get("choices") or ())[:1], data.get("x_groq"))
+    told = (place.get("usage") for place in places if isinstance(place, dict))
+    return next((usage for usage in told if usage is not None), None)
+
+
+def _is_error(data: Any) -> bool:
+    """Say whether a reply is an error, whatever its status: it says so, or words are all it has."""
+    if data.get("error"):
+        return True
+    return not data.get("choices") and any(
+        data.get(name)
+        for name in ("errors", "detail", "message", "Message", "msg", "code", "fault")
+    )
+
+
+def _said(choice: Any) -> tuple[str | None, str | None]:
+    """Return the answer and the refusal of a choice. One without a message has neither."""
+    if "message" not in choice:
+        if "text" not in choice and choice.get("finish_reason") is None:
+            raise LookupError("neither a message nor a reason")
+        return choice.get("text"), None  # Gemini: thoughts have used the allowance up
+    message = choice["message"] or {}
+    text, refusal = _called(message), message.get("refusal")
+    if text is None:
+        text, refused = _text(message.get("content"))
+        refusal = refusal or refused
+    if not isinstance(text, str | None) or not isinstance(refusal, str | None):
+        raise TypeError("content is not text")
+    return text, refusal
+
+
+def _text(content: Any) -> tuple[Any, str | None]:
+    """Return the text and the refusal of a content, which may come in parts."""
+    if not isinstance(content, list | dict):
+        return content, None
+    texts: list[str] = []
+    refusals: list[str] = []
+    for part in content if isinstance(content, list) else [content]:
+        if isinstance(part, str):
+            texts.append(part)
+        elif part.get("type") == "refusal":
+            refusals.append(part["refusal"])
+        elif part.get("type", "text") in ("text", "output_text"):
+            text = part["text"]
+            texts.append(text["value"] if isinstance(text, dict) else text)
+        elif part.get("type") not in _THOUGHTS:
+            raise TypeError("a part is no text")
+    return "".join(texts), "".join(refusals) or None
+
+
+def _reason(choice: Any) -> str | None:
+    """Return why an answer ended. What isn't a word is no good end either."""
+    reason = choice.get("finish_reason")
+    if reason is None:
+        reason = choice.get("finishReason")
+    return reason if reason is None else _word(reason if isinstance(reason, str) else str(reason))
+
+
+def _problem(choice: Any) -> str | None:
+    """Return what a choice says went wrong."""
+    error = choice.get("error")
+    return complaint(error).text or "no reason given" if error else None
 
 
 def _called(message: Mapping[str, Any]) -> str | None:
@@ -111,44 +182,3 @@ def _bytes(entry: Any) -> bytes:
     if not isinstance(text, str) or not isinstance(raw, list | None):
         raise TypeError("a token is a text, or a list of its bytes")
     return text.encode() if raw is None else bytes(raw)
-
-
-def _usage(data: Any, asked: Asked, note: Callable[[str], None]) -> Usage | None:
-    """Read the usage; None where it is missing or can't be true."""
-    if data is None:
-        return None
-    try:
-        usage = _counted(data)
-    except (LookupError, AttributeError, TypeError, ValueError, OverflowError):
-        usage = None
-    if usage is None or not asked.believes(usage):
-        note(UNBELIEVED)
-        return None
-    if asked.doubts(usage):
-        note(DOUBTED)
-    return usage
-
-
-def _counted(data: Any) -> Usage | None:
-    """Read the counts; None where parts are more than the whole."""
-    prompt = data.get("prompt_tokens_details") or {}
-    completion = data.get("completion_tokens_details") or {}
-    read = _count(prompt.get("cached_tokens") or 0)
-    written = _count(prompt.get("cache_write_tokens") or 0)
-    thought = _count(completion.get("reasoning_tokens") or 0)
-    asked, answered = _count(data["prompt_tokens"]), _count(data["completion_tokens"])
-    if thought and data.get("total_tokens") == asked + answered + thought:
-        answered += thought  # some servers count thoughts apart, and bill them all the same
-    if read + written > asked or thought > answered:
-        return None
-    return Usage(asked, answered, read, written, thought)
-
-
-def _count(value: Any) -> int:
-    """Read a number of tokens; 7.0 is 7. Raises ValueError where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError("not a count")
-    count = int(value)
-    if count != value:
-        raise ValueError("not a whole number")
-    return count

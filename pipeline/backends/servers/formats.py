@@ -9,11 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import openai
-
 from pipeline.backends.apis.base import RUNGS, Rung
+from pipeline.backends.servers.refusals import Refusal, Subject
 from pipeline.prompting.schema import Schema, extract, shaped, strictly
-from pipeline.showing import shown
 
 _SAID: dict[Rung, str] = {
     "json_schema": "`response_format: json_schema`",
@@ -34,8 +32,6 @@ _PARAMS: dict[Rung, tuple[str, ...]] = {
     "json_object": ("response_format",),
     "words": (),
 }
-# Refusals that are about the request's content, whatever their words.
-_CONTENT = {"context_length_exceeded", "content_policy_violation", "content_filter"}
 _MISSHAPEN = 0.1  # of the answers may be, before the way is taken for one that nobody looks at
 
 
@@ -70,27 +66,27 @@ class Formats:
         self._misshapen += 1
         return self._misshapen <= self._shaped * _MISSHAPEN
 
-    def after(self, rung: Rung, error: openai.APIStatusError) -> Rung | None:
+    def after(self, rung: Rung, refusal: Refusal) -> Rung | None:
         """Give the way to try after a refusal; None if the refusal is not about the way.
 
         One that names it is learned from at once. One that doesn't may be about anything: as long
         as no answer has come by this way, the next may be tried, and `learn` told if it works.
         """
-        if rung == "words" or error.code in _CONTENT:
+        if rung == "words" or refusal.subject is not Subject.REST:
             return None
         if RUNGS.index(self.rung) > RUNGS.index(rung):
             return self.rung
         lower = RUNGS[RUNGS.index(rung) + 1]
-        if _names(rung, error):
-            self._lower(rung, lower, f"is refused (HTTP {error.status_code}: {_message(error)})")
+        if _names(rung, refusal):
+            self._lower(rung, lower, f"is refused (HTTP {refusal.status}: {refusal.words[:200]})")
             return lower
-        vague = error.status_code in (400, 422) and not error.param
+        vague = refusal.status in (400, 422) and not refusal.told.params
         return lower if vague and not self._shaped else None
 
-    def learn(self, rung: Rung, error: openai.APIStatusError) -> None:
+    def learn(self, rung: Rung, refusal: Refusal) -> None:
         """Note that this way works, and that the ones before it were refused."""
         if RUNGS.index(rung) > RUNGS.index(self.rung):
-            problem = f"is refused (HTTP {error.status_code}: {_message(error)})"
+            problem = f"is refused (HTTP {refusal.status}: {refusal.words[:200]})"
             self._lower(self.rung, rung, problem)
 
     def _lower(self, rung: Rung, lower: Rung, problem: str) -> None:
@@ -103,16 +99,9 @@ class Formats:
         )
 
 
-def _names(rung: Rung, error: openai.APIStatusError) -> bool:
-    if error.status_code not in (400, 404, 415, 422, 500, 501):
+def _names(rung: Rung, refusal: Refusal) -> bool:
+    if refusal.status not in (400, 404, 415, 422, 500, 501):
         return False
-    param = error.param or ""
-    if param:
-        return param.split(".")[0].split("[")[0] in _PARAMS[rung]
-    return _NAMES[rung].search(_message(error).lower()) is not None
-
-
-def _message(error: openai.APIStatusError) -> str:
-    body = error.body
-    said = body.get("message") if isinstance(body, dict) else None
-    return shown(" ".join(str(said or error.message).split()))[:200]
+    if refusal.told.params:
+        return any(param in _PARAMS[rung] for param in refusal.told.params)
+    return _NAMES[rung].search(refusal.words.lower()) is not None

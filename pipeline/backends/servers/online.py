@@ -9,20 +9,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-import openai
 import orjson
 
 from pipeline.backends.apis.base import Api, Asked, Manner, Rung
 from pipeline.backends.apis.chat import Chat
+from pipeline.backends.apis.complaints import ErrorReplyError
+from pipeline.backends.apis.ends import End, end_of
 from pipeline.backends.apis.messages import names
+from pipeline.backends.apis.thoughts import spoken
 from pipeline.backends.base import Server
 from pipeline.backends.servers.formats import Formats
 from pipeline.backends.servers.headers import read_levels
 from pipeline.backends.servers.pictures import Pictures
-from pipeline.backends.servers.refusals import explain, words
+from pipeline.backends.servers.refusals import (
+    Refusal,
+    Subject,
+    explain,
+    refusal_inside,
+    refusal_of,
+)
 from pipeline.backends.servers.transport import Transport
+from pipeline.backends.servers.truncation import ADVICE, Truncation
 from pipeline.costs import OPENAI_URL, Counter, Price, find_price
-from pipeline.errors import AccessError, BackendError, DocumentError, PackedError, UnsentError
+from pipeline.errors import AccessError, DocumentError, PackedError, UnsentError
 from pipeline.showing import keep
 from pipeline.types import Request, Response, Usage
 
@@ -34,14 +43,13 @@ IMAGE_TOKENS = 20_000  # no rule counts more for one
 FEW_LOGPROBS = 5  # what servers tell that don't tell 20
 # What only steers how an answer is made. A model that doesn't take it is asked without.
 _OPTIONAL = {
-    "reasoning_effort",
-    "temperature",
-    "top_p",
-    "seed",
-    "frequency_penalty",
-    "presence_penalty",
+    *("reasoning_effort", "temperature", "top_p", "top_k", "min_p", "seed", "verbosity"),
+    *("frequency_penalty", "presence_penalty", "repetition_penalty", "enable_thinking"),
+    *("chat_template_kwargs", "parallel_tool_calls", "stream", "stream_options", "store"),
+    *("metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_options"),
+    *("prompt_cache_retention", "logit_bias"),
 }
-
+_NOT_OF_THE_BODY = {401, 403, 429}  # statuses of refusals that no other body would mend
 
 BOUNDS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
@@ -78,6 +86,7 @@ class Online(Server):
         self._formats = Formats(model, self.notices)
         self._answers = 0
         self._bound_changed = False
+        self._truncation = Truncation()
 
     @property
     def identity(self) -> str:
@@ -100,45 +109,72 @@ class Online(Server):
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
         urls = await self._urls(request)
         rung = self._formats.rung
-        refusal: openai.APIStatusError | None = None
+        first: Refusal | None = None
         while True:
             body = self._body(request, names(request), rung)
             sent = _encode(self._body(request, urls, rung) if urls else body)
-            asked = _asked(request, body, len(sent))
-            try:
-                reply = await self._transport.post(sent, timeout_seconds, asked.most_bytes)
-            except PackedError as error:
-                if error.unasked and not self._answers:  # it packs all of them so
-                    raise AccessError(f"{self.base_url}: {error}") from error
-                raise
-            except openai.APIStatusError as error:
-                # Others in flight may have found out the same; the body then differs by now.
-                if error.status_code == 400 and (
-                    self._adapt(error, body) or self._body(request, names(request), rung) != body
-                ):
-                    continue
-                lower = self._formats.after(rung, error) if request.schema else None
-                if lower is None:
-                    if refusal is not None and error.status_code in (400, 422):
-                        raise self._explain(
-                            refusal, request, body
-                        ) from error  # it wasn't the format
-                    raise self._explain(error, request, body) from error
-                rung, refusal = lower, refusal or error
+            answer = await self._ask(sent, _asked(request, body, len(sent)), timeout_seconds)
+            if isinstance(answer, Response):
+                if first is not None:
+                    self._formats.learn(rung, first)
+                return self._taken(answer, request, body, rung)
+            if answer.subject is Subject.SHAPE and request.schema is not None:
+                return self._misshapen(answer)
+            # Others in flight may have found out the same; the body then differs by now.
+            if self._adapt(answer, body) or self._body(request, names(request), rung) != body:
                 continue
-            if refusal is not None:
-                self._formats.learn(rung, refusal)
-            levels = read_levels(reply.headers)
-            response = self.api.read(reply.content, levels, asked=asked, note=self._notice)
-            self._answers += 1
-            if body.get("logprobs") and not response.tokens and response.content:
-                self._miss_logprobs()
-            return self._formatted(response, request, rung)
+            lower = self._formats.after(rung, answer) if request.schema is not None else None
+            if lower is None:
+                if first is not None and answer.status in (400, 422):
+                    answer = first  # it wasn't the format
+                raise explain(answer, request, self.base_url, body, fatal=not self._answers)
+            rung, first = lower, first or answer
 
-    def _explain(
-        self, error: openai.APIStatusError, request: Request, body: Mapping[str, object]
-    ) -> BackendError:
-        return explain(error, request, self.base_url, body)
+    async def _ask(self, sent: bytes, asked: Asked, timeout_seconds: float) -> Response | Refusal:
+        try:
+            reply = await self._transport.post(sent, timeout_seconds, asked.most_bytes)
+        except PackedError as error:
+            if error.unasked and not self._answers:  # it packs all of them so
+                raise AccessError(f"{self.base_url}: {error}") from error
+            raise
+        if reply.status >= 300:
+            return refusal_of(reply)
+        levels = read_levels(reply.headers)
+        try:
+            response = self.api.read(reply.content, levels, asked=asked, note=self._notice)
+        except ErrorReplyError as error:
+            return refusal_inside(error.told, reply, error.usage)
+        self._answers += 1
+        return response
+
+    def _taken(
+        self, response: Response, request: Request, body: Mapping[str, object], rung: Rung
+    ) -> Response:
+        """Take an answer for what was asked, and learn from it how the server answers."""
+        if body.get("logprobs") and not response.tokens and response.content:
+            self._miss_logprobs()
+        problem = self._truncation.problem(
+            request, response.usage, lambda: self.count_tokens(request)
+        )
+        if problem is not None:
+            return replace(response, problem=problem, advice=ADVICE)
+        texts = [message.text for message in request.messages]
+        content = response.content and spoken(response.content, texts)
+        thoughts = bool(response.content) and not content
+        if thoughts and end_of(response.finish_reason) is End.CUT:
+            response = replace(response, problem="the answer has thoughts only")
+        return self._formatted(replace(response, content=content), request, rung)
+
+    def _misshapen(self, refusal: Refusal) -> Response:
+        """Take what the server couldn't make fit for an answer that doesn't fit."""
+        return Response(
+            content=refusal.told.generated or "",
+            finish_reason=None,
+            model=self.model,
+            usage=refusal.usage or Usage(),
+            problem=f"the server couldn't make the answer fit ({refusal.words})",
+            levels=read_levels(refusal.headers),
+        )
 
     def _miss_logprobs(self) -> None:
         self._notice(NO_LOGPROBS)
@@ -150,9 +186,9 @@ class Online(Server):
 
     def _formatted(self, response: Response, request: Request, rung: Rung) -> Response:
         """Take the answer as it was asked for."""
-        if request.schema is None or response.refusal:
+        if request.schema is None or response.refusal or response.problem:
             return response
-        if response.finish_reason in ("length", "content_filter"):
+        if end_of(response.finish_reason) is not End.WHOLE:
             return response
         content = self._formats.read(response.content, request.schema, rung)
         return response if content is response.content else replace(response, content=content)
@@ -164,32 +200,39 @@ class Online(Server):
         except DocumentError as error:
             raise UnsentError(str(error)) from error
 
-    def _adapt(self, error: openai.APIStatusError, body: Mapping[str, object]) -> bool:
+    def _adapt(self, refusal: Refusal, body: Mapping[str, object]) -> bool:
         """Learn from a refusal how this model wants to be asked; False if it was none."""
-        said = f"{error.param} {words(error)}"
-        if "top_logprobs" in said and body.get("top_logprobs", FEW_LOGPROBS) != FEW_LOGPROBS:
+        if refusal.subject is not Subject.REST or refusal.status in _NOT_OF_THE_BODY:
+            return False
+        named = refusal.named(body)
+        if "top_logprobs" in named and body["top_logprobs"] != FEW_LOGPROBS:
             lowered = {**self._manner.lowered, "top_logprobs": FEW_LOGPROBS}
             self._manner = replace(self._manner, lowered=lowered)
             return True
-        if "logprobs" in body and "logprobs" in said:
+        if "logprobs" in body and "logprobs" in f"{named} {refusal.words}".lower():
             self._refuse("logprobs", "top_logprobs")
             self._miss_logprobs()
             return True
-        if error.code not in ("unsupported_parameter", "unsupported_value", "unknown_parameter"):
-            return False
-        name = error.param or ""
-        if name == self._manner.bound and name in body and name in BOUNDS:
-            if self._bound_changed:
-                return False
-            self._bound_changed = True
-            self._manner = replace(self._manner, bound=BOUNDS[name])
+        if self._manner.bound in named and self._rename_bound(refusal):
             return True
-        if name not in _OPTIONAL or name in self._manner.refused or name not in body:
+        for name in named:
+            if name in _OPTIONAL and name not in self._manner.refused:
+                self._leave_out(name, body)
+                return True
+        return False
+
+    def _rename_bound(self, refusal: Refusal) -> bool:
+        """Use the bound's other name, once, unless it is its number that is refused."""
+        if self._bound_changed or refusal.of_a_number or self._manner.bound not in BOUNDS:
             return False
-        self._refuse(name)
-        if name not in self._manner.defaults:
-            self.notices.append(f"{body['model']} does not take `{name}`: it is asked without")
+        self._bound_changed = True
+        self._manner = replace(self._manner, bound=BOUNDS[self._manner.bound])
         return True
+
+    def _leave_out(self, name: str, body: Mapping[str, object]) -> None:
+        self._refuse(name)
+        if name not in self._manner.defaults and body[name] is not False:
+            self.notices.append(f"{body['model']} does not take `{name}`: it is asked without")
 
     def _refuse(self, *names: str) -> None:
         self._manner = replace(self._manner, refused=self._manner.refused | set(names))

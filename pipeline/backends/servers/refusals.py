@@ -1,12 +1,16 @@
-"""A server's refusal in words of ours: the SDK's errors become our own here, once."""
+"""What a server's refusal is about, by its words and codes, and the error of ours that it is."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
 
-import openai
-
+from pipeline.backends.apis.complaints import Complaint, read_complaint
 from pipeline.backends.servers.headers import read_levels, retry_after
+from pipeline.backends.servers.transport import Reply
 from pipeline.errors import (
     AccessError,
     BackendError,
@@ -15,72 +19,246 @@ from pipeline.errors import (
     RejectedError,
     TransientError,
 )
-from pipeline.showing import shown
-from pipeline.types import Request
+from pipeline.types import Request, Usage
 
-# Codes of https://platform.openai.com/docs/guides/error-codes
-_QUOTA = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 OVERLOADED = 529
-TOO_LONG = "context_length_exceeded"
+_NOWHERE = {"", "not found", "404 page not found", "404 not found", "method not allowed"}
 _BUSY = {408, 409, 425}
-_BLIND = "image input is not supported"  # llama.cpp says it with status 500
+_NAME = r"[\w.:/@\-'\"` ]{0,120}"
+
+
+class Subject(Enum):
+    """What refusals are about, whatever their status."""
+
+    QUOTA = auto()
+    LENGTH = auto()
+    CONTENT = auto()
+    SHAPE = auto()
+    KEY = auto()
+    MODEL = auto()
+    BLIND = auto()
+    REST = auto()
+
+
+# Codes of https://platform.openai.com/docs/guides/error-codes, and words of the servers there are.
+_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+_QUOTA = re.compile(
+    r"insufficient[ _](?:quota|balance|credits?|funds)|(?:credit )?balance is (?:too )?low"
+    r"|(?:credits?|balance|quota) (?:\w+ ){0,3}(?:exhausted|depleted|used up|ran out|insufficient)"
+    r"|(?:out of|no(?: more| remaining)?|not enough|lack of) (?:credits?|funds|balance|quota)\b"
+    r"|payment required|billing hard limit|billing (?:\w+ ){0,4}(?:not active|inactive|disabled)"
+    r"|(?:requires?|enable|activate) billing|account (?:\w+ ){0,4}(?:in arrears|overdue)"
+)
+_FREE_QUOTA = re.compile(r"insufficient[ _](?:quota|balance|credits?|funds)|credit balance")
+_LENGTH_CODES = {
+    *("context_length_exceeded", "exceed_context_size_error", "string_above_max_length"),
+    *("request_too_large", "context_window_exceeded", "prompt_too_long", "input_too_long"),
+}
+_LENGTH = re.compile(
+    r"context[ _-]?(?:length|size|window|limit)|(?:prompt|input|message|conversation|text|content"
+    r"|request)s? (?:\w+ ){0,4}(?:is|are|was) (?:\w+ )?too (?:long|large)"
+    r"|too (?:long|large) for (?:the |this )?model"
+    r"|request(?: entity| body)? too large|payload too large|too many (?:input |prompt )?tokens"
+    r"|(?:exceed|larger|greater|longer|more|above|over|beyond)\w*\b[^.]{0,80}"
+    r"(?:context|max(?:imum)?[ _](?:\w+[ _]){0,3}(?:tokens?|length)|token limit|tokens? allowed)"
+    r"|maximum (?:\w+ ){0,3}(?:tokens|length)|must have less than \d+ tokens"
+    r"|reduce the (?:length|size)|`inputs` tokens|prompt token count|input token count"
+    r"|token count (?:\w+ ){0,5}exceeds"
+)
+_BOUND = re.compile(
+    r"max_(?:completion_|new_|output_)?tokens\W{0,3}(?:\w+ ){0,6}?(?:is too|must|should|<)"
+)
+_CONTENT_CODES = {
+    *("content_policy_violation", "content_filter", "responsibleaipolicyviolation", "safety"),
+    *("data_inspection_failed", "content_blocked", "moderation_blocked", "input_flagged"),
+}
+_CONTENT = re.compile(
+    r"flagged|moderation|content (?:management )?polic|content[ _]filter|safety (?:system|polic)"
+    r"|inappropriate|harmful|data inspection|content exists risk|sensitive content"
+)
+_SHAPE_CODES = {"json_validate_failed", "tool_use_failed", "output_parse_failed"}
+_SHAPE = re.compile(
+    r"failed_generation|generated json|failed to (?:generate|validate) json"
+    r"|(?:model|output|generation|response) (?:\w+ ){0,4}(?:does not|doesn't|did not|didn't)"
+    r" (?:match|conform|fit)"
+)
+_KEY_CODES = {
+    *("invalid_api_key", "api_key_invalid", "unauthenticated", "authentication_error"),
+    *("invalid_authentication", "unauthorized", "account_deactivated", "api_key_expired"),
+}
+_BAD = (
+    r"(?:not valid|invalid|incorrect|expired|missing|wrong|revoked|disabled|not found|required"
+    r"|malformed|unknown|no )"
+)
+_KEY = re.compile(
+    rf"(?:api[ _-]?key|access token|auth token|credentials?)\b[^.]{{0,60}}{_BAD}"
+    rf"|{_BAD}[^.]{{0,30}}(?:api[ _-]?key|access token|auth token|credentials?)"
+    r"|authentication (?:failed|required|error)|unauthori[sz]ed|not authenticated"
+)
+_MODEL_CODES = {"model_not_found", "invalid_model", "model_not_available", "deploymentnotfound"}
+_MODEL = re.compile(
+    rf"(?:model|deployment)\b{_NAME}\b(?:not found|(?:does not|doesn't|not) exist|unknown"
+    r"|(?:is not|isn't|not) (?:available|loaded|deployed|served|supported by any|a valid model)"
+    r"|has been (?:deprecated|decommissioned|removed|retired)|decommissioned)"
+    r"|(?:no such|unknown|invalid|unrecogni[sz]ed|could not find|can't find|cannot find) (?:the )?"
+    r"(?:model|deployment)|is not a valid model|no (?:allowed )?(?:endpoints|providers) (?:found"
+    r"|are available) for|no model\b"
+)
+_BLIND = re.compile(r"image input is not supported")  # llama.cpp says it with status 500
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A reply that is an error. `status` is that of the reply, or what a good one says inside."""
+
+    status: int
+    told: Complaint
+    headers: Mapping[str, str]
+    usage: Usage | None = None
+
+    @property
+    def words(self) -> str:
+        """What the server says, in one short line."""
+        if self.told.text:
+            return self.told.text
+        return next(
+            (known.phrase for known in HTTPStatus if known == self.status), "no reason given"
+        )
+
+    @property
+    def of_a_number(self) -> bool:
+        """Whether it is about how large the longest answer is, not about what it is called."""
+        return _BOUND.search(self.told.text.lower()) is not None
+
+    def named(self, body: Mapping[str, object]) -> list[str]:
+        """List the parameters of a body that it speaks of."""
+        told = [name for name in self.told.params if name in body]
+        return told or [name for name in body if _mentions(self.told.text, name)]
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        words, codes, status = self.told.text.lower(), self.told.codes, self.status
+        if status == 402 or codes & _QUOTA_CODES:
+            return Subject.QUOTA
+        if (_FREE_QUOTA if status == 429 else _QUOTA).search(words):
+            return Subject.QUOTA
+        if codes & _SHAPE_CODES or self.told.generated is not None or _SHAPE.search(words):
+            return Subject.SHAPE
+        if codes & _LENGTH_CODES or status == 413:
+            return Subject.LENGTH
+        if _LENGTH.search(words) and (status != 429 or "too large" in words):
+            return Subject.LENGTH
+        if status == 429:
+            return Subject.REST
+        if codes & _CONTENT_CODES or (status < 500 and _CONTENT.search(words)):
+            return Subject.CONTENT
+        if status == 401 or codes & _KEY_CODES or (status < 500 and _KEY.search(words)):
+            return Subject.KEY
+        if codes & _MODEL_CODES or (status < 500 and _MODEL.search(words)):
+            return Subject.MODEL
+        return Subject.BLIND if _BLIND.search(words) else Subject.REST
+
+
+def _mentions(text: str, name: str) -> bool:
+    """Say whether words are about a parameter: one that is also a word must be quoted."""
+    if "_" in name or name in ("temperature", "seed", "logprobs"):
+        return re.search(rf"(?<!\w){name}(?!\w)", text) is not None
+    return re.search(rf"['\"`]{name}['\"`]|\bbody\.{name}\b|(?<!\w){name} ?=", text) is not None
+
+
+def refusal_of(reply: Reply) -> Refusal:
+    """Read a reply of a bad status."""
+    return Refusal(reply.status, read_complaint(reply.content), reply.headers)
+
+
+def refusal_inside(told: Complaint, reply: Reply, usage: Usage | None) -> Refusal:
+    """Take an error in a reply of a good status for what it says; without a code it may pass."""
+    return Refusal(told.status or 500, told, reply.headers, usage)
 
 
 def explain(
-    error: openai.APIStatusError,
+    refusal: Refusal,
     request: Request,
     base_url: str,
     body: Mapping[str, object],
+    *,
+    fatal: bool = True,
 ) -> BackendError:
-    """Return the error of ours that a refusal of this request, sent as this body, is."""
-    status, said = error.status_code, words(error)
-    headers = error.response.headers
-    levels = read_levels(headers)
-    if error.code in _QUOTA or status == 402:
-        return FatalError(
-            f"the account has no quota left ({said}); "
-            "add credit or raise the limit with the provider"
+    """Return the error of ours that a refusal of this request, sent as this body, is. A parameter
+    that is refused concerns all requests only if none was answered: then it is `fatal`.
+    """
+    status, subject = refusal.status, refusal.subject
+    levels, wait = read_levels(refusal.headers), retry_after(refusal.headers)
+    said = f"HTTP {status}: {refusal.words}"
+    if subject in (Subject.QUOTA, Subject.KEY, Subject.MODEL):
+        return _fatal(refusal, said, request.model, base_url)
+    name = f" {refusal.told.name}" if refusal.told.name else ""
+    if subject is Subject.LENGTH:
+        return RejectedError(
+            f"HTTP {status}{name}: {refusal.words}; {_shorter(refusal)}", levels=levels
         )
-    wait = retry_after(headers)
     if status == 429:
-        return LimitError(f"HTTP 429: {said}", levels=levels, retry_after_seconds=wait)
-    if status in _BUSY or (status >= 500 and _BLIND not in said):
+        return LimitError(said, levels=levels, retry_after_seconds=wait)
+    if subject is Subject.REST and (status in _BUSY or status >= 500):
         return TransientError(
-            f"HTTP {status}: {said}",
+            said,
             levels=levels,
             retry_after_seconds=wait,
+            usage=refusal.usage,
             overloaded=status == OVERLOADED,
         )
-    if status < 400:
-        where = error.response.headers.get("location", "elsewhere")
-        return AccessError(f"{base_url} redirects to {where}: give that as --base-url")
-    code = f" {error.code}" if error.code else ""
-    if status == 401:
-        return AccessError(f"{base_url} refuses the key (HTTP 401: {said}); check OPENAI_API_KEY")
-    if status == 403:
+    if subject is Subject.REST and (access := _access(refusal, said, base_url)) is not None:
+        return access
+    refused = [param for param in refusal.named(body) if param not in ("messages", "model")]
+    if fatal and subject is Subject.REST and refused:
+        return AccessError(f"{request.model} refuses `{refused[0]}` ({said})")
+    return RejectedError(f"HTTP {status}{name}: {refusal.words}", levels=levels)
+
+
+def _fatal(refusal: Refusal, said: str, model: str, base_url: str) -> FatalError:
+    """Return what no waiting mends, whatever its status."""
+    if refusal.subject is Subject.QUOTA:
+        return FatalError(
+            f"the account has no quota left ({refusal.words}); "
+            "add credit or raise the limit with the provider"
+        )
+    if refusal.subject is Subject.KEY:
+        return AccessError(f"{base_url} refuses the key ({said}); check OPENAI_API_KEY")
+    return AccessError(
+        f"{base_url} doesn't know model {model!r} ({said}); "
+        "see `pipeline models`, --model and --base-url"
+    )
+
+
+def _access(refusal: Refusal, said: str, base_url: str) -> AccessError | None:
+    """Return what is wrong with the address or the account; None if it isn't that."""
+    if refusal.status < 400:
+        return _redirected(refusal, base_url)
+    name = f" {refusal.told.name}" if refusal.told.name else ""
+    if refusal.status == 403:
         return AccessError(
-            f"{base_url} refuses to answer (HTTP 403{code}: {said}); "
+            f"{base_url} refuses to answer (HTTP 403{name}: {refusal.words}); "
             "check what OPENAI_API_KEY is allowed to do"
         )
-    if status == 404 and (error.code == "model_not_found" or "model" in said.lower()):
+    if refusal.status not in (404, 405):
+        return None
+    if refusal.told.text.lower() in _NOWHERE:
         return AccessError(
-            f"{base_url} doesn't know model {request.model!r} (HTTP 404: {said}); "
-            "see `pipeline models`, --model and --base-url"
+            f"{base_url} has no chat completions ({said}); check --base-url: it mostly ends in /v1"
         )
-    if status == 404:
-        return AccessError(
-            f"{base_url} has no chat completions (HTTP 404: {said}); "
-            "check --base-url: it mostly ends in /v1"
-        )
-    if error.param in body and error.param not in ("messages", "model"):
-        return AccessError(f"{request.model} refuses `{error.param}` (HTTP {status}: {said})")
-    hint = "; --chunk-tokens N asks part by part" if error.code == TOO_LONG else ""
-    return RejectedError(f"HTTP {status}{code}: {said}{hint}", levels=levels)
+    return AccessError(
+        f"{base_url} doesn't find what was asked ({said}); check --model, --base-url"
+    )
 
 
-def words(error: openai.APIStatusError) -> str:
-    """Return the server's words in one short line."""
-    body = error.body
-    said = body.get("message") if isinstance(body, dict) else None
-    text = str(said or error.response.reason_phrase or "no reason given")
-    return shown(" ".join(text.split()))[:300]
+def _redirected(refusal: Refusal, base_url: str) -> AccessError:
+    where = refusal.headers.get("location", "elsewhere")
+    base = re.sub(r"/chat/completions/?(?=\?|\Z)", "", where)
+    return AccessError(f"{base_url} redirects to {where}: give {base} as --base-url")
+
+
+def _shorter(refusal: Refusal) -> str:
+    if _BOUND.search(refusal.told.text.lower()):
+        return "lower --max-tokens, or --chunk-tokens N asks part by part"
+    return "--chunk-tokens N asks part by part"

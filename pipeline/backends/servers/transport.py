@@ -1,35 +1,40 @@
 """Posts bodies to one address: the SDK says where and how, aiohttp carries them.
 
 The SDK builds one request, in rehearsal; its address and its headers, the key among them, serve
-for all that follow. A reply that is an error goes back through the SDK, which makes its exception
-of it. What comes back is bounded, headers and body. Sending each request through the SDK and its
-HTTP client costs three to five times the CPU (benchmarks/rows.py measures both).
+for all that follow. What comes back is bounded, headers and body. Sending each request through the
+SDK and its HTTP client costs three to five times the CPU (benchmarks/rows.py measures both).
 """
 
 from __future__ import annotations
 
-import json
-import ssl
-import urllib.request
+import socket
 from collections.abc import Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 import aiohttp
 import httpx2
 import openai
-import truststore
 
 from pipeline.backends.servers.bodies import ENCODINGS, Bodies
-from pipeline.errors import OversizedError, PackedError, TransientError, UnreachableError
-from pipeline.showing import hide_json, keep_address, keep_header, shown
+from pipeline.backends.servers.proxies import find_proxy
+from pipeline.backends.servers.trust import trusting
+from pipeline.errors import (
+    AccessError,
+    BackendError,
+    OversizedError,
+    PackedError,
+    TransientError,
+    UnreachableError,
+)
+from pipeline.showing import keep_address, keep_header, shown
 
 CONNECT_SECONDS = 30.0
 ERROR_BYTES = 2**16  # of an error are read: its first words count
-DEEPEST = 20  # lists and dicts in each other
-LONGEST_WORD = 100  # characters of an error's code
+MOST_REDIRECTS = 5
+# Of a request that is sent again with its body: a 303 asks for another.
+_REDIRECTS, _MOVED = {301, 302, 307, 308}, {301, 308}
+_PROXY_LOGIN = 407
 # What belongs to the rehearsed request alone.
 _OWN_HEADERS = {"host", "content-length", "connection", "idempotency-key", "accept-encoding"}
 
@@ -43,19 +48,14 @@ class Reply:
     content: bytes
 
 
-_given: ContextVar[Reply] = ContextVar("_given")
-
-
 class Rehearsal(httpx2.AsyncBaseTransport):
-    """What the SDK's HTTP client sends by: notes the request, gives it the reply at hand."""
+    """What the SDK's HTTP client sends by: notes the request, and sends nothing."""
 
     built: httpx2.Request
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         self.built = request
-        reply = _given.get()
-        headers = {name: value for name, value in reply.headers.items() if _serves(name)}
-        return httpx2.Response(reply.status, headers=_readable(headers), content=reply.content)
+        return httpx2.Response(200, content=b"{}")
 
 
 class Transport:
@@ -68,11 +68,17 @@ class Transport:
         keep_address(base_url)
         self.base_url = base_url
         self._path = path
+        self._answered = False
         self._rehearsal = Rehearsal()
         self._bodies = Bodies()
         client = httpx2.AsyncClient(transport=self._rehearsal, trust_env=False)
+        parts = urlsplit(base_url)
         self._sdk = openai.AsyncOpenAI(
-            api_key=api_key, base_url=base_url, max_retries=0, http_client=client
+            api_key=api_key,
+            base_url=urlunsplit(parts._replace(query="", fragment="")),
+            default_query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            max_retries=0,
+            http_client=client,
         )
         if not account:
             self._sdk.organization = self._sdk.project = None
@@ -81,7 +87,12 @@ class Transport:
 
     async def open(self) -> None:
         """Let the SDK build a request, and get ready to send more of its kind."""
-        await self._through_sdk(Reply(200, {}, b"{}"))
+        await self._sdk.post(
+            self._path,
+            cast_to=httpx2.Response,
+            content=b"{}",
+            options={"security": {"bearer_auth": True}},
+        )
         built = self._rehearsal.built
         # The SDK has made a header of a login in the address; with both, aiohttp would refuse.
         self._url = str(built.url.copy_with(username=None, password=None))
@@ -91,11 +102,11 @@ class Transport:
         for name, value in self._headers.items():
             keep_header(name, value)
         self._headers["accept-encoding"] = ENCODINGS
-        self._proxy = _proxy(self._url)
-        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._proxy = find_proxy(self._url)
+        keep_address(self._proxy.url if self._proxy else "")
         self._session = aiohttp.ClientSession(
             # limit=0: how many are in flight is the gate's business.
-            connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=60),
+            connector=aiohttp.TCPConnector(limit=0, ssl=trusting(), keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # it knows no bound
         )
@@ -107,33 +118,35 @@ class Transport:
         await self._sdk.close()
 
     async def post(self, body: bytes, timeout_seconds: float, most_bytes: int) -> Reply:
-        """Post a body. Raises openai.APIStatusError for a status of 300 or more, UnreachableError
-        when no reply came, OversizedError or another TransientError when it can't be taken.
+        """Post a body, and return the reply whatever its status. Raises UnreachableError when none
+        came, AccessError if none ever will, OversizedError or another TransientError when it can't
+        be taken.
         """
-        try:
-            async with self._session.post(
-                self._url,
-                data=body,
-                headers=self._headers,
-                proxy=self._proxy,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS),
-            ) as response:
-                reply = await self._read(response, most_bytes)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise self._unreachable(_reason(error), lost=False) from error
-        except TimeoutError as error:
-            raise self._unreachable(f"no answer in {timeout_seconds:.0f} s", lost=True) from error
-        except aiohttp.ClientResponseError as error:  # its text has the address, with a password
-            said = shown(" ".join(error.message.split()))[:200]
-            problem = f"the reply isn't HTTP that can be read ({said})"
-            raise TransientError(problem, lost=True) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._unreachable(_reason(error), lost=True) from error
-        if reply.status >= 300:
-            content = hide_json(_shallow(reply.content))
-            await self._through_sdk(replace(reply, content=content))
+        url = self._url
+        for _ in range(MOST_REDIRECTS):
+            try:
+                reply = await self._send(url, body, timeout_seconds, most_bytes)
+            except (aiohttp.ClientError, OSError) as error:
+                raise self._failure(error, timeout_seconds) from error
+            self._answered = True
+            after = _redirected(url, reply, self._path)
+            if after is None:
+                return reply
+            if reply.status in _MOVED:
+                self._url = after
+            url = after
         return reply
+
+    async def _send(self, url: str, body: bytes, timeout_seconds: float, most_bytes: int) -> Reply:
+        async with self._session.post(
+            url,
+            data=body,
+            headers=self._headers,
+            proxy=self._proxy.url if self._proxy else None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS),
+        ) as response:
+            return await self._read(response, most_bytes)
 
     async def _read(self, response: aiohttp.ClientResponse, most_bytes: int) -> Reply:
         good = response.status < 300
@@ -148,73 +161,76 @@ class Transport:
             raise OversizedError(f"HTTP {response.status}, but the reply is {problem}")
         return Reply(response.status, response.headers, content)
 
-    async def _through_sdk(self, reply: Reply) -> None:
-        """Give the SDK a reply, as if it had just come; of an error it makes its exception."""
-        token = _given.set(reply)
-        try:
-            await self._sdk.post(
-                self._path,
-                cast_to=httpx2.Response,
-                content=b"{}",
-                options={"security": {"bearer_auth": True}},
-            )
-        except openai.APIStatusError as error:  # what it calls a text may be anything
-            error.code, error.param = _word(error.code), _word(error.param)
-            raise
-        finally:
-            _given.reset(token)
+    def _failure(self, error: Exception, timeout_seconds: float) -> BackendError:
+        """Return the error of ours that a failure to get a reply is."""
+        if isinstance(error, aiohttp.ClientSSLError):
+            return AccessError(f"{self._where}: {_insecure(error)}")
+        if isinstance(error, aiohttp.ClientConnectorError) and self._is_unknown(error):
+            return AccessError(f"{self._where}: {_reason(error)}; check {self._named}")
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return self._unreachable(_reason(error), lost=False)
+        if isinstance(error, TimeoutError):
+            return self._unreachable(f"no answer in {timeout_seconds:.0f} s", lost=True)
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return self._refused(error)
+        if isinstance(error, aiohttp.ClientResponseError):
+            said = shown(" ".join(error.message.split()))[:200]  # its text has the address
+            return TransientError(f"the reply isn't HTTP that can be read ({said})", lost=True)
+        return self._unreachable(_reason(error), lost=True)
+
+    def _refused(self, error: aiohttp.ClientHttpProxyError) -> BackendError:
+        said = f"the proxy refuses (HTTP {error.status}: {shown(error.message)[:200]})"
+        if error.status == _PROXY_LOGIN:
+            return AccessError(f"{self._where}: {said}; check {self._named}")
+        return self._unreachable(said, lost=False)
+
+    def _is_unknown(self, error: aiohttp.ClientConnectorError) -> bool:
+        """Say whether nobody knows the host. Later on that may pass, as any outage does."""
+        cause = error.os_error
+        nobody = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+        return not self._answered and isinstance(cause, socket.gaierror) and cause.errno in nobody
+
+    @property
+    def _named(self) -> str:
+        return self._proxy.name if self._proxy else "--base-url"
+
+    @property
+    def _where(self) -> str:
+        by = f" by the proxy of {self._proxy.name}" if self._proxy else ""
+        return f"{self.base_url} can't be reached{by}"
 
     def _unreachable(self, reason: str, *, lost: bool) -> UnreachableError:
-        return UnreachableError(f"{self.base_url} can't be reached: {reason}", lost=lost)
+        return UnreachableError(f"{self._where}: {reason}", lost=lost)
 
 
-def _serves(name: str) -> bool:
-    """Say whether a header is one that somebody looks at; an encoding or a cookie is none."""
-    name = name.lower()
-    return name in ("location", "retry-after", "retry-after-ms") or name.startswith("x-ratelimit-")
-
-
-def _readable(headers: Mapping[str, str]) -> dict[str, str]:
-    """Replace what isn't ASCII: a value may be any bytes."""
-    return {
-        name: value.encode("ascii", "replace").decode("ascii") for name, value in headers.items()
-    }
-
-
-def _word(data: object) -> str | None:
-    return shown(data)[:LONGEST_WORD] if isinstance(data, str) else None
-
-
-def _shallow(content: bytes) -> bytes:
-    """Leave out of an error what lies deeper than anybody looks: the SDK can't write it down."""
+def _redirected(url: str, reply: Reply, path: str) -> str | None:
+    """Return where a redirect leads on the same host; None if it is none, or goes elsewhere."""
+    if reply.status not in _REDIRECTS or not reply.headers.get("location"):
+        return None
     try:
-        return json.dumps(_cut(json.loads(content), DEEPEST)).encode()
-    except (ValueError, RecursionError):  # the SDK will find no JSON either
-        return content
-
-
-def _cut(data: Any, depth: int) -> Any:
-    if not isinstance(data, dict | list):
-        return data
-    if not depth:
+        here, there = urlsplit(url), urlsplit(urljoin(url, reply.headers["location"]))
+        upgraded = (here.scheme, there.scheme) == ("http", "https")
+        same = (here.hostname, here.scheme, here.port) == (there.hostname, there.scheme, there.port)
+        safe = here.hostname == there.hostname and upgraded and not (here.port or there.port)
+    except ValueError:
         return None
-    if isinstance(data, list):
-        return [_cut(item, depth - 1) for item in data]
-    return {name: _cut(item, depth - 1) for name, item in data.items()}
-
-
-def _proxy(url: str) -> str | None:
-    """Find the proxy of the environment once; aiohttp's `trust_env` looks for each request anew,
-    in files too, which costs more than the request.
-    """
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
+    if not (same or safe) or there.username or not there.path.rstrip("/").endswith(path):
         return None
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    keep_address(proxy or "")
-    return proxy
+    return urlunsplit(there)
+
+
+def _insecure(error: aiohttp.ClientSSLError) -> str:
+    reason = _reason(error)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError) or "CERTIFICATE" in reason:
+        return (
+            f"its certificate isn't trusted ({reason}); if your company or your server has its own,"
+            " name its file in SSL_CERT_FILE"
+        )
+    return f"no secure connection ({reason}); does it begin with http:// rather than https://?"
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
     cause = getattr(error, "os_error", None) or error
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__

@@ -65,11 +65,12 @@ def finish(run: Run, ending: Ending) -> Outcome:
     outcome.remarks += _calibrate(run)
     if not ending.early:
         run.count()
-    _write(run, outcome)
+    grader = _grader(run) if run.pairs and not ending.early else None
+    _write(run, outcome, grader)
     if target is not None:
         store.wrote()
-        if not ending.early:
-            _evaluate(run, target, outcome)
+        if grader is not None:
+            _evaluate(grader, target, outcome)
         target.deliver()
     if run.spool.source.changed():
         outcome.remarks.append(
@@ -90,7 +91,13 @@ def _calibrate(run: Run) -> list[str]:
     return run.rows.calibrated.notes
 
 
-def _write(run: Run, outcome: Outcome) -> None:
+def _grader(run: Run) -> gold.Grader:
+    """Return what grades the rows as they are written."""
+    columns = [column.name for column in run.rows.columns]
+    return gold.Grader(columns, run.pairs, text_column=run.spool.source.text_column)
+
+
+def _write(run: Run, outcome: Outcome, grader: gold.Grader | None) -> None:
     """Write the output and count its rows: all, asked or not.
 
     What a person has said of its rows is in it again.
@@ -98,7 +105,7 @@ def _write(run: Run, outcome: Outcome) -> None:
     run.rows.reason = outcome.ending.reason
     if run.target is None:
         return
-    columns, rows = run.rows.columns, outcome.counted(run.rows)
+    columns, rows = run.rows.columns, outcome.counted(run.rows, grader)
     said = _corrections(run)
     if said is None or not said.rows:
         outcome.notes = write_table(run.target.path, columns, rows)
@@ -130,15 +137,12 @@ def keep_changed(target: Target, store: Store) -> str | None:
     return f"{path} was changed after the last run: that version is kept as {aside}"
 
 
-def _evaluate(run: Run, target: Target, outcome: Outcome) -> None:
-    """Find out how right the answers are, where that is wanted."""
-    if not run.pairs:
-        return
+def _evaluate(grader: gold.Grader, target: Target, outcome: Outcome) -> None:
+    """Find out how right the answers are."""
     from pipeline.evaluation.scores import evaluate
 
     try:
-        found = gold.read(str(target.path), run.pairs, name=target.name)
-        outcome.evaluation = evaluate(found)
+        outcome.evaluation = evaluate(grader.answers(target.name))
     except PipelineError as error:
         outcome.problems.append(error)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.engine.rows import Rows, State
+    from pipeline.evaluation.gold import Grader
     from pipeline.evaluation.scores import Evaluation
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C has ended
@@ -110,18 +111,25 @@ class Outcome:
         if error and (len(reasons) < MOST_REASONS or error in reasons):
             reasons[error] += 1
 
-    def counted(self, rows: Rows) -> Iterable[Mapping[str, object]]:
-        """Give rows that are counted as they are walked; a new walk counts anew."""
-        return _Counted(rows, self)
+    def counted(self, rows: Rows, grader: Grader | None = None) -> Iterable[Mapping[str, object]]:
+        """Give rows that are counted as they are walked, and graded if that is wanted; a new walk
+        counts anew.
+        """
+        return _Counted(rows, self, grader)
 
 
 class _Counted:
-    def __init__(self, rows: Rows, outcome: Outcome) -> None:
+    def __init__(self, rows: Rows, outcome: Outcome, grader: Grader | None) -> None:
         self._rows = rows
         self._outcome = outcome
+        self._grader = grader
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:
         self._outcome.clear()
-        for row, state in self._rows.with_states():
+        if self._grader is not None:
+            self._grader.clear()
+        for document, row, state in self._rows.with_states():
             self._outcome.add(state)
+            if self._grader is not None:
+                self._grader.add(document, row)
             yield row

@@ -77,14 +77,15 @@ class Rows:
         _check([column.name for column in columns], [column.name for column in added], prefix)
 
     def __iter__(self) -> Iterator[Mapping[str, object]]:
-        for row, _ in self.with_states():
+        for _, row, _ in self.with_states():
             yield row
 
-    def with_states(self) -> Iterator[tuple[Mapping[str, object], State]]:
-        """Yield the rows, and what became of each."""
+    def with_states(self) -> Iterator[tuple[Document, Mapping[str, object], State]]:
+        """Yield the documents, the row of each and what became of it."""
         billed = Bits()
         for slot, trail in self._look_up(self._slots):
-            yield self._row(slot.document, trail, billed)
+            document = slot.document
+            yield document, *self._row(document, trail, billed)
 
     def row(self, slot: Slot) -> Mapping[str, object]:
         """Return the row of a document by itself, with all that its answers cost."""

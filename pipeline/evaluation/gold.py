@@ -19,7 +19,6 @@ from pipeline.evaluation.pairs import Expected, Pair, check_column, find_pairs
 from pipeline.outputs.cells import to_text
 from pipeline.prompting.labels import Labels, alike, array, tidy
 from pipeline.showing import without_login
-from pipeline.sources.base import Source
 from pipeline.sources.opening import open_source
 from pipeline.sources.tables.frame import Frame
 from pipeline.sources.tables.written import find_prefix, unguard
@@ -114,44 +113,102 @@ def read(
         pairs = expected
         if isinstance(pairs, Expected):
             pairs = find_pairs(names, pairs, predicted, source.name)
-        return _read(source, name or called, pairs, on)
+        if on is not None:
+            check_column(on, names, source.name)
+        grader = Grader(names, pairs, text_column=source.text_column, on=on)
+        for document in source:
+            if document.error:
+                grader.skip()
+            else:
+                grader.add(document, document.fields)
+        return grader.answers(name or called)
 
 
-def _read(source: Source, name: str, pairs: Sequence[Pair], on: str | None) -> Answers:
-    names = [column.name for column in source.columns]
-    if on is not None:
-        check_column(on, names, source.name)
-    memo: dict[str, str] = {}  # a million rows of ten labels hold ten strings
-    rows: list[Graded] = []
-    order = Order(source.text_column)
-    blank = unreadable = 0
-    prefix = find_prefix(names)
-    raw = f"{prefix or ''}raw_confidence"
-    confidence = raw if raw in names else f"{prefix or ''}confidence"
-    for document in source:
-        if document.error:
-            unreadable += 1
-            continue
-        row = _grade(document, source, pairs, prefix, confidence, on, memo)
+class Grader:
+    """Takes the rows of a table with these columns, one by one, and grades them together.
+
+    `on` is the column whose cell is a row's key, `text_column` names the one that texts are of.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        pairs: Sequence[Pair],
+        *,
+        text_column: str | None,
+        on: str | None = None,
+    ) -> None:
+        self._pairs = tuple(pairs)
+        self._text_column = text_column
+        self._on = on
+        self._prefix = find_prefix(columns)
+        raw = f"{self._prefix or ''}raw_confidence"
+        self._confidence = raw if raw in columns else f"{self._prefix or ''}confidence"
+        self._memo: dict[str, str] = {}  # a million rows of ten labels hold ten strings
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the rows."""
+        self._rows: list[Graded] = []
+        self._order = Order(self._text_column)
+        self._blank = self._unreadable = 0
+
+    def add(self, document: Document, cells: Mapping[str, object]) -> None:
+        """Take a row: the document that it is about, and its cells."""
+        row = self._grade(document, cells)
         if any(row.expected):
-            rows.append(row)
-            order.add(seen(document.text))
+            self._rows.append(row)
+            self._order.add(seen(document.text))
         else:
-            blank += 1
-    several = len(pairs) == 1 and _are_sets(rows)
-    if len(pairs) == 1:
-        labels = pairs[0].labels or _given(rows, several)
-        rows = [_respelled(row, labels, several) for row in rows]
-    return Answers(
-        name,
-        tuple(pairs),
-        tuple(rows),
-        blank,
-        unreadable,
-        several,
-        confidence,
-        order,
-    )
+            self._blank += 1
+
+    def skip(self) -> None:
+        """Count a row that can't be read."""
+        self._unreadable += 1
+
+    def answers(self, name: str) -> Answers:
+        """Return the rows of the table, which is called `name`."""
+        pairs, rows = self._pairs, self._rows
+        several = len(pairs) == 1 and _are_sets(rows)
+        if len(pairs) == 1:
+            labels = pairs[0].labels or _given(rows, several)
+            rows = [_respelled(row, labels, several) for row in rows]
+        return Answers(
+            name,
+            pairs,
+            tuple(rows),
+            self._blank,
+            self._unreadable,
+            several,
+            self._confidence,
+            self._order,
+        )
+
+    def _grade(self, document: Document, cells: Mapping[str, object]) -> Graded:
+        pairs, prefix = self._pairs, self._prefix
+        write = partial(_label, memo=self._memo) if len(pairs) == 1 else _value
+        expected = tuple(write(cells.get(pair.expected)) for pair in pairs)
+        predicted = tuple(write(cells.get(pair.predicted)) for pair in pairs)
+        if len(pairs) > 1:
+            expected = tuple(
+                answer if same_value(wanted, answer) else wanted
+                for wanted, answer in zip(expected, predicted, strict=True)
+            )
+        same = expected == predicted
+        shown = not same and self._text_column is not None
+        text = document.text[: 2 * _SHOWN_CHARACTERS] if shown else ""
+        return Graded(
+            name=document.name,
+            expected=expected,
+            predicted=predicted,
+            spelled=same and any(_differ(cells, pair) for pair in pairs),
+            status=seen(cells.get(f"{prefix}status")) if prefix is not None else "",
+            cost_usd=decimal(cells.get(f"{prefix or ''}cost_usd")),
+            confidence=fraction(cells.get(self._confidence)),
+            text=" ".join(text.split())[:_SHOWN_CHARACTERS],
+            key=seen(cells.get(self._on)) if self._on is not None else "",
+            model=_label(cells.get(f"{prefix}model"), self._memo) if prefix is not None else "",
+        )
 
 
 def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
@@ -214,40 +271,6 @@ def seen(cell: object) -> str:
     its letters.
     """
     return tidy(unguard(to_text(cell)))
-
-
-def _grade(
-    document: Document,
-    source: Source,
-    pairs: Sequence[Pair],
-    prefix: str | None,
-    confidence: str,
-    on: str | None,
-    memo: dict[str, str],
-) -> Graded:
-    fields = document.fields
-    write = partial(_label, memo=memo) if len(pairs) == 1 else _value
-    expected = tuple(write(fields.get(pair.expected)) for pair in pairs)
-    predicted = tuple(write(fields.get(pair.predicted)) for pair in pairs)
-    if len(pairs) > 1:
-        expected = tuple(
-            answer if same_value(wanted, answer) else wanted
-            for wanted, answer in zip(expected, predicted, strict=True)
-        )
-    same = expected == predicted
-    text = "" if same or source.text_column is None else document.text[: 2 * _SHOWN_CHARACTERS]
-    return Graded(
-        name=document.name,
-        expected=expected,
-        predicted=predicted,
-        spelled=same and any(_differ(fields, pair) for pair in pairs),
-        status=seen(fields.get(f"{prefix}status")) if prefix is not None else "",
-        cost_usd=decimal(fields.get(f"{prefix or ''}cost_usd")),
-        confidence=fraction(fields.get(confidence)),
-        text=" ".join(text.split())[:_SHOWN_CHARACTERS],
-        key=seen(fields.get(on)) if on is not None else "",
-        model=_label(fields.get(f"{prefix}model"), memo) if prefix is not None else "",
-    )
 
 
 def _label(cell: object, memo: dict[str, str]) -> str:

@@ -8,7 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pipeline.prompting.schema import Schema, plain
+from pipeline.prompting.schema import plain
+from pipeline.prompting.strictness import Schema
 from pipeline.types import Token
 
 _ROUNDING = 0.01  # a certain token may be as much over 0 as a log-probability

@@ -14,7 +14,7 @@ from pydantic_core import core_schema
 
 from pipeline.errors import UsageError
 from pipeline.prompting.references import resolve
-from pipeline.prompting.schema import change_parts
+from pipeline.prompting.strictness import change_parts
 
 # What says nothing to a model, or is only for those who read pydantic's schemas.
 _UNUSED = ("title", "default", "examples", "deprecated", "discriminator", "readOnly", "writeOnly")

@@ -14,7 +14,7 @@ import pytest
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, RootModel
 
 from pipeline.errors import RejectedError, UsageError
-from pipeline.prompting import schema
+from pipeline.prompting import schema, strictness
 from pipeline.prompting.classes import schema_of
 from pipeline.prompting.prompt import Prompt
 from pipeline.types import Column
@@ -121,7 +121,7 @@ def check_strict(part: dict[str, Any]) -> None:
 
 
 def test_a_model_is_asked_for_as_strict_answers_need_it() -> None:
-    check_strict(schema.strict(schema_of(Ticket)))
+    check_strict(strictness.strict(schema_of(Ticket)))
 
 
 def test_an_answer_that_fits_is_one_that_the_model_validates() -> None:
@@ -183,7 +183,7 @@ def test_what_a_model_needs_to_know_is_kept() -> None:
     }
     assert found["properties"]["sent"] == {"$ref": "#/$defs/Address", "description": "To whom."}
     assert found["$defs"]["Address"]["description"] == "Where it goes."
-    strict = schema.strict(found)["properties"]
+    strict = strictness.strict(found)["properties"]
     assert strict["code"]["description"] == "(minLength: 2, maxLength: 4)"
     assert strict["page"]["description"] == "(minLength: 1, format: uri)"
 
@@ -200,7 +200,7 @@ class Tree(BaseModel):
 @pytest.mark.parametrize("model", [Node, Tree])
 def test_a_model_that_is_in_itself_is_asked_for(model: type[BaseModel]) -> None:
     found = schema_of(model)
-    check_strict(schema.strict(found))
+    check_strict(strictness.strict(found))
     schema.check(found)
     node = {"name": "a", "children": [{"name": "b", "children": []}]}
     answer = json.dumps(node if model is Node else {"root": node})
@@ -220,7 +220,7 @@ def test_fields_may_be_called_as_keywords_and_have_any_default() -> None:
     found = schema_of(Defaults)
     assert found["required"] == ["title", "default", "examples", "made"]
     assert found["properties"]["default"] == {"type": "integer"}
-    check_strict(schema.strict(found))
+    check_strict(strictness.strict(found))
 
 
 class Point(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.prompting import schema
+from pipeline.prompting import schema, strictness
 from pipeline.prompting.fields import read
 from pipeline.types import Column
 
@@ -27,7 +27,7 @@ def test_fields_become_properties_that_may_be_null() -> None:
         "required": ["vendor", "date", "total", "kind"],
     }
     schema.check(found)
-    assert schema.strict(found) == {**found, "additionalProperties": False}
+    assert strictness.strict(found) == {**found, "additionalProperties": False}
     assert schema.columns(found) == [
         Column("vendor", "text"),
         Column("date", "any"),

@@ -150,14 +150,14 @@ def test_a_reference_is_found_by_its_steps() -> None:
 
 CHECKED = """
 import json
-from pipeline.prompting import schema
+from pipeline.prompting import schema, strictness
 from pipeline.backends.servers.echo import _Least
 from pipeline.errors import PipelineError
 outputs, answers = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 try:
     schema.check(outputs)
     checker = schema.Checker(outputs)
-    for answer in [*answers, json.dumps(_Least(schema.strict(outputs), "x" * 10**6).answer())]:
+    for answer in [*answers, json.dumps(_Least(strictness.strict(outputs), "x" * 10**6).answer())]:
         try:
             checker.fit(answer)
         except PipelineError:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RejectedError, UsageError
-from pipeline.prompting import schema
+from pipeline.prompting import schema, strictness
 from pipeline.types import Column
 
 TEXT = {"type": "string"}
@@ -108,9 +108,9 @@ def closed(**properties: Any) -> dict[str, Any]:
 )
 def test_a_schema_is_made_strict(given_schema: dict[str, Any], strict: dict[str, Any]) -> None:
     before = json.dumps(given_schema)
-    assert schema.strict(given_schema) == strict
+    assert strictness.strict(given_schema) == strict
     assert json.dumps(given_schema) == before
-    assert schema.strict(strict) == strict
+    assert strictness.strict(strict) == strict
 
 
 PARTS = st.recursive(
@@ -133,7 +133,7 @@ PARTS = st.recursive(
 @given(part=PARTS)
 def test_what_fits_the_strict_schema_fits_the_one_that_was_given(part: dict[str, Any]) -> None:
     """A strict answer that leaves an optional property out by null says what the schema allows."""
-    strict = schema.strict(an_object(part=part))
+    strict = strictness.strict(an_object(part=part))
     answer = {"part": _instance(strict["properties"]["part"])}
     assert jsonschema_rs.is_valid(strict, answer)
     assert jsonschema_rs.is_valid(an_object(part=part), _without_nulls(answer))

@@ -10,7 +10,7 @@ import orjson
 from pipeline.backends.apis.base import Asked, Manner, Rung
 from pipeline.backends.apis.messages import messages
 from pipeline.backends.apis.replies import read_response
-from pipeline.prompting.schema import strictly
+from pipeline.prompting.strictness import strictly
 from pipeline.types import Levels, Request, Response
 
 INSTRUCTION = (

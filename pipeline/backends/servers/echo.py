@@ -14,7 +14,7 @@ from pipeline.backends.base import Server
 from pipeline.costs import FREE, Counter
 from pipeline.errors import RejectedError
 from pipeline.prompting.references import Schema, resolve
-from pipeline.prompting.schema import leniently
+from pipeline.prompting.strictness import leniently
 from pipeline.types import Request, Response, Usage
 
 DEEPEST = 8

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from pipeline.backends.apis.base import RUNGS, Rung
 from pipeline.backends.servers.refusals import Refusal, Subject
-from pipeline.prompting.schema import Schema, extract, shaped, strictly
+from pipeline.prompting.schema import extract, shaped
+from pipeline.prompting.strictness import Schema, strictly
 
 _SAID: dict[Rung, str] = {
     "json_schema": "`response_format: json_schema`",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import Limits, open_lane
 from pipeline.backends.servers.echo import Echo
-from pipeline.prompting import schema
+from pipeline.prompting import schema, strictness
 from pipeline.types import Message, Request, Response, Usage
 from tests.backends.asking import complete, complete_all, request, stream
 
@@ -94,7 +94,7 @@ def an_object(**properties: Any) -> dict[str, Any]:
 def test_an_answer_by_a_schema_is_the_least_that_fits(part: dict[str, Any], content: str) -> None:
     wanted = an_object(a=part)
     assert answer('é "said"', wanted) == content
-    jsonschema_rs.validate(schema.strict(wanted), schema.parse(content))
+    jsonschema_rs.validate(strictness.strict(wanted), schema.parse(content))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_an_answer_by_a_schema_fits_it(part: dict[str, Any]) -> None:
     wanted = {**an_object(a=part), "$defs": {"part": {"type": "integer"}}}
     content = answer("hello", wanted)
     assert content is not None
-    jsonschema_rs.validate(schema.strict(wanted), schema.parse(content))
+    jsonschema_rs.validate(strictness.strict(wanted), schema.parse(content))
     assert schema.Checker(wanted).fit(content).content == content
 
 

@@ -103,6 +103,12 @@ class OversizedError(TransientError):
         super().__init__(message, lost=True)
 
 
+class UnreadableError(TransientError):
+    """A reply that can't be read though the server counts it: it is seldom asked for again."""
+
+    weight = 4
+
+
 class PackedError(TransientError):
     """A reply that can't be unpacked. `unasked` says that it is packed as nobody asked for."""
 

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-import orjson
-
 MARK = "***"  # in place of a secret
 LEAST_CHARACTERS = 6  # what is shorter is no secret: it is in any text by chance
 _MOST_CHARACTERS = 4000  # of a line
@@ -77,16 +75,6 @@ class Secrets:
             text = rest
         return text
 
-    def hide_json(self, content: bytes) -> bytes:
-        """Leave the secrets out of a JSON text, or of what should have been one."""
-        text = content.decode("utf-8", "replace")
-        if not self._may_be_in(text):
-            return content
-        try:
-            return orjson.dumps(self.hide_all(orjson.loads(content)))
-        except (ValueError, TypeError, RecursionError):
-            return self.hide(text).encode()
-
     def hide_all(self, data: Any) -> Any:
         """Leave the secrets out of all texts in lists and dicts."""
         if isinstance(data, str):
@@ -112,7 +100,6 @@ keep = _kept.add
 keep_address = _kept.add_address
 keep_header = _kept.add_header
 hide = _kept.hide
-hide_json = _kept.hide_json
 
 
 def shown(text: str) -> str:

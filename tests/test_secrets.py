@@ -137,6 +137,9 @@ PLACES: dict[str, Callable[[str], Fault]] = {
 STRUCTURED: dict[str, Callable[[str], Fault]] = {
     "format notice": failing(400, message="response_format %s"),
     "format notice of a param": failing(400, param="response_format", message="%s"),
+    "an answer that the server refuses": saying(
+        '{"error": {"message": "No.", "failed_generation": "%s"}}', 400
+    ),
     "structured content": answering(content='"{\\"said\\": \\"%s\\"}"'),
     "misshapen content": answering(content='"{\\"other\\": \\"%s\\"}"'),
     "a name in the content": answering(content='"{\\"%s\\": 1}"'),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.backends.apis.wire import load
 from pipeline.errors import TransientError
-from pipeline.showing import shown
+from pipeline.showing import hide, shown
 from pipeline.types import Levels, Usage
 
 LONGEST_WORDS = 300  # characters that are told
@@ -39,6 +39,9 @@ _PHRASES = {status.phrase.lower() for status in HTTPStatus}
 _EMPTY = _PHRASES | {"error", "provider returned error", "none", "null", "true", "invalid_argument"}
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
 _TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", re.I | re.S)
+_NAMED_STATUS = re.compile(
+    r"(?:\A|\b(?:status|status code|error code|code|http|error)[\s:=(]{1,3})([45]\d\d)\b", re.I
+)
 # What a code in words is as a status.
 _STATUSES = (
     (402, re.compile(r"insufficient_(?:quota|credit|balance|fund)|payment|billing")),
@@ -97,11 +100,11 @@ def complaint(data: Any) -> Complaint:
     generated = (each.get("failed_generation") for each in objects)
     return Complaint(
         text=_line(": ".join(telling[:3]) if telling else json.dumps(data) if data else ""),
-        status=next(filter(None, map(_status, codes)), 0),
+        status=next(filter(None, map(_status, codes)), 0) or _status_in(telling),
         name=next((name for name in names if not name.isdigit() and name), ""),
         codes=frozenset(codes),
         params=tuple(param for each in objects for param in _params(each)),
-        generated=next((text for text in generated if isinstance(text, str)), None),
+        generated=next((hide(text) for text in generated if isinstance(text, str)), None),
     )
 
 
@@ -166,6 +169,12 @@ def _status(code: str) -> int:
     if phrase >= 400:
         return phrase
     return next((status for status, words in _STATUSES if words.search(plain)), 0)
+
+
+def _status_in(words: list[str]) -> int:
+    """Return the status that words begin with, or name as one."""
+    found = (_NAMED_STATUS.search(text) for text in words)
+    return next((int(match[1]) for match in found if match), 0)
 
 
 def _params(data: dict[str, Any]) -> Iterator[str]:

@@ -19,6 +19,7 @@ class End(Enum):
 # As they are once case, signs and the name of the enum are off.
 _WHOLE = {
     *("", "none", "null", "stop", "stopped", "stop_sequence", "stop_token", "stop_string"),
+    *("stop_word", "stop_words", "natural_stop", "end_of_sequence", "endoftext", "eos_found"),
     *("eos", "eos_token", "end", "end_turn", "end_of_turn", "end_of_text", "eot", "eot_id"),
     *("complete", "completed", "done", "finish", "finished", "success", "natural", "normal"),
     *("tool_calls", "tool_call", "tool_use", "function_call", "function_calls"),
@@ -50,4 +51,4 @@ def _plain(reason: str) -> str:
     r"""Write MAX_TOKENS, maxTokens, max-tokens and FinishReason.MAX_TOKENS as max_tokens."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", reason.strip())
     words = re.sub(r"[\W_]+", "_", words.lower()).strip("_")
-    return re.sub(r"^(?:finish|stop)_reason_", "", words)
+    return re.sub(r"^(?:(?:finish|stop)_)?reason_", "", words)

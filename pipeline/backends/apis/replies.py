@@ -12,14 +12,16 @@ import orjson
 
 from pipeline.backends.apis.base import Asked
 from pipeline.backends.apis.complaints import ErrorReplyError, complaint
+from pipeline.backends.apis.ends import End, end_of
 from pipeline.backends.apis.usages import read_usage
 from pipeline.backends.apis.wire import find_usage, load
-from pipeline.errors import TransientError
+from pipeline.errors import TransientError, UnreadableError
 from pipeline.showing import hide, shown
 from pipeline.types import Levels, Response, Token, Usage
 
 QUOTED_BYTES = 1_000  # of a reply that is none: more than a secret in its first words has
 LONGEST_WORD = 100  # characters of a model's or a reason's name
+THOUGHTS_ONLY = "the answer has thoughts only"
 # https://platform.openai.com/docs/api-reference/chat/object
 _THOUGHTS = {"thinking", "reasoning", "thought", "redacted_thinking"}  # parts of a content
 _TIERS = {"auto", "default", "flex", "scale", "priority", "fast"}
@@ -52,7 +54,7 @@ def read_response(
             model=_word(data.get("model")) or "",
             usage=usage,
             refusal=hide(refusal) if refusal else refusal,
-            problem=_problem(choice),
+            problem=_problem(choice) or _thoughts(choice, text),
             service_tier=tier if (tier := _word(data.get("service_tier"))) in _TIERS else None,
             levels=levels,
             tokens=() if asked.alternatives is None else _tokens(choice.get("logprobs")),
@@ -61,7 +63,8 @@ def read_response(
         start = content[:QUOTED_BYTES].decode("utf-8", "replace").replace("\n", " ")
         if usage is None:
             usage = read_usage(find_usage(content), asked, note)
-        raise TransientError(
+        kind = TransientError if usage is None else UnreadableError
+        raise kind(
             f"HTTP 200, but not a chat completion: '{shown(start)[:60]}'",
             levels=levels,
             lost=usage is None,
@@ -140,6 +143,14 @@ def _problem(choice: Any) -> str | None:
     """Return what a choice says went wrong."""
     error = choice.get("error")
     return complaint(error).text or "no reason given" if error else None
+
+
+def _thoughts(choice: Any, text: str | None) -> str | None:
+    """Say so if thoughts, told apart from the answer, have used the allowance up."""
+    message = choice.get("message") or {}
+    thought = any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
+    cut = end_of(_reason(choice)) is End.CUT
+    return THOUGHTS_ONLY if thought and cut and not text else None
 
 
 def _called(message: Mapping[str, Any]) -> str | None:

@@ -123,7 +123,8 @@ class Attempts:
 
     def _blame(self, asking: Asking, taken: Pass, error: TransientError) -> None:
         cost = self._bill(asking, error.usage)
-        own = self._gate.blames(taken, error, asking.failed_since)
+        counted = error.usage is not None  # it was answered: the server isn't away
+        own = counted or self._gate.blames(taken, error, asking.failed_since)
         if asking.failed_since is None:
             asking.failed_since = self._gate.circuit.answers
         asking.failures += own * error.weight

@@ -16,6 +16,7 @@ from pipeline.backends.apis.chat import Chat
 from pipeline.backends.apis.complaints import ErrorReplyError
 from pipeline.backends.apis.ends import End, end_of
 from pipeline.backends.apis.messages import names
+from pipeline.backends.apis.replies import THOUGHTS_ONLY
 from pipeline.backends.apis.thoughts import spoken
 from pipeline.backends.base import Server
 from pipeline.backends.servers.formats import Formats
@@ -162,7 +163,7 @@ class Online(Server):
         content = response.content and spoken(response.content, texts)
         thoughts = bool(response.content) and not content
         if thoughts and end_of(response.finish_reason) is End.CUT:
-            response = replace(response, problem="the answer has thoughts only")
+            response = replace(response, problem=THOUGHTS_ONLY)
         return self._formatted(replace(response, content=content), request, rung)
 
     def _misshapen(self, refusal: Refusal) -> Response:

@@ -47,20 +47,20 @@ def find_proxy(url: str, environ: Mapping[str, str] = os.environ) -> Proxy | Non
 def _checked(address: str, name: str) -> str:
     """Return a proxy's address with its scheme, which may be left out."""
     scheme, separator, _ = address.partition("://")
+    url = address if separator else f"http://{address}"  # its login is hidden in messages
     if separator and scheme.lower() not in ("http", "https"):
         kind = "a SOCKS proxy" if scheme.lower().startswith("socks") else f"a {scheme} proxy"
         raise AccessError(
             f"{name} names {kind} ({address}), which isn't supported: "
             "name an HTTP proxy, or unset it"
         )
-    url = address if separator else f"http://{address}"
     try:
         parts = urlsplit(url)
         good = bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", url)
     except ValueError:
         good = False
     if not good:
-        raise AccessError(f"{name} is no address of a proxy ({address}): write http://HOST:PORT")
+        raise AccessError(f"{name} is no address of a proxy ({url}): write http://HOST:PORT")
     return url
 
 

@@ -46,7 +46,8 @@ _QUOTA = re.compile(
     r"insufficient[ _](?:quota|balance|credits?|funds)|(?:credit )?balance is (?:too )?low"
     r"|(?:credits?|balance|quota) (?:\w+ ){0,3}(?:exhausted|depleted|used up|ran out|insufficient)"
     r"|(?:out of|no(?: more| remaining)?|not enough|lack of) (?:credits?|funds|balance|quota)\b"
-    r"|payment required|billing hard limit|billing (?:\w+ ){0,4}(?:not active|inactive|disabled)"
+    r"|more credits\b|can only afford|余额不足|欠费|payment required|billing hard limit"
+    r"|billing (?:\w+ ){0,4}(?:not active|inactive|disabled)"
     r"|(?:requires?|enable|activate) billing|account (?:\w+ ){0,4}(?:in arrears|overdue)"
 )
 _FREE_QUOTA = re.compile(r"insufficient[ _](?:quota|balance|credits?|funds)|credit balance")
@@ -56,7 +57,7 @@ _LENGTH_CODES = {
 }
 _LENGTH = re.compile(
     r"context[ _-]?(?:length|size|window|limit)|(?:prompt|input|message|conversation|text|content"
-    r"|request)s? (?:\w+ ){0,4}(?:is|are|was) (?:\w+ )?too (?:long|large)"
+    r"|request)s? (?:\w+ ){0,4}(?:(?:is|are|was) )?(?:\w+ )?too (?:long|large)"
     r"|too (?:long|large) for (?:the |this )?model"
     r"|request(?: entity| body)? too large|payload too large|too many (?:input |prompt )?tokens"
     r"|(?:exceed|larger|greater|longer|more|above|over|beyond)\w*\b[^.]{0,80}"
@@ -65,6 +66,7 @@ _LENGTH = re.compile(
     r"|reduce the (?:length|size)|`inputs` tokens|prompt token count|input token count"
     r"|token count (?:\w+ ){0,5}exceeds"
 )
+_RATE = re.compile(r"rate.?limit|per (?:minute|second|hour|day)\b")
 _BOUND = re.compile(
     r"max_(?:completion_|new_|output_)?tokens\W{0,3}(?:\w+ ){0,6}?(?:is too|must|should|<)"
 )
@@ -126,6 +128,10 @@ class Refusal:
         )
 
     @property
+    def _is_rate(self) -> bool:
+        return self.status == 429 or _RATE.search(self.told.text.lower()) is not None
+
+    @property
     def of_a_number(self) -> bool:
         """Whether it is about how large the longest answer is, not about what it is called."""
         return _BOUND.search(self.told.text.lower()) is not None
@@ -147,7 +153,7 @@ class Refusal:
             return Subject.SHAPE
         if codes & _LENGTH_CODES or status == 413:
             return Subject.LENGTH
-        if _LENGTH.search(words) and (status != 429 or "too large" in words):
+        if _LENGTH.search(words) and ("too large" in words or not self._is_rate):
             return Subject.LENGTH
         if status == 429:
             return Subject.REST
@@ -174,7 +180,7 @@ def refusal_of(reply: Reply) -> Refusal:
 
 def refusal_inside(told: Complaint, reply: Reply, usage: Usage | None) -> Refusal:
     """Take an error in a reply of a good status for what it says; without a code it may pass."""
-    return Refusal(told.status or 500, told, reply.headers, usage)
+    return Refusal(told.status or reply.status, told, reply.headers, usage)
 
 
 def explain(
@@ -185,13 +191,14 @@ def explain(
     *,
     fatal: bool = True,
 ) -> BackendError:
-    """Return the error of ours that a refusal of this request, sent as this body, is. A parameter
-    that is refused concerns all requests only if none was answered: then it is `fatal`.
+    """Return the error of ours that a refusal of this request, sent as this body, is. What is
+    refused concerns all requests, and is `fatal`, rather if none was answered yet.
     """
     status, subject = refusal.status, refusal.subject
     levels, wait = read_levels(refusal.headers), retry_after(refusal.headers)
     said = f"HTTP {status}: {refusal.words}"
-    if subject in (Subject.QUOTA, Subject.KEY, Subject.MODEL):
+    known = not fatal and status not in (401, 403, 404)  # the key and the model: rows were answered
+    if subject is Subject.QUOTA or (subject in (Subject.KEY, Subject.MODEL) and not known):
         return _fatal(refusal, said, request.model, base_url)
     name = f" {refusal.told.name}" if refusal.told.name else ""
     if subject is Subject.LENGTH:
@@ -200,7 +207,7 @@ def explain(
         )
     if status == 429:
         return LimitError(said, levels=levels, retry_after_seconds=wait)
-    if subject is Subject.REST and (status in _BUSY or status >= 500):
+    if subject is Subject.REST and (status in _BUSY or status >= 500 or status < 300):
         return TransientError(
             said,
             levels=levels,

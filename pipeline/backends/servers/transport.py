@@ -35,6 +35,7 @@ MOST_REDIRECTS = 5
 # Of a request that is sent again with its body: a 303 asks for another.
 _REDIRECTS, _MOVED = {301, 302, 307, 308}, {301, 308}
 _PROXY_LOGIN = 407
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 # What belongs to the rehearsed request alone.
 _OWN_HEADERS = {"host", "content-length", "connection", "idempotency-key", "accept-encoding"}
 
@@ -163,8 +164,8 @@ class Transport:
 
     def _failure(self, error: Exception, timeout_seconds: float) -> BackendError:
         """Return the error of ours that a failure to get a reply is."""
-        if isinstance(error, aiohttp.ClientSSLError):
-            return AccessError(f"{self._where}: {_insecure(error)}")
+        if isinstance(error, aiohttp.ClientSSLError) and (insecure := _insecure(error)):
+            return AccessError(f"{self._where}: {insecure}")
         if isinstance(error, aiohttp.ClientConnectorError) and self._is_unknown(error):
             return AccessError(f"{self._where}: {_reason(error)}; check {self._named}")
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
@@ -219,14 +220,17 @@ def _redirected(url: str, reply: Reply, path: str) -> str | None:
     return urlunsplit(there)
 
 
-def _insecure(error: aiohttp.ClientSSLError) -> str:
+def _insecure(error: aiohttp.ClientSSLError) -> str | None:
+    """Return what no waiting mends of a connection's security; None if it only broke."""
     reason = _reason(error)
     if isinstance(error, aiohttp.ClientConnectorCertificateError) or "CERTIFICATE" in reason:
         return (
             f"its certificate isn't trusted ({reason}); if your company or your server has its own,"
             " name its file in SSL_CERT_FILE"
         )
-    return f"no secure connection ({reason}); does it begin with http:// rather than https://?"
+    if any(sign in reason for sign in _NO_TLS):
+        return f"it speaks no TLS ({reason}); does it begin with http:// rather than https://?"
+    return None
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from pipeline.backends.apis.ends import End, end_of
 
 ENDS = {
     End.WHOLE: "stop STOP eos end_turn stop_sequence tool_calls function_call COMPLETE completed "
-    "eos_token FinishReason.STOP FINISH_REASON_STOP toolUse end-of-turn none",
+    "eos_token FinishReason.STOP FINISH_REASON_STOP REASON_STOP toolUse end-of-turn none",
     End.CUT: "length max_tokens MAX_TOKENS maxTokens max-output-tokens incomplete truncated "
     "FinishReason.MAX_TOKENS token_limit max_length cutoff",
     End.FULL: "model_length model_context_window_exceeded context_length context_window_full",

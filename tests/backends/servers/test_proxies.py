@@ -78,3 +78,9 @@ def test_hosts_of_no_proxy_are_reached_without(url: str, listed: str, bypassed: 
     environ = {"http_proxy": "proxy:1", "no_proxy": listed}
     assert (find_proxy(url, environ) is None) == bypassed
     assert (find_proxy(url, {"http_proxy": "proxy:1", "NO_PROXY": listed}) is None) == bypassed
+
+
+def test_a_login_in_a_bad_proxy_is_not_told() -> None:
+    with pytest.raises(AccessError) as caught:
+        find_proxy(HOST, {"http_proxy": "me:secretword@pro xy:1"})
+    assert "secretword" not in str(caught.value)

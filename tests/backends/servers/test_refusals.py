@@ -9,7 +9,7 @@ import pytest
 from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import open_lane
 from pipeline.errors import AccessError, BackendError, FatalError, RejectedError, TransientError
-from pipeline.types import Request, Response
+from pipeline.types import Request, Response, Usage
 from tests.backends.asking import MODEL, complete, complete_all, request
 from tests.server import Fault, Server
 
@@ -55,6 +55,8 @@ LONG = [
     (422, "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 9000 `inputs` tokens"),
     (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 9000"),
     (500, "Context size has been exceeded."),
+    (400, "AiError: bad input: prompt too long"),
+    (400, "too many tokens: size limit exceeded by 12 tokens."),
     (500, "the input length exceeds the context length"),
     (200, "Input is too long for requested model."),
 ]
@@ -78,6 +80,7 @@ def test_too_long_is_refused_once_with_the_way_on(server: Server, status: int, w
         (400, said("Your credit balance is too low to access the API.")),
         (403, said("You have no credits left. Buy more.")),
         (403, said("Insufficient balance")),
+        (403, said("This request requires more credits, or fewer max_tokens.")),
         (429, said("No.", code="insufficient_quota")),
         (429, said("No.", type="insufficient_quota")),
         (429, {"error": "Insufficient balance"}),
@@ -134,6 +137,7 @@ def test_a_bad_key_ends_the_run_whatever_its_status(
         ),
         (422, {"detail": "Unknown model: x"}),
         (200, said("No.", code="model_not_found")),
+        (200, {"error": "model 'x' not found"}),
     ],
 )
 def test_a_missing_model_is_no_wrong_address(server: Server, status: int, body: object) -> None:
@@ -311,3 +315,23 @@ def test_an_ordinary_limit_is_no_end(server: Server) -> None:
     words = "You exceeded your current quota, please check your plan and billing details."
     with pytest.raises(TransientError, match="HTTP 429: You exceeded"):
         raise failure(server, 429, said(words, status="RESOURCE_EXHAUSTED"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["invalid text: 'my api key is not valid'", "invalid text: 'the model x does not exist'"],
+)
+def test_words_of_a_document_do_not_end_a_run_in_which_rows_were_answered(
+    server: Server, words: str
+) -> None:
+    server.change(faults=(refusing(422, said(words), contains="bad"),))
+    with pytest.raises(RejectedError, match="HTTP 422: invalid text"):
+        complete(connect(server), request("good"), request("bad"))
+
+
+def test_what_is_counted_and_cannot_be_read_is_seldom_asked_again(server: Server) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+    server.change(faults=(refusing(200, {"choices": [7], "usage": usage}, billed=True),))
+    found = complete_all(connect(server), [request(text) for text in "abcdef"])
+    assert {item.attempts for item in found.values()} == {3}
+    assert {item.usage for item in found.values()} == {Usage(27, 9)}

@@ -87,7 +87,7 @@ def test_every_option_of_the_documentation_is_one() -> None:
 
 
 def test_every_column_of_the_readme_is_one() -> None:
-    table = README[README.index("## What comes out") : README.index("A row whose request")]
+    table = README[README.index("## What comes out") : README.index("Duplicate rows")]
     named = set(re.findall(r"`([a-z_]+)`", table)) - {
         "output",
         "outputs",

@@ -131,7 +131,7 @@ def test_what_was_found_out_or_named_anew_is_said(tmp_path: Path) -> None:
     ended = run(tmp_path / "in.csv", "-o", tmp_path / "out.csv")
     assert ended.lines[:2] == [
         'in.csv: another column "a" is called "a_2", a column without a name is called "column_4"',
-        "in.csv: read as Windows-1252, which was found out; --encoding names another",
+        "in.csv: detected encoding Windows-1252 (use --encoding to change it)",
     ]
 
 

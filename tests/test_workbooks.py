@@ -56,7 +56,7 @@ def test_a_workbook_with_several_sheets_says_which_is_read(tmp_path: Path) -> No
     write_workbook(tmp_path / "in.xlsx")
     ended = run(tmp_path / "in.xlsx", "-o", tmp_path / "out.csv")
     assert ended.lines[0] == (
-        'in.xlsx: has 2 sheets (Cover, Q1 data); this reads "Cover", --sheet names another'
+        'in.xlsx: has 2 sheets (Cover, Q1 data): using "Cover" (use --sheet to change it)'
     )
     ended = run_here("run", tmp_path / "in.xlsx", "-o", tmp_path / "b.csv", *ECHO, "--sheet", "Q1")
     assert ended.errors == ['error: in.xlsx has no sheet "Q1"; its sheets are Cover, Q1 data']

@@ -100,7 +100,7 @@ class AskOptions(Chosen):
         "base_url": typer.Option(
             envvar="OPENAI_BASE_URL", help="Server that speaks the OpenAI API.", show_envvar=True
         ),
-        "text_column": typer.Option(help="Column that holds the text. [default: found out]"),
+        "text_column": typer.Option(help="Column that holds the text. [default: detected]"),
         "image_column": typer.Option(help="Column that holds images: paths, or http(s) addresses."),
         "image_root": typer.Option(
             metavar="DIR", help="Folder that the images' paths may lead to. [default: the table's]"
@@ -112,10 +112,10 @@ class AskOptions(Chosen):
         ),
         "image_detail": typer.Option(help="How closely to look at images: low is the cheapest."),
         "encoding": typer.Option(
-            metavar="NAME", help="Encoding of a text table: utf-8, cp1252... [default: found out]"
+            metavar="NAME", help="Encoding of a text table: utf-8, cp1252... [default: detected]"
         ),
         "delimiter": typer.Option(
-            metavar="CHAR", help="What parts the cells of a .csv: ';', tab... [default: found out]"
+            metavar="CHAR", help="Delimiter of a .csv: ';', tab... [default: detected]"
         ),
         "sheet": typer.Option(
             metavar="NAME", help="Sheet of a workbook, by name or number. [default: the first]"

@@ -130,13 +130,13 @@ def _tell_plan(plan: Plan, run: Run, progress: Watch) -> None:
     progress.note(describe_plan(plan, run))
     store = run.engine.store
     if store.mended:
-        progress.note(f"the index of {store.path} was damaged and has been made anew")
+        progress.note(f"the index of {store.path} was damaged and has been rebuilt")
     if store.damaged:
         progress.note(describe_damage(store.path, len(store.damaged)))
     if plan.requests and not plan.known and store.had_answers:
         progress.note(
-            "no answer in the journal is to one of these requests: the prompt, the model, an "
-            "option or the input is another than before"
+            "none of the saved answers can be reused: the prompt, the model, an option or the "
+            "input has changed"
         )
 
 

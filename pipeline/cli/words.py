@@ -28,7 +28,7 @@ def describe_plan(plan: Plan, run: Run) -> str:
     if plan.done:
         parts.append(f"{plan.done:,} done already")
     if plan.unreadable:
-        parts.append(f"{plan.unreadable:,} can't be asked about (the first: {plan.problem})")
+        parts.append(f"{plan.unreadable:,} can't be sent (the first: {plan.problem})")
     if plan.empty:
         parts.append(f"{plan.empty:,} are empty")
     if not plan.requests and not plan.escalations:
@@ -51,7 +51,7 @@ def describe_damage(journal: Path, count: int) -> str:
     """Say what becomes of damaged entries of a journal."""
     return (
         f"{many(count, 'entry')} of {journal} {'is' if count == 1 else 'are'} damaged and not "
-        "used: an answer that is lost is asked for again, and what it cost is counted no longer"
+        "used: lost answers are requested again, and their cost is no longer counted"
     )
 
 
@@ -61,7 +61,7 @@ def _escalated(plan: Plan, escalation: Escalation) -> str:
     asked = f"up to {many(plan.escalations, 'request')} to {escalation.model}"
     if price is None or most is None:
         return f"{asked}, whose price is not known"
-    return f"at most {usd(most)} for {asked}, those asked for again aside ({price})"
+    return f"at most {usd(most)} for {asked}, without retries ({price})"
 
 
 def many(count: int, what: str) -> str:
@@ -80,8 +80,10 @@ def _cost(plan: Plan, run: Run) -> str:
     where = f"{price}, {price.source}"
     if plan.high_usd is None:
         return f"at least {usd(plan.low_usd)}, answers have no bound ({where})"
-    asked = f"{_range(plan.low_usd, plan.high_usd)} with answers of up to {bound:,} tokens"
-    return f"{asked}, if none is asked for again ({where})"
+    asked = (
+        f"estimated {_range(plan.low_usd, plan.high_usd)} with answers of up to {bound:,} tokens"
+    )
+    return f"{asked}, without retries ({where})"
 
 
 def _range(low: Decimal, high: Decimal) -> str:
@@ -110,7 +112,7 @@ def describe_outcome(outcome: Outcome, run: Run, progress: Watch) -> None:
         lines += [_saved(escalation)] if spared else []
         lines += [escalation.note] if escalation.note else []
     if code in (1, 3, 4, 130):
-        lines += [f"{_how_to_go_on(outcome, code)}, run the same command:", f"  {command_line()}"]
+        lines += [f"{_how_to_go_on(outcome, code)} run the same command:", f"  {command_line()}"]
     for line in lines:
         progress.note(line)
     spent = progress.spent
@@ -131,10 +133,10 @@ def describe_outcome(outcome: Outcome, run: Run, progress: Watch) -> None:
 
 def _how_to_go_on(outcome: Outcome, code: int) -> str:
     if code != 1:
-        return "for the rest"
+        return "for the rest,"
     if outcome.unasked == outcome.statuses["failed"]:
-        return "the failed rows can't be asked about as they are: once the input is mended"
-    return "for the failed rows again"
+        return "the failed rows can't be sent as they are: fix the input, then"
+    return "to retry the failed rows,"
 
 
 def _spent(progress: Watch, run: Run) -> str:
@@ -149,7 +151,7 @@ def _spent(progress: Watch, run: Run) -> str:
     if spent.again:
         one = spent.again == 1
         what = "unusable answer was" if one else "unusable answers were"
-        parts.append(f"{spent.again:,} {what} asked for again")
+        parts.append(f"{spent.again:,} {what} requested again")
     if run.engine.lane.server.price and spent.unpriced:
         parts.append(f"{many(spent.unpriced, 'answer')} without a known cost")
     if unsure:

@@ -161,11 +161,11 @@ def _build(settings: Settings, store: Store, target: Target | None, stack: ExitS
     _check(prompt, source, settings)
     found = source.text_column if settings.text_column is None and prompt.uses_text else None
     if found not in (None, "document", "text"):
-        notices.append(f"the text is column {found}; --text-column names another")
+        notices.append(f'using column "{found}" as the text (use --text-column to change it)')
     if lane.server.price is None:
         notices.append(
             f"no published price for {prompt.model} at {lane.server.name}: "
-            "cost_usd stays empty; --price INPUT,OUTPUT sets it"
+            "costs are not shown; set a price with --price INPUT,OUTPUT"
         )
     folder = target.path.absolute().parent if target and store.writes else None
     spool = stack.enter_context(Spool(source, folder))

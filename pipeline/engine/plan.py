@@ -13,7 +13,7 @@ from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Step, Trail
 from pipeline.errors import UsageError
 from pipeline.evaluation.gold import is_known, is_right
-from pipeline.evaluation.pairs import Pair
+from pipeline.evaluation.pairs import Pair, all_empty
 from pipeline.sources.spool import Slot, Spool
 from pipeline.types import Request
 
@@ -104,8 +104,7 @@ class Planner:
         """Raise UsageError if nothing can be compared with the answers."""
         name = self._spool.source.name
         if self._pairs and plan.rows and not plan.expects:
-            wanted = " or ".join(f'"{pair.expected}"' for pair in self._pairs)
-            raise UsageError(f"{name}: no row has anything in {wanted} to compare with")
+            raise UsageError(f"{name}: {all_empty(self._pairs)}")
         if plan.strange is not None and not plan.fits:
             labels = ", ".join(self._pairs[0].labels or ())
             raise UsageError(

@@ -133,3 +133,11 @@ def check_column(name: str, names: Sequence[str], table: str) -> None:
     close = get_close_matches(name, names, 1)
     hint = f'; did you mean "{close[0]}"?' if close else f"; its columns are: {', '.join(names)}"
     raise UsageError(f'{table} has no column "{name}"{hint}')
+
+
+def all_empty(pairs: Sequence[Pair]) -> str:
+    """Say that no row has a right answer."""
+    names = [f'"{pair.expected}"' for pair in pairs]
+    if len(names) == 1:
+        return f"column {names[0]} is empty in every row"
+    return f"columns {' and '.join(names)} are empty in every row"

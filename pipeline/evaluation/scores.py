@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibration import Reliability, reliability, require
 from pipeline.evaluation.gold import Answers, Graded
+from pipeline.evaluation.pairs import all_empty
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,8 +117,7 @@ def evaluate(answers: Answers, *, worst: int = 10) -> Evaluation:
     """
     rows = answers.rows
     if not rows:
-        wanted = " or ".join(f'"{pair.expected}"' for pair in answers.pairs)
-        raise UsageError(f"{answers.name}: no row has anything in {wanted} to compare with")
+        raise UsageError(f"{answers.name}: {all_empty(answers.pairs)}")
     require()
     right = sum(row.right for row in rows)
     answered = [row for row in rows if any(row.predicted)]

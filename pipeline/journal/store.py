@@ -64,7 +64,7 @@ class Store:
         self._run_id = 0
         self._is_empty = False
         self.had_answers = False  # before this run
-        self.mended = False  # its index was damaged and has been made anew
+        self.mended = False  # its index was damaged and has been rebuilt
         self.damaged: set[int] = set()  # entries looked up that aren't as they were written
         self.outdated = False  # its keys are of an older recipe, so that none of them is looked for
         self.aside: Path | None = None  # where the journal is that this one takes the place of

@@ -102,7 +102,7 @@ def is_guess(encoding: str) -> bool:
 
 def guessed(encoding: str) -> str:
     """Say to the user that an encoding may be wrong."""
-    return f"read as {encoding}, which was found out; --encoding names another"
+    return f"detected encoding {encoding} (use --encoding to change it)"
 
 
 def _wanted(encoding: str | None, head: bytes) -> str | None:

@@ -366,7 +366,7 @@ def test_a_run_says_its_plan_and_its_sum(two: Job, server: Server) -> None:
     assert (ended.code, ended.out) == (0, "")
     assert said(ended) == [
         "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
-        "0.000076 to 0.00072 USD with answers of up to 20 tokens, if none is asked for again "
+        "estimated 0.000076 to 0.00072 USD with answers of up to 20 tokens, without retries "
         "(3/17 USD per million tokens, --price)",
         "2 rows: 2 ok -> out.csv",
         "this run: 220 tokens (200 in, 20 out), 0.00094 USD, N s, N requests a second",
@@ -406,8 +406,8 @@ def test_a_run_with_failures_says_why_and_how_to_go_on(tmp_path: Path, server: S
         "  1 x the answer was cut off at 20 tokens (asked twice); raise --max-tokens",
         "  1 x the model refused: I can't help with that.",
         "this run: 33 tokens (3 in, 30 out), 0.00052 USD, N s, N requests a second, "
-        "1 unusable answer was asked for again",
-        "for the failed rows again, run the same command:",
+        "1 unusable answer was requested again",
+        "to retry the failed rows, run the same command:",
         f"  pipeline {' '.join(made.arguments('--max-tokens', '5'))}",
     ]
 
@@ -421,8 +421,7 @@ def test_rows_that_no_run_can_ask_about_are_not_to_be_run_again(tmp_path: Path) 
     ended = pipeline(*command, folder=tmp_path)
     assert ended.code == 1
     assert said(ended)[-2] == (
-        "the failed rows can't be asked about as they are: once the input is mended, "
-        "run the same command:"
+        "the failed rows can't be sent as they are: fix the input, then run the same command:"
     )
 
 
@@ -432,7 +431,7 @@ def test_a_model_without_a_price_has_one_warning_and_no_cost(two: Job, server: S
     assert ended.code == 0
     assert said(ended)[:2] == [
         f"no published price for gpt-6-luna at {server.base_url}: "
-        "cost_usd stays empty; --price INPUT,OUTPUT sets it",
+        "costs are not shown; set a price with --price INPUT,OUTPUT",
         "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: cost unknown",
     ]
     assert column(two.rows(), "cost_usd") == ["", ""]
@@ -509,7 +508,7 @@ def test_a_dry_run_shows_the_request_and_sends_nothing(two: Job, server: Server)
     }
     assert ended.lines == [
         "2 rows, 2 requests to gpt-6-luna, about 14 prompt tokens: "
-        "0.000076 to 0.00072 USD with answers of up to 20 tokens, if none is asked for again "
+        "estimated 0.000076 to 0.00072 USD with answers of up to 20 tokens, without retries "
         "(3/17 USD per million tokens, --price)"
     ]
     assert sorted(two.folder.iterdir()) == before

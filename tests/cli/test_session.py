@@ -98,7 +98,7 @@ def test_first_come_the_notices_then_the_plan_then_what_came_of_it(two: Job) -> 
     ended = two.run("--max-cost", "1", "--model", "other")
     assert ended.lines[0].startswith("answers are bounded at 1024 tokens")
     assert ended.lines[1].startswith("2 rows, 2 requests to other")
-    assert ended.lines[2].startswith("no answer in the journal is to one of these requests")
+    assert ended.lines[2].startswith("none of the saved answers can be reused")
     assert ended.lines[3].startswith("2 rows: 2 ok -> out.csv")
     assert ended.out == ""
 
@@ -115,7 +115,7 @@ def test_an_index_that_was_made_anew_is_told(two: Job) -> None:
     data[end - 20] ^= 1
     two.journal.write_bytes(data)
     ended = two.run()
-    assert "the index of out.csv.journal was damaged and has been made anew" in ended.lines
+    assert "the index of out.csv.journal was damaged and has been rebuilt" in ended.lines
     assert (ended.code, ended.lines[0]) == (0, "2 rows, 2 done already: nothing to ask")
 
 

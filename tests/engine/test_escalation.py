@@ -281,7 +281,7 @@ def test_until_the_threshold_is_known_no_answer_stands(labelled: Path, server: S
 def at_most(line: str, requests: int) -> Decimal:
     """Read what a plan says that the stronger model costs at most."""
     many = f"{requests} request{'' if requests == 1 else 's'}"
-    said = rf"at most (\S+) USD for up to {many} to big, those asked for again aside"
+    said = rf"at most (\S+) USD for up to {many} to big, without retries"
     found = re.search(rf"{said} \(10/20 USD per million tokens\)$", line)
     assert found, line
     return Decimal(found[1])

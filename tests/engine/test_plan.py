@@ -169,7 +169,7 @@ def test_an_input_that_takes_long_to_read_is_estimated_from_its_first_rows(tmp_p
 
 def test_what_is_expected_must_be_there_and_be_a_label(tmp_path: Path) -> None:
     labelling = Labelling(labels=["a", "b"])
-    for gold, said in ((["", ""], "no row has anything in"), (["c", "d"], "it begins with `c`")):
+    for gold, said in ((["", ""], "empty in every row"), (["c", "d"], "it begins with `c`")):
         with pytest.raises(UsageError) as caught:
             plan(
                 *(tmp_path, ["one", "two"], SORT),

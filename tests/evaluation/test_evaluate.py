@@ -223,7 +223,7 @@ def test_reviewed_rows_promise_nothing(tmp_path: Path) -> None:
             "--accuracy 95: give a share between",
         ),
         (("plain.csv", "--expected", "gold", "--accuracy", "0.9"), "plain.csv has no column `conf"),
-        (("empty.csv", "--expected", "gold"), 'empty.csv: no row has anything in "gold"'),
+        (("empty.csv", "--expected", "gold"), 'empty.csv: column "gold" is empty in every row'),
     ],
 )
 def test_bad_input_is_one_line(folder: Path, arguments: tuple[str, ...], message: str) -> None:

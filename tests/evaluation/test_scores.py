@@ -132,7 +132,7 @@ def test_the_same_table_has_the_same_interval_each_time() -> None:
 
 
 def test_no_row_to_compare_is_an_error() -> None:
-    with pytest.raises(UsageError, match='no row has anything in "gold"'):
+    with pytest.raises(UsageError, match='column "gold" is empty in every row'):
         evaluate(answers([]))
 
 

@@ -480,14 +480,18 @@ def test_what_is_expected_is_a_column_of_the_input(folder: Path, expected: str) 
 
 
 @pytest.mark.parametrize(
-    ("expected", "wanted"), [("gold", '"gold"'), ("label=gold,label=more", '"gold" or "more"')]
+    ("expected", "wanted"),
+    [
+        ("gold", 'column "gold" is'),
+        ("label=gold,label=more", 'columns "gold" and "more" are'),
+    ],
 )
 def test_an_input_that_expects_nothing_is_not_asked_about(
     folder: Path, expected: str, wanted: str
 ) -> None:
     write_rows(folder / "in.csv", [{"text": "Hello", "gold": " ", "more": ""}])
     ended = classify(folder, "--expected", expected, "--text-column", "text")
-    assert ended.errors == [f"error: in.csv: no row has anything in {wanted} to compare with"]
+    assert ended.errors == [f"error: in.csv: {wanted} empty in every row"]
     assert (ended.code, sorted(path.name for path in folder.iterdir())) == (2, ["in.csv"])
 
 

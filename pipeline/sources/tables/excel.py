@@ -125,8 +125,8 @@ class ExcelGrid:
         yield from renamed(header, self._names)
         if len(names) > 1:
             yield (
-                f'has {len(names)} sheets ({", ".join(names)}); this reads "{self._sheet.name}", '
-                "--sheet names another"
+                f'has {len(names)} sheets ({", ".join(names)}): using "{self._sheet.name}" '
+                "(use --sheet to change it)"
             )
         count = self._oddities.formulas_without_value
         if count:

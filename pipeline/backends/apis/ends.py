@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 
 
 class End(Enum):
@@ -39,6 +40,7 @@ _OTHERS = (
 )
 
 
+@lru_cache(maxsize=256)  # all answers of a run end alike
 def end_of(reason: str | None) -> End:
     """Return the end that a finish reason tells of. No reason at all is a good one."""
     plain = _plain(reason or "")

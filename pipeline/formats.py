@@ -74,7 +74,7 @@ PACKED = (".gz", ".zip")
 
 
 def format_of(path: Path) -> Format | None:
-    """Give the format that a file's name says, packed or not: `a.csv`, `a.csv.gz`."""
+    """Return the format that a file's name says, packed or not: `a.csv`, `a.csv.gz`."""
     suffix = path.suffix.lower()
     return FORMATS.get(Path(path.stem).suffix.lower() if suffix in PACKED else suffix)
 

@@ -58,12 +58,12 @@ class Stored(NamedTuple):
 
 
 def is_address(text: str) -> bool:
-    """Say whether this is an address and no path."""
+    """Return whether this is an address and no path."""
     return bool(_ADDRESS.match(text))
 
 
 def local_path(text: str) -> Path | None:
-    """Give the path that a file:// address, or no address at all, stands for."""
+    """Return the path that a file:// address, or no address at all, stands for."""
     scheme, colon, rest = text.partition("://")
     if not is_address(text):
         return Path(text)
@@ -76,7 +76,7 @@ def follow(path: Path) -> Path:
 
 
 def path_here(text: str) -> Path:
-    """Give the path of what has to be a file of this machine; raise UsageError for an address."""
+    """Return the path of what has to be a file of this machine; raise UsageError for an address."""
     path = local_path(text)
     if path is None:
         raise UsageError(f"{text} is an address: name a file of this machine")
@@ -101,7 +101,7 @@ class Place:
             self.name = PurePosixPath(self._path).name or self.address
 
     def __eq__(self, other: object) -> bool:
-        """Say whether two addresses lead to the same."""
+        """Return whether two addresses lead to the same."""
         return isinstance(other, Place) and self._whole == other._whole
 
     def __hash__(self) -> int:
@@ -112,7 +112,7 @@ class Place:
         return str(self._fs.unstrip_protocol(self._path))
 
     def path_in(self, folder: Place) -> str | None:
-        """Give the path in a folder; None if this is outside of it."""
+        """Return the path in a folder; None if this is outside of it."""
         root = f"{folder._whole.rstrip('/')}/"
         return self._whole.removeprefix(root) if self._whole.startswith(root) else None
 
@@ -347,7 +347,7 @@ def _is_denial(name: str, said: str) -> bool:
 
 
 def _status(error: BaseException) -> int | None:
-    """Give the HTTP status of an error that has one."""
+    """Return the HTTP status of an error that has one."""
     for name in ("status", "status_code", "code"):
         value = getattr(error, name, None)
         if isinstance(value, int):

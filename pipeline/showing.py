@@ -197,7 +197,7 @@ def _signs(letters: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _codes(letter: str) -> tuple[list[str], list[str]]:
-    """Give the patterns of a letter's units in UTF-16 and its bytes in UTF-8, in hexadecimal."""
+    """Return the patterns of a letter's units in UTF-16 and its bytes in UTF-8, in hexadecimal."""
     units = letter.encode("utf-16-be", "surrogatepass").hex()
     raw = letter.encode("utf-8", "surrogatepass")
     codes = [units[at : at + 4] for at in range(0, len(units), 4)], [f"{byte:02x}" for byte in raw]

@@ -28,7 +28,7 @@ class Tiles:
     tile: int
 
     def fit(self, size: Size, detail: Detail) -> Size:
-        """Give the size to send: within 2048 pixels, the shorter side within 768."""
+        """Return the size to send: within 2048 pixels, the shorter side within 768."""
         if detail == Detail.LOW:
             return _within(size, LOW_PIXELS)
         width, height = _within(size, HIGH_PIXELS)
@@ -61,7 +61,7 @@ class Patches:
     side: int = _PATCH
 
     def fit(self, size: Size, detail: Detail) -> Size:
-        """Give the size to send: within what the detail allows, by pixels and by patches."""
+        """Return the size to send: within what the detail allows, by pixels and by patches."""
         if detail == Detail.LOW:
             return _within(size, LOW_PIXELS)
         if detail == Detail.ORIGINAL:

@@ -117,7 +117,7 @@ def classify(
     progress: bool = True,
     **settings: Any,
 ) -> Any:
-    """Give each row or document its label, in the column `label`; with `multi` all that fit, as a
+    """Return each row or document its label, in the column `label`; with `multi` all that fit, as a
     list in `labels`.
 
     Args:

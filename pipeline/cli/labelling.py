@@ -135,7 +135,7 @@ class EscalationOptions:
 
 
 def labelling(options: LabelOptions, stronger: Stronger | None) -> Labelling | None:
-    """Give what to choose from, and how; None where there are no labels."""
+    """Return what to choose from, and how; None where there are no labels."""
     from pipeline.prompting.choosing import Labelling
 
     if options.labels is None:

@@ -179,7 +179,7 @@ def _lay_out(run: Run, path: Path, outcome: Outcome) -> None:
 
 
 def _shown(run: Run) -> list[str] | None:
-    """Give the input's columns that the prompt shows to the model; None if that may be any."""
+    """Return the input's columns that the prompt shows to the model; None if that may be any."""
     source, prompt = run.spool.source, run.steps.prompt
     if "row" in prompt.variables:
         return None
@@ -192,6 +192,6 @@ def _shown(run: Run) -> list[str] | None:
 
 
 def _is_list(prompt: Prompt, name: str) -> bool:
-    """Say whether an answer is a list."""
+    """Return whether an answer is a list."""
     root = prompt.outputs or {}
     return "array" in plain(root.get("properties", {}).get(name, {}), root).get("type", ())

@@ -33,12 +33,12 @@ class Ending:
 
     @property
     def early(self) -> bool:
-        """Say whether anything was left unasked."""
+        """Return whether anything was left unasked."""
         return self.interrupted or self.fatal is not None
 
     @property
     def barren(self) -> bool:
-        """Say whether nothing came of it: an older output is worth more than a new one."""
+        """Return whether nothing came of it: an older output is worth more than a new one."""
         return self.fatal is not None and not self.answered
 
     @property
@@ -49,7 +49,7 @@ class Ending:
         return "not asked: interrupted" if self.interrupted else None
 
     def exit_code(self, failed: int) -> int:
-        """Give the exit code, with so many rows that have failed."""
+        """Return the exit code, with so many rows that have failed."""
         if self.fatal:
             late = isinstance(self.fatal, AccessError) and self.answered
             return 4 if late else self.fatal.exit_code
@@ -112,7 +112,7 @@ class Outcome:
             reasons[error] += 1
 
     def counted(self, rows: Rows, grader: Grader | None = None) -> Iterable[Mapping[str, object]]:
-        """Give rows that are counted as they are walked, and graded if that is wanted; a new walk
+        """Return rows that are counted as they are walked, and graded if that is wanted; a new walk
         counts anew.
         """
         return _Counted(rows, self, grader)

@@ -90,7 +90,7 @@ class Escalation(Stage):
         return replace(second, results=first.results, begun=True, failure=failure)
 
     def unsure(self, first: Trail) -> bool:
-        """Say whether a row goes to the strong model."""
+        """Return whether a row goes to the strong model."""
         if self.off or first.problem or first.begun:
             return False
         if not first.finished:
@@ -136,7 +136,7 @@ class Escalation(Stage):
         return not self.off
 
     def can_tell(self, trails: Iterable[Trail]) -> bool:
-        """Say whether any answer came with a confidence; without one all would be escalated."""
+        """Return whether any answer came with a confidence; without one all would be escalated."""
         answered = False
         for first in trails:
             if not (first.finished and first.results):
@@ -153,7 +153,7 @@ class Escalation(Stage):
         return not answered
 
     def ceiling_usd(self, request: Request) -> Decimal | None:
-        """Give the most that a request to the strong model can cost; None where its price isn't
+        """Return the most that a request to the strong model can cost; None where its price isn't
         known, or the answer has no bound.
         """
         server = self.engine.lane.server
@@ -205,7 +205,7 @@ def follow_all(
 
 
 def _confidence(trail: Trail) -> float | None:
-    """Give how sure the last answer is: the one that the row shows."""
+    """Return how sure the last answer is: the one that the row shows."""
     return trail.results[-1].confidence if trail.results else None
 
 

@@ -93,7 +93,7 @@ class Rows:
         return self._row(slot.document, trail, Bits())[0]
 
     def known(self, pairs: Sequence[Pair]) -> Iterator[Known]:
-        """Give the rows of a confidence whose right answer is known, as far as they are answered.
+        """Yield the rows of a confidence whose right answer is known, as far as they are answered.
         Others are not looked up.
         """
         for slot in self._slots:

@@ -1,4 +1,8 @@
-"""A model that is asked, and what it is asked about each document."""
+"""A model that is asked, and what it is asked about each document.
+
+What is found out about a document stays with its slot as a note. `Walk` goes through the requests
+of one level of all documents.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Long documents: cut at their natural boundaries, asked part by part, the answers merged.
+"""What is asked about a document, and in what order: one request, or several steps.
 
-`Steps` knows all that is asked about a document and in what order, be it one request, the turns of
-a conversation, or the parts of a long document and the merges of their answers.
+Several are the turns of a conversation, or the parts of a long document, which is cut at its
+natural boundaries, and the merges of their answers.
 """
 
 from __future__ import annotations
@@ -141,14 +141,14 @@ class Steps:
 
     @property
     def splits(self) -> bool:
-        """Say whether a row can come of several chunks."""
+        """Return whether a row can come of several chunks."""
         bounded = self._chunk_tokens is not None or self._window_tokens is not None
         able = self.prompt.uses_text and self.prompt.merging and len(self.prompt.turns) == 1
         return bool(bounded and able and self._long is Long.SPLIT)
 
     @property
     def _answer_tokens(self) -> int:
-        """Give the longest answer that is allowed, or what is taken for it."""
+        """Return the longest answer that is allowed, or what is taken for it."""
         return self.prompt.options.max_output_tokens or self.prompt.bound or ANSWER_TOKENS
 
     def votes(self, number: int) -> int:
@@ -193,7 +193,7 @@ class Steps:
         return self._level(document, outline, [])[0].request
 
     def goes_on(self, trail: Trail) -> bool:
-        """Say whether more will have to be asked once what is missing has been answered."""
+        """Return whether more will have to be asked once what is missing has been answered."""
         return len(trail.known) > 1 or trail.level + 1 < len(self.prompt.turns)
 
     def forecast(self, slot: Slot, trail: Trail) -> list[Step]:
@@ -225,7 +225,7 @@ class Steps:
         return outline.levels[-1]
 
     def _is_over(self, outline: Outline, said: Sequence[Sequence[str]]) -> bool:
-        """Say whether no level follows on these answers."""
+        """Return whether no level follows on these answers."""
         if outline.chunks == 1:
             return len(said) == len(self.prompt.turns)
         return bool(said) and len(said[-1]) == 1
@@ -315,7 +315,7 @@ class Steps:
         return room if long and self._counter.count(document.text) > room else None
 
     def _left(self, empty: Request) -> int:
-        """Give how many tokens may be put into a request that has no text yet."""
+        """Return how many tokens may be put into a request that has no text yet."""
         if self._window_tokens is None:
             return self._chunk_tokens or 0
         around = self._counter.count_messages(empty.messages)

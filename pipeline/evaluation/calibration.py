@@ -148,7 +148,7 @@ def reliability(confidence: Sequence[float], right: Sequence[bool]) -> Reliabili
 
 
 def ece(confidence: ArrayLike, right: ArrayLike) -> float:
-    """Give the expected calibration error over ten bins of equal width.
+    """Return the expected calibration error over ten bins of equal width.
 
     The mean over rows of |accuracy - mean confidence| of the row's bin
     (Naeini et al. 2015; Guo et al. 2017, "On Calibration of Modern Neural Networks").
@@ -157,7 +157,7 @@ def ece(confidence: ArrayLike, right: ArrayLike) -> float:
 
 
 def brier(confidence: ArrayLike, right: ArrayLike) -> float:
-    """Give the Brier score: the mean square of what confidence lacks to 1 or 0 (Brier 1950).
+    """Return the Brier score: the mean square of what confidence lacks to 1 or 0 (Brier 1950).
 
     Unlike the calibration error it is lowest for what is true, and not for what is vague.
     """

@@ -86,7 +86,7 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
 
 
 def difference_interval(only_first: int, only_second: int, rows: int) -> Interval:
-    """Give the 95% interval of the difference of two shares of the same rows.
+    """Return the 95% interval of the difference of two shares of the same rows.
 
     With p = (count + 1) / (rows + 2) for each of the two counts:
     p2 - p1 +- z * sqrt((p1 + p2 - (p2 - p1) ** 2) / (rows + 2))
@@ -136,7 +136,7 @@ def _by_key(first: Answers, second: Answers, on: str) -> tuple[Answers, Answers]
 
 
 def _alike(one: Graded, other: Graded) -> bool:
-    """Say whether the same is expected; each table spells it as its own answers do."""
+    """Return whether the same is expected; each table spells it as its own answers do."""
     if len(one.expected) > 1 and len(one.expected) == len(other.expected):
         return all(map(same_value, one.expected, other.expected))
     return _known_by(one) == _known_by(other)
@@ -201,7 +201,7 @@ def _take(found: Comparison, names: Sequence[str]) -> tuple[str | None, str]:
 
 
 def _points(found: Comparison, second: bool) -> tuple[float, float]:
-    """Give how much more accurate the second is than the first, or the first than the second: the
+    """Return how much more accurate the second is than the first, or the first than the second: the
     ends of the interval, in percentage points.
     """
     low, high = found.difference_interval.low * 100, found.difference_interval.high * 100

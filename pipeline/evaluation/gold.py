@@ -68,7 +68,7 @@ class Order:
         self.in_any += found
 
     def differs(self, other: Order) -> bool:
-        """Say whether it is only the order in which two tables differ."""
+        """Return whether it is only the order in which two tables differ."""
         same = (self.column, self.in_any) == (other.column, other.in_any)
         return same and self.column is not None and self.in_order != other.in_order
 
@@ -226,7 +226,7 @@ def is_right(row: Mapping[str, object], pairs: Sequence[Pair]) -> bool | None:
 
 
 def is_known(row: Mapping[str, object], pair: Pair) -> bool:
-    """Say whether what is expected of a row is among the labels, as far as these are known."""
+    """Return whether what is expected of a row is among the labels, as far as these are known."""
     if pair.labels is None:
         return True
     names = pair.labels.split(seen(row.get(pair.expected)))
@@ -239,7 +239,7 @@ def _given(rows: Sequence[Graded], several: bool) -> Labels:
 
 
 def _are_sets(rows: Sequence[Graded]) -> bool:
-    """Say whether all that was answered are JSON arrays, as `classify --multi` writes them."""
+    """Return whether all that was answered are JSON arrays, as `classify --multi` writes them."""
     given = [row.predicted[0] for row in rows if row.predicted[0]]
     return bool(given) and all(array(text) is not None for text in given)
 
@@ -285,7 +285,7 @@ def _value(cell: object) -> str:
 
 
 def same_value(expected: str, predicted: str) -> bool:
-    """Say whether two values of a field differ in how they are written only."""
+    """Return whether two values of a field differ in how they are written only."""
     return expected == predicted or _amount(expected) == _amount(predicted)
 
 
@@ -297,7 +297,7 @@ def _amount(text: str) -> str:
 
 
 def _differ(fields: Mapping[str, object], pair: Pair) -> bool:
-    """Say whether two cells that look the same are not the same."""
+    """Return whether two cells that look the same are not the same."""
     return to_text(fields.get(pair.expected)) != to_text(fields.get(pair.predicted))
 
 

@@ -167,7 +167,7 @@ def compare_scores(first: Judged, second: Judged, *, on: str | None = None) -> D
 
 
 def mean_interval(scores: Counter[Decimal]) -> Interval:
-    """Give the 95% percentile bootstrap interval of the mean, over rows."""
+    """Return the 95% percentile bootstrap interval of the mean, over rows."""
     import numpy as np
 
     counts = np.array(list(scores.values()))

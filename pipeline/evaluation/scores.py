@@ -141,7 +141,7 @@ def evaluate(answers: Answers, *, worst: int = 10) -> Evaluation:
 
 
 def wilson(right: int, rows: int) -> Interval:
-    """Give the 95% interval of a share (Wilson 1927, the score interval)."""
+    """Return the 95% interval of a share (Wilson 1927, the score interval)."""
     from scipy.stats import binomtest
 
     found = binomtest(right, rows).proportion_ci(INTERVAL_LEVEL, method="wilson")
@@ -225,7 +225,7 @@ def _scores(
 def macro_f1_interval(
     expected: NDArray[np.int_], predicted: NDArray[np.int_], labels: int
 ) -> Interval:
-    """Give the 95% percentile bootstrap interval of macro-F1, over rows of one label each."""
+    """Return the 95% percentile bootstrap interval of macro-F1, over rows of one label each."""
     import numpy as np
     from scipy.sparse import csr_array
 
@@ -274,7 +274,7 @@ def resamples(counts: NDArray[np.int_], width: int) -> Iterator[NDArray[np.int_]
 
 
 def percentiles(drawn: NDArray[np.float64]) -> Interval:
-    """Give the interval between the percentiles of what resamples have given."""
+    """Return the interval between the percentiles of what resamples have given."""
     import numpy as np
 
     low, high = np.quantile(drawn, [(1 - INTERVAL_LEVEL) / 2, (1 + INTERVAL_LEVEL) / 2])

@@ -136,7 +136,7 @@ def choose_with_both(
 
 @cache
 def allowed_wrong(rows: int, *, accuracy: float, level: float) -> int:
-    """Give how many of so many rows may be wrong for the promise to hold; -1: not even none."""
+    """Return how many of so many rows may be wrong for the promise to hold; -1: not even none."""
     from scipy.stats import binom
 
     allowed = int(binom.ppf(1 - level, rows, 1 - accuracy))
@@ -144,7 +144,7 @@ def allowed_wrong(rows: int, *, accuracy: float, level: float) -> int:
 
 
 def rows_needed(*, accuracy: float, level: float) -> int:
-    """Give the fewest rows that can promise anything: accuracy ** rows <= 1 - level."""
+    """Return the fewest rows that can promise anything: accuracy ** rows <= 1 - level."""
     return math.ceil(math.log(1 - level) / math.log(accuracy) - 1e-9)
 
 

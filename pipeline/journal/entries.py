@@ -388,7 +388,7 @@ def _billed_together(entries: Sequence[Entry]) -> tuple[Usage | None, Decimal | 
 
 
 def now() -> str:
-    """Give the time as the journal has it, in UTC."""
+    """Return the time as the journal has it, in UTC."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -71,7 +71,7 @@ class Store:
 
     @property
     def writes(self) -> bool:
-        """Say whether it was opened for a run, not only to look at."""
+        """Return whether it was opened for a run, not only to look at."""
         return self._writing is not None
 
     @property
@@ -177,7 +177,7 @@ class Store:
             self.path.unlink(missing_ok=True)
 
     def changed(self) -> bool:
-        """Say whether somebody has changed the output since a run wrote it."""
+        """Return whether somebody has changed the output since a run wrote it."""
         if self.output is None or not self.output.exists():
             return False
         with self._failing():

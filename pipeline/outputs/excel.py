@@ -84,7 +84,7 @@ def check_columns(columns: Sized) -> None:
 
 
 def cut(text: str, max_characters: int = MAX_CHARACTERS) -> str:
-    """Give a text as a cell holds it: what is too long is its start and a note."""
+    """Return a text as a cell holds it: what is too long is its start and a note."""
     # A letter has at most two units of UTF-16: most texts need no count of them.
     if len(text) * 2 <= max_characters or _units(text) <= max_characters:
         return text

@@ -19,7 +19,7 @@ _MOST_INTEGER = 2**63
 
 
 def collect(columns: Sequence[Column], rows: Iterable[Mapping[str, object]]) -> list[list[object]]:
-    """Give the cells of these columns, a list for each."""
+    """Return the cells of these columns, a list for each."""
     cells: list[list[object]] = [[] for _ in columns]
     for row in rows:
         for column, into in zip(columns, cells, strict=True):

@@ -111,7 +111,7 @@ class _Field:
 
     @property
     def arrow(self) -> pa.Field:
-        """Give the field of the schema: the one that it came with, if it still is that."""
+        """Return the field of the schema: the one that it came with, if it still is that."""
         import pyarrow as pa
 
         came = self._column.arrow

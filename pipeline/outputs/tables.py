@@ -107,7 +107,7 @@ def is_csv(path: Path) -> bool:
 
 
 def find_format(path: Path) -> Format:
-    """Give the format to write that a name says; raise UsageError if it says none."""
+    """Return the format to write that a name says; raise UsageError if it says none."""
     found, suffix = format_of(path), path.suffix.lower()
     if suffix in PACKED and (found is None or not found.streamed):
         streamed = ", ".join(suffix for suffix, line in WRITTEN.items() if line.streamed)

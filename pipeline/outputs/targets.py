@@ -28,7 +28,7 @@ class Target(Protocol):
         """Raise UsageError if no table can be written there; leave nothing behind."""
 
     def exists(self) -> bool:
-        """Say whether a file is there already."""
+        """Return whether a file is there already."""
 
     def deliver(self) -> None:
         """Put what was written where it belongs."""
@@ -90,7 +90,7 @@ class RemoteTarget:
 
 
 def _desk(address: str) -> Path:
-    """Give the path in the user's own data folder that stands for an address."""
+    """Return the path in the user's own data folder that stands for an address."""
     try:
         from platformdirs import user_data_path
     except ImportError as error:

@@ -34,7 +34,7 @@ def key(
 
 
 def _identity(content: Content) -> object:
-    """Give what of it decides the answer: of an image what it shows, not where it is."""
+    """Return what of it decides the answer: of an image what it shows, not where it is."""
     if isinstance(content, str):
         return content
     return [

@@ -156,7 +156,7 @@ EACH, SCANNED, MADE, JOINED = "(each)", "(scanned)", "(made)", "(joined)"
 
 
 def filters() -> dict[str, Any]:
-    """Give the filters of templates by their names."""
+    """Return the filters of templates by their names."""
     return {
         **{name: _counted(JINJA_FILTERS[name], _COSTS.get(name), makes=False) for name in _PICK},
         **{name: _counted(JINJA_FILTERS[name], _COSTS.get(name)) for name in _MAKE},
@@ -170,7 +170,7 @@ def filters() -> dict[str, Any]:
 
 
 def tests() -> dict[str, Any]:
-    """Give the tests of templates by their names."""
+    """Return the tests of templates by their names."""
     counted = {name: _counted(JINJA_TESTS[name], makes=False) for name in _COMPARE}
     return {**JINJA_TESTS, **counted}
 

@@ -131,7 +131,7 @@ class Prompt:
 
     @cached_property
     def turns(self) -> tuple[int, ...]:
-        """Give the places of the messages after which the server is asked, one for each turn.
+        """Return the places of the messages after which the server is asked, one for each turn.
 
         A `user:` message that an `assistant:` message follows is an example, not a question.
         """
@@ -144,7 +144,7 @@ class Prompt:
 
     @cached_property
     def variables(self) -> frozenset[str]:
-        """Give the variables that the messages use."""
+        """Return the variables that the messages use."""
         return frozenset().union(*(used(text) for _, text in self.templates))
 
     @property
@@ -153,12 +153,12 @@ class Prompt:
 
     @property
     def uses_images(self) -> bool:
-        """Say whether images are sent: where `{{ image }}` is, or else after `{{ text }}`."""
+        """Return whether images are sent: where `{{ image }}` is, or else after `{{ text }}`."""
         return self.image_column is not None and bool({"image", "text"} & self.variables)
 
     @cached_property
     def columns(self) -> list[Column]:
-        """Give the columns of the answers: `output`, `output_1`, ... or the schema's properties.
+        """Return the columns of the answers: `output`, `output_1`, ... or the schema's properties.
 
         A schema holds for the last turn; the turns before it answer in words.
         """
@@ -220,7 +220,7 @@ class Prompt:
 
     @cached_property
     def defaults(self) -> dict[str, object]:
-        """Give what variables are where the input doesn't say."""
+        """Return what variables are where the input doesn't say."""
         return {
             item.name: item.default
             for item in self.inputs
@@ -247,7 +247,7 @@ class Prompt:
 
     @cached_property
     def _about(self) -> frozenset[str]:
-        """Give the variables that are the document's own."""
+        """Return the variables that are the document's own."""
         ours = {*self.settings, *GLOBALS, "chunk", "chunks"}
         return self.variables - ours
 

@@ -65,7 +65,7 @@ class Options(_Written):
         return value
 
     def parameters(self) -> dict[str, object]:
-        """Give them the API's names; those not set are left out."""
+        """Return those that are set, under the names of the API."""
         named = {
             "temperature": self.temperature,
             "top_p": self.top_p,

@@ -73,7 +73,7 @@ class Extent:
 
     @property
     def small(self) -> bool:
-        """Say whether any answer can be checked without counting first."""
+        """Return whether any answer can be checked without counting first."""
         return not self._recurs and self._total <= _MOST_SURE
 
     def _measure(self, schema: Schema, depth: int) -> tuple[int, int]:

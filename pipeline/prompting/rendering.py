@@ -68,7 +68,7 @@ class Renderer:
         return compiled(self._prompt, self._prompt.merging)
 
     def _shown(self, document: Document) -> list[Message]:
-        """Give the examples for a document, as questions and answers."""
+        """Return the examples for a document, as questions and answers."""
         if not self._examples:
             return []
         asked = alike(document.text)
@@ -93,7 +93,7 @@ class Renderer:
 
     @cached_property
     def _after_text(self) -> int | None:
-        """Give the place of the message that images come after, where none has `{{ image }}`."""
+        """Return the place of the message that images come after, where none has `{{ image }}`."""
         prompt = self._prompt
         if not prompt.uses_images or "image" in prompt.variables:
             return None

@@ -64,7 +64,7 @@ def check(schema: Schema) -> None:
 
 
 def columns(schema: Schema) -> list[Column]:
-    """Give a column for each top-level property."""
+    """Return a column for each top-level property."""
     return [Column(name, _kind(part, schema)) for name, part in schema["properties"].items()]
 
 

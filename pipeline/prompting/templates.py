@@ -61,7 +61,7 @@ class Template:
                 return
 
     def fill_in(self, variables: Mapping[str, object]) -> str:
-        """Give the text. Raises DocumentError where an expression in it fails."""
+        """Return the text. Raises DocumentError where an expression in it fails."""
         if self._fixed is not None:
             return self._fixed
         try:
@@ -78,7 +78,7 @@ class Template:
 
 @cache
 def used(text: str) -> frozenset[str]:
-    """Give the names that a text uses, GLOBALS among them.
+    """Return the names that a text uses, GLOBALS among them.
 
     Raises UsageError for bad syntax, and for what is too much to be compiled.
     """

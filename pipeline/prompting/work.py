@@ -73,7 +73,7 @@ class Work(Context):
             self.spend(_MADE * self.weigh(value))
 
     def take(self, value: Any) -> Any:
-        """Give a value to look through: a generator counts its steps."""
+        """Return a value to look through: a generator counts its steps."""
         if isinstance(value, str):
             self.spend(len(value))
         elif isinstance(value, Iterator):
@@ -83,7 +83,7 @@ class Work(Context):
         return value
 
     def each(self, value: Any) -> Any:
-        """Give a value to loop over, its steps paid for."""
+        """Return a value to loop over, its steps paid for."""
         if isinstance(value, Sized):
             self.step(len(value))
         elif isinstance(value, Iterator):
@@ -91,7 +91,7 @@ class Work(Context):
         return value
 
     def show(self, value: Any) -> Any:
-        """Give a value to be written into the text. Raises TypeError for what has no text."""
+        """Return a value to be written into the text. Raises TypeError for what has no text."""
         if isinstance(value, str):
             return value
         if value is None:

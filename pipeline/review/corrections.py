@@ -62,12 +62,12 @@ class Corrections:
         return f"{FINAL}{self.column.removeprefix(REVIEWED)}"
 
     def key(self, row: Mapping[str, object], names: Sequence[str] | None = None) -> str:
-        """Give a digest of a row's input, or of these columns of it, as the output holds it."""
+        """Return a digest of a row's input, or of these columns of it, as the output holds it."""
         suffix = self.output.suffix.lower()
         return key_of(row, self.inputs if names is None else names, suffix)
 
     def find(self, row: Mapping[str, object]) -> object:
-        """Give what is right for a row, if a person said it: a text, or a list of labels."""
+        """Return what is right for a row, if a person said it: a text, or a list of labels."""
         if not self.rows:
             return None
         known = self.rows.get(self.key(row))
@@ -102,13 +102,13 @@ class Corrected:
 
 
 def reviewed_path(output: Path) -> Path:
-    """Give where the corrections of an output lie."""
+    """Return where the corrections of an output lie."""
     output = follow(output)
     return output.with_name(f"{output.stem}.reviewed.csv")
 
 
 def key_of(row: Mapping[str, object], inputs: Sequence[str], suffix: str = "") -> str:
-    """Give a short digest of a row's input, the same whatever format it was read from.
+    """Return a short digest of a row's input, the same whatever format it was read from.
 
     `suffix` is the format that it may have been through.
     """

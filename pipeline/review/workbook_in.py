@@ -179,7 +179,7 @@ class _Workbook:
 
 
 def _is(name: str, own: str) -> bool:
-    """Say whether a column is one of ours, numbered where the input has such a name."""
+    """Return whether a column is one of ours, numbered where the input has such a name."""
     return re.fullmatch(rf"{own}(_\d+)?", name) is not None
 
 

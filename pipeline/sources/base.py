@@ -38,7 +38,7 @@ class Source(Protocol):
         """From here on yield documents without reading their text: the run has ended early."""
 
     def changed(self) -> bool:
-        """Say whether the input is no longer what it was when it was opened."""
+        """Return whether the input is no longer what it was when it was opened."""
 
     def close(self) -> None:
         """End what still reads it."""

@@ -65,7 +65,7 @@ def decode_html(data: bytes) -> str:
 
 
 def looks_binary(head: bytes) -> bool:
-    """Say whether a file that begins like this holds something else than text."""
+    """Return whether a file that begins like this holds something else than text."""
     if b"\0" not in head or _marked(head) or _unmarked_utf16(head):
         return False
     # A NUL or two in a log is damage; padding and numbers are many, compressed data isn't UTF-8.
@@ -96,7 +96,7 @@ def encoding_of(file: BinaryIO, name: str, wanted: str | None = None) -> str:
 
 
 def is_guess(encoding: str) -> bool:
-    """Say whether an encoding may be wrong: those of Unicode prove themselves."""
+    """Return whether an encoding may be wrong: those of Unicode prove themselves."""
     return not codecs.lookup(encoding).name.startswith("utf")
 
 

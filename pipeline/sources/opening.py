@@ -61,7 +61,7 @@ class _Wish:
                 )
 
     def patterns(self) -> list[list[str]]:
-        """Give what a file of a folder has to match; one of each list will do."""
+        """Return what a file of a folder has to match; one of each list will do."""
         anywhere = [one if "/" in one else f"**/{one}" for one in self.glob]
         return [anywhere] if anywhere else []
 
@@ -123,7 +123,7 @@ def open_source(
 
 @contextmanager
 def fetching(uri: str | Frame) -> Iterator[Path | None]:
-    """Give a folder for what is fetched of an input that lies elsewhere; remove it after."""
+    """Yield a folder for what is fetched of an input that lies elsewhere; remove it after."""
     if not isinstance(uri, str) or local_path(uri):
         yield None
         return

@@ -40,7 +40,7 @@ class RemoteFile(Wrapper):
         self._mark = mark
 
     def changed(self) -> bool:
-        """Say whether another version is there now."""
+        """Return whether another version is there now."""
         try:
             return self._place.mark() != self._mark
         except UsageError:
@@ -97,7 +97,7 @@ class RemoteFolder(FilesSource):
         return min(1.0, self._done / max(self._total, 1))
 
     def changed(self) -> bool:
-        """Say whether files were added, taken away or written since they were listed."""
+        """Return whether files were added, taken away or written since they were listed."""
         again = _Seen()
         try:
             for file in islice(self._list(), self._read.count + self._read.complete):

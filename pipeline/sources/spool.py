@@ -1,4 +1,4 @@
-"""An input that can be gone through again, though it is read once.
+"""An input that can be gone through again, though it is read once: a slot for each document.
 
 What has been read is kept in a temporary file that nobody else can see and that is gone with the
 process. So a run can plan ahead, ask in several turns and write its rows, and what it writes are

@@ -164,7 +164,7 @@ def _reason(message: str) -> str:
 
 
 def _text(found: ExtractedDocument) -> str:
-    """Give the text of a document; of an archive, that of all the documents in it."""
+    """Return the text of a document; of an archive, that of all the documents in it."""
     about = found.metadata.format
     if not (about and about.archive):
         return found.content
@@ -181,7 +181,7 @@ def _scanned_pages(found: ExtractedDocument) -> tuple[int, ...]:
 
 
 def _pages(found: ExtractedDocument) -> int | None:
-    """Give the number of pages or slides: what the document says itself comes before a guess."""
+    """Return the number of pages or slides: what the document says itself comes before a guess."""
     metadata, about = found.metadata, found.metadata.format
     if about and about.pdf:
         return about.pdf.page_count

@@ -89,7 +89,7 @@ class FolderSource(FilesSource):
         return self._done / len(self._files) if self._files else 1.0
 
     def changed(self) -> bool:
-        """Say whether files were added, taken away or written since the folder was listed."""
+        """Return whether files were added, taken away or written since the folder was listed."""
         try:
             return list(self._list()) != self._listing
         except UsageError:

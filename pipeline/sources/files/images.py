@@ -33,7 +33,7 @@ _LONGEST = 80  # characters of a cell are repeated in an error
 
 
 def is_address(text: str) -> bool:
-    """Say whether a picture is the server's to fetch, or in the text itself."""
+    """Return whether a picture is the server's to fetch, or in the text itself."""
     return text.startswith(("http://", "https://", "data:image/"))
 
 

@@ -77,7 +77,7 @@ class Ignore:
         return None
 
     def covers(self, path: str) -> bool:
-        """Say whether a path is left out, by itself or with a folder that it lies in."""
+        """Return whether a path is left out, by itself or with a folder that it lies in."""
         return any(self.decide(path[:end]) for end in _ends(path))
 
 

@@ -88,7 +88,7 @@ def listed(file: Path | os.DirEntry[str], path: str) -> Listed:
 
 
 def _depth(patterns: Sequence[Sequence[str]]) -> int | None:
-    """Give how many folders down a match can lie; None if there is no telling."""
+    """Return how many folders down a match can lie; None if there is no telling."""
     depths = [
         max(pattern.count("/") for pattern in alternatives)
         for alternatives in patterns
@@ -122,13 +122,13 @@ def _sorted_as(entry: os.DirEntry[str]) -> str:
 
 
 def is_hidden(path: str) -> bool:
-    """Say whether a path leads through what is hidden, or to a journal."""
+    """Return whether a path leads through what is hidden, or to a journal."""
     parts = path.split("/")
     return any(part.startswith(_HIDDEN) for part in parts) or bool(_JOURNAL.search(parts[-1]))
 
 
 def _is_written_here(name: str, names: Collection[str]) -> bool:
-    """Say whether it is a journal or an output of this program: those are no documents."""
+    """Return whether it is a journal or an output of this program: those are no documents."""
     beside = f"{name}.journal"
     return bool(_JOURNAL.search(name) or (beside in names and _JOURNAL.search(beside)))
 
@@ -158,7 +158,7 @@ def _is_ignored(path: str, levels: Sequence[_Level], command_line: Ignore | None
 
 
 def _is_ours(entry: os.DirEntry[str], root: str, excluded: Collection[str]) -> bool:
-    """Say whether it is a file of the folder's own. Links to folders are never followed."""
+    """Return whether it is a file of the folder's own. Links to folders are never followed."""
     path = entry.path
     if entry.is_symlink():
         path = os.path.realpath(path)

@@ -15,7 +15,7 @@ _MOST_NAMES = 10
 
 
 def is_packed(path: Path) -> bool:
-    """Say whether a path leads into a zip file: `tables.zip/a.csv`."""
+    """Return whether a path leads into a zip file: `tables.zip/a.csv`."""
     archive = _archive(path)
     return archive is not None and archive != path
 

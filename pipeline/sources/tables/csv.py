@@ -162,7 +162,7 @@ class CsvTable:
         place.ended = True
 
     def _peek(self) -> str:
-        """Give the beginning of the table."""
+        """Return the beginning of the table."""
         with self._file.lines(self._encoding) as lines:
             for _ in islice(lines, self._skipped):
                 pass
@@ -249,14 +249,14 @@ def _fit(text: str, delimiter: str) -> tuple[float, int]:
 
 
 def _rows(text: str, delimiter: str, most: int) -> list[list[str]]:
-    """Give the first rows of a text, without the line at which it may be cut off."""
+    """Return the first rows of a text, without the line at which it may be cut off."""
     lines = list(io.StringIO(text, newline=""))
     whole = lines if len(text) < _SNIFF_CHARACTERS else lines[:-1]
     return list(islice(read_cells(whole, delimiter), most))
 
 
 def _alike(rows: Sequence[list[str]]) -> bool:
-    """Say whether these are a header and its rows: as wide, and none of its names under it."""
+    """Return whether these are a header and its rows: as wide, and none of its names under it."""
     header, *below = (row for row in rows if not _blank(row))
     return len(below) >= _ALIKE_ROWS - 1 and all(
         len(row) == len(header)
@@ -266,7 +266,7 @@ def _alike(rows: Sequence[list[str]]) -> bool:
 
 
 def _said(text: str) -> tuple[int, str | None]:
-    """Give the number of lines above the table that say the delimiter, and the delimiter."""
+    """Return the number of lines above the table that say the delimiter, and the delimiter."""
     said = _SEP.match(text)
     return (1, said[1]) if said else (0, None)
 

@@ -22,7 +22,7 @@ class Frame(Protocol):
     """A table of pandas, polars, DuckDB, pyarrow or whatever else speaks Arrow's interface."""
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Give a capsule with the table's batches."""
+        """Return a capsule with the table's batches."""
 
 
 class Held:
@@ -82,14 +82,14 @@ class FrameTable:
 
 
 def is_pandas(frame: object) -> bool:
-    """Say whether a table is a DataFrame of pandas, which has an index."""
+    """Return whether a table is a DataFrame of pandas, which has an index."""
     kind = type(frame)
     names = {f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in kind.__mro__}
     return "pandas.DataFrame" in names
 
 
 def as_arrow(frame: Any) -> pa.Table:
-    """Give a table as one of pyarrow; raise UsageError where it is none."""
+    """Return a table as one of pyarrow; raise UsageError where it is none."""
     import pyarrow as pa
 
     try:
@@ -102,7 +102,7 @@ def as_arrow(frame: Any) -> pa.Table:
 
 
 def _values(series: pd.Series[Any]) -> list[object]:
-    """Give the cells of a column, None for what is missing: NaN, NaT, NA."""
+    """Return the cells of a column, None for what is missing: NaN, NaT, NA."""
     missing = series.isna()
     return [
         None if gone else value for gone, value in zip(missing, series.astype(object), strict=True)

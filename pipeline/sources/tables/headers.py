@@ -16,7 +16,7 @@ _MOST_CHARACTERS = 60
 
 
 def find_header(rows: Sequence[Sequence[object]]) -> int | None:
-    """Give the place of the row that looks like the header, if the first one doesn't.
+    """Return the place of the row that looks like the header, if the first one doesn't.
 
     The first one that isn't empty names less than half of the columns, and a later one nearly all
     of them, with different texts.
@@ -44,7 +44,7 @@ def doubt(where: str, rows: Sequence[Sequence[object]], likely: int, above: int 
 
 
 def first_filled(rows: Sequence[Sequence[object]]) -> int:
-    """Give the place of the first row with a text in it, or that after the last one."""
+    """Return the place of the first row with a text in it, or that after the last one."""
     return next((place for place, row in enumerate(rows) if _texts(row)), len(rows))
 
 

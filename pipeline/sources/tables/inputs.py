@@ -85,7 +85,7 @@ class FileInput:
             )
 
     def changed(self) -> bool:
-        """Say whether the file's size or time differ from when it was first seen."""
+        """Return whether the file's size or time differ from when it was first seen."""
         return self._stamp() != self._seen
 
     def __getstate__(self) -> dict[str, object]:

@@ -118,7 +118,7 @@ def _describe(line: str) -> str:
 
 
 def _is_deep(value: object) -> bool:
-    """Say whether lists and objects lie in each other deeper than what pickles and writes them
+    """Return whether lists and objects lie in each other deeper than what pickles and writes them
     goes.
     """
     inside: list[object] = [value]

@@ -118,7 +118,7 @@ def _count(array: Any) -> int:
 
 
 def _categories(parquet: Any, field: Any) -> tuple[object, ...]:
-    """Give the values that a column is made of, those that no row has among them."""
+    """Return the values that a column is made of, those that no row has among them."""
     from pyarrow import types
 
     if not types.is_dictionary(field.type):

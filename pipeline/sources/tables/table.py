@@ -95,7 +95,7 @@ class Origin(Protocol):
     def folder(self) -> Path: ...
 
     def changed(self) -> bool:
-        """Say whether it is no longer what it was when it was opened."""
+        """Return whether it is no longer what it was when it was opened."""
 
 
 class TableSource:
@@ -174,7 +174,7 @@ class TableSource:
         self._skimming = True
 
     def changed(self) -> bool:
-        """Say whether the file's size or time differ from when it was opened."""
+        """Return whether the file's size or time differ from when it was opened."""
         return self._file.changed()
 
     def close(self) -> None:
@@ -272,7 +272,7 @@ def _text(cell: object) -> str:
 
 
 def _mean_lengths(names: Sequence[str], rows: Iterable[Mapping[str, object]]) -> dict[str, float]:
-    """Give the mean length of each column of strings; a column of anything else has none."""
+    """Return the mean length of each column of strings; a column of anything else has none."""
     texts, characters = Counter[str](), Counter[str]()
     others: set[str] = set()
     for row in rows:

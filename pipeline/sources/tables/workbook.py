@@ -73,7 +73,7 @@ def check_extent(file: BinaryIO, name: str, sheet: str) -> None:
 
 
 def _is_far(archive: ZipFile, part: str) -> bool:
-    """Say whether a sheet claims to reach far, or does so without a claim; some claim more than
+    """Return whether a sheet claims to reach far, or does so without a claim; some claim more than
     they have.
     """
     with archive.open(part) as xml:
@@ -146,7 +146,7 @@ def _part(archive: ZipFile, sheet: str) -> str | None:
 
 
 def _digits(archive: ZipFile) -> dict[str, int]:
-    """Give the styles of cells whose numbers are shown with so many digits at the least."""
+    """Return the styles of cells whose numbers are shown with so many digits at the least."""
     if "xl/styles.xml" not in archive.namelist():
         return {}
     styles = fromstring(archive.read("xl/styles.xml"))
@@ -225,7 +225,7 @@ def _bare(tag: str) -> str:
 
 
 def _column(reference: str) -> int:
-    """Give the column of a cell such as `AB12`, from 0."""
+    """Return the column of a cell such as `AB12`, from 0."""
     number = 0
     for letter in reference.rstrip("0123456789"):
         number = 26 * number + ord(letter) - ord("A") + 1

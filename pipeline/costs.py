@@ -15,13 +15,17 @@ from urllib.parse import urlsplit
 from pipeline import vision
 from pipeline.errors import UsageError
 from pipeline.types import Message, Usage
+from pipeline.vendors import OPENAI_URL, Vendor, is_regional, vendor_of
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
     from splintr import AnyTokenizer
 
 DEFAULT_MODEL = "gpt-6-luna"
-OPENAI_URL = "https://api.openai.com/v1"
+# What OpenAI's regional hosts add, for models since 2026-03-05
+# (https://developers.openai.com/api/docs/guides/data-residency).
+REGIONAL = Decimal("1.10")
+_WITHOUT_SURCHARGE = re.compile(r"(ft:)?(gpt-(3|4|5(\.[1-3])?(-|$))|o\d|chatgpt-4)")
 
 # What a chat adds to its texts: 3 tokens a message and 3 to start the reply
 # (https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken).
@@ -131,6 +135,20 @@ class Price:
         dearest = max(rates.input, rates.cache_write)
         return (dearest * prompt_tokens + rates.output * max_tokens) / _MILLION
 
+    def times(self, factor: Decimal, why: str) -> Price:
+        """Return a price that is so many times this one; `why` is added to its source."""
+        tiers = tuple(
+            Rates(
+                input=rates.input * factor,
+                output=rates.output * factor,
+                cached=rates.cached * factor,
+                cache_write=rates.cache_write * factor,
+                above=rates.above,
+            )
+            for rates in self.tiers
+        )
+        return Price(tiers, f"{self.source}, {why}")
+
     def _tier(self, prompt_tokens: int) -> Rates:
         return next(
             (tier for tier in reversed(self.tiers) if prompt_tokens > tier.above), self.tiers[0]
@@ -182,11 +200,14 @@ def find_price(model: str, base_url: str, service_tier: str | None = None) -> Pr
     context = {"service_tier": service_tier} if service_tier else None
     try:
         found = data_snapshot.get_snapshot().calc(
-            LibraryUsage(input_tokens=0), model, None, base_url, None, context
+            LibraryUsage(input_tokens=0), model, None, _listed_at(base_url), None, context
         )
     except (LookupError, ValueError):
         return None
-    return Price(_tiers(found.model_price), _source())
+    price = Price(_tiers(found.model_price), _source())
+    if is_regional(base_url) and not _WITHOUT_SURCHARGE.match(model):
+        return price.times(REGIONAL, "and 10% for the region")
+    return price
 
 
 @cache
@@ -200,13 +221,20 @@ def find_window(model: str, base_url: str) -> int | None:
     from genai_prices import data_snapshot
 
     try:
-        _, found = data_snapshot.get_snapshot().find_provider_model(model, None, None, base_url)
+        _, found = data_snapshot.get_snapshot().find_provider_model(
+            model, None, None, _listed_at(base_url)
+        )
     except LookupError:
         return None
     price = find_price(model, base_url)
     tiers = [rates.above for rates in price.tiers if rates.above] if price else []
     windows = [found.context_window] if found.context_window else []
     return min([*windows, *tiers], default=None)
+
+
+def _listed_at(base_url: str) -> str:
+    """Return the address that the list of prices knows a server by."""
+    return OPENAI_URL if vendor_of(base_url) is Vendor.OPENAI else base_url
 
 
 def _own_machine(base_url: str) -> bool:

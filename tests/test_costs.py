@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pipeline.costs import (
     DEFAULT_MODEL,
     FREE,
-    OPENAI_URL,
     Price,
     counter,
     find_price,
@@ -23,6 +22,7 @@ from pipeline.costs import (
 )
 from pipeline.errors import UsageError
 from pipeline.types import Message, Usage
+from pipeline.vendors import OPENAI_URL
 
 # Models without and with a price for cached input, and with a dearer tier for long prompts.
 MODELS = ["gpt-6-luna", "gpt-6.1-sol", "gpt-5.4-pro", "gpt-4o-mini", "gpt-4-turbo", "o3"]

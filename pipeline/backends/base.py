@@ -70,6 +70,17 @@ class Server(ABC):
     async def close(self) -> None:  # noqa: B027
         """Let go of connections and processes."""
 
+    def check(  # noqa: B027
+        self, parameters: Mapping[str, object], schema: Mapping[str, object] | None
+    ) -> None:
+        """Add to `notices` which parameters it is asked without; raise UsageError if it takes no
+        such schema.
+        """
+
+    def thinking_tokens(self, parameters: Mapping[str, object]) -> int:
+        """Return how many tokens the model may think with, besides its answer."""
+        return 0
+
     def count_tokens(self, request: Request) -> int:
         """Return an estimate of the prompt tokens of a request, made offline."""
         return self.counter.count_messages(request.messages)
@@ -91,8 +102,10 @@ class Server(ABC):
             self._schema = (schema, self.counter.count(json.dumps(schema)))
         return self._schema[1]
 
-    def cost_usd(self, usage: Usage, service_tier: str | None = None) -> Decimal | None:
-        """Return the price of a usage; None where it isn't known."""
+    def cost_usd(
+        self, usage: Usage, service_tier: str | None = None, model: str = ""
+    ) -> Decimal | None:
+        """Return the price of a usage by a model, as replies name it; None if it isn't known."""
         return None if self.price is None else self.price.cost_usd(usage)
 
 

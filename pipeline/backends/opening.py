@@ -7,13 +7,14 @@ from decimal import Decimal
 
 from pipeline.backends.apis.base import Api
 from pipeline.backends.lanes.live import Live
-from pipeline.costs import OPENAI_URL, Price, counter, find_price, find_window
+from pipeline.costs import Price, counter, find_price, find_window
 from pipeline.errors import UsageError
 from pipeline.limits.budget import Budget
 from pipeline.limits.ceilings import Ceilings
 from pipeline.limits.circuit import PATIENCE_SECONDS, Circuit
 from pipeline.limits.gate import Gate
 from pipeline.limits.window import Window
+from pipeline.vendors import OPENAI_URL, full_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def open_lane(
             "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "
             "or try it free on this machine with --model local"
         )
-    base_url = base_url or OPENAI_URL
+    base_url = full_address(base_url or OPENAI_URL, model)
     price = price or find_price(model, base_url, service_tier)
     if limits.max_cost_usd is not None and price is None:
         raise UsageError(

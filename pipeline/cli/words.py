@@ -72,7 +72,7 @@ def many(count: int, what: str) -> str:
 
 def _cost(plan: Plan, run: Run) -> str:
     prompt, price = run.steps.prompt, run.engine.lane.server.price
-    bound = prompt.options.max_output_tokens or prompt.bound
+    bound, thinking = prompt.answer_tokens, prompt.thinking
     if price is None or plan.low_usd is None:
         return "cost unknown"
     if price.source == "free":
@@ -80,9 +80,9 @@ def _cost(plan: Plan, run: Run) -> str:
     where = f"{price}, {price.source}"
     if plan.high_usd is None:
         return f"at least {usd(plan.low_usd)}, answers have no bound ({where})"
-    asked = (
-        f"estimated {_range(plan.low_usd, plan.high_usd)} with answers of up to {bound:,} tokens"
-    )
+    thoughts = f" and up to {thinking:,} of thoughts" if thinking else ""
+    span = _range(plan.low_usd, plan.high_usd)
+    asked = f"estimated {span} with answers of up to {bound:,} tokens{thoughts}"
     return f"{asked}, without retries ({where})"
 
 

@@ -152,11 +152,9 @@ def _build(settings: Settings, store: Store, target: Target | None, stack: ExitS
     tier = prompt.options.additional_properties.get("service_tier")
     lane = _lane(model, settings, access, tier, settings.price)
     prompt = replace(
-        prompt,
-        server=lane.server.identity,
+        _answered_by(lane, prompt),
         image_column=source.image_column,
         image_detail=settings.image_detail,
-        sees=lane.server.sees,
     )
     _check(prompt, source, settings)
     found = source.text_column if settings.text_column is None and prompt.uses_text else None
@@ -203,13 +201,7 @@ def _escalation(
     )
     strong.gate.budget.beside.append(lane.gate.budget)
     lane.gate.budget.beside.append(strong.gate.budget)
-    asked = replace(
-        prompt,
-        model=stronger.model,
-        server=strong.server.identity,
-        sees=strong.server.sees,
-        votes=1,
-    )
+    asked = _answered_by(strong, replace(prompt, model=stronger.model, votes=1))
     if strong.server.price is None:
         notices.append(
             f"no published price for {stronger.model} at {strong.server.name}: what it costs "
@@ -228,6 +220,14 @@ def _escalation(
         promise = Promise(stronger.accuracy, stronger.level)
     steps = _steps(asked, strong, settings)
     return Escalation(Engine(strong, store), steps, below, promise)
+
+
+def _answered_by(lane: Live, prompt: Prompt) -> Prompt:
+    """Fit a prompt to who answers it. Raises UsageError if it can't be asked there."""
+    server, parameters = lane.server, prompt.options.parameters()
+    server.check(parameters, prompt.outputs)
+    thinking = server.thinking_tokens(parameters)
+    return replace(prompt, server=server.identity, sees=server.sees, thinking=thinking)
 
 
 def _steps(prompt: Prompt, lane: Live, settings: Settings) -> Steps:

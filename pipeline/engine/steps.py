@@ -149,7 +149,7 @@ class Steps:
     @property
     def _answer_tokens(self) -> int:
         """Return the longest answer that is allowed, or what is taken for it."""
-        return self.prompt.options.max_output_tokens or self.prompt.bound or ANSWER_TOKENS
+        return self.prompt.max_tokens or ANSWER_TOKENS + self.prompt.thinking
 
     def votes(self, number: int) -> int:
         """Return how often the request is asked whose answer has this number on a trail."""

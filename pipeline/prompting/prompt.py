@@ -65,6 +65,9 @@ class Prompt:
     choice: str | None = None  # the output that these are of, where there are labels
     server: str = ""  # the name of who answers, a part of a request's key
     bound: int | None = None  # of the answer in tokens, where the options have none; in no key
+    thinking: int = (
+        0  # tokens that the model may think with besides, if there is a bound; in no key
+    )
     image_column: str | None = None  # where the input's images come from, if it can have any
     image_detail: Detail = Detail.AUTO
     sees: bool = True  # whether who answers can look at images
@@ -146,6 +149,16 @@ class Prompt:
     def variables(self) -> frozenset[str]:
         """Return the variables that the messages use."""
         return frozenset().union(*(used(text) for _, text in self.templates))
+
+    @property
+    def answer_tokens(self) -> int | None:
+        """Return how long an answer may be, without thoughts; None if it has no bound."""
+        return self.options.max_output_tokens or self.bound
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Return how much the model may write in all; None if that has no bound."""
+        return None if self.answer_tokens is None else self.answer_tokens + self.thinking
 
     @property
     def uses_text(self) -> bool:

@@ -154,7 +154,7 @@ class Renderer:
             model=model,
             messages=messages,
             parameters=self._parameters,
-            max_tokens=prompt.options.max_output_tokens or prompt.bound,
+            max_tokens=prompt.max_tokens,
             schema=outputs,
             schema_name=name,
             votes=votes,

@@ -504,3 +504,37 @@ def test_a_promise_holds_for_long_rows_too(labelled: Path, server: Server) -> No
     before = server.tally.received
     assert "nothing to ask" in classify(labelled, server, *promised).err
     assert server.tally.received == before
+
+
+def test_a_model_that_always_thinks_has_room_to_and_can_be_escalated_to(
+    folder: Path, server: Server
+) -> None:
+    """It refuses temperature and log-probabilities, which the cheap one is asked for."""
+    server.change(
+        answer=lambda body: answer({**body, "model": "big" if is_strong(body) else "small"}),
+        reasoning_tokens=lambda text: 0 if "bug" in text else 700,
+        faults=(
+            Fault("unsupported_parameter", where=lambda body: is_strong(body) and wrong(body)),
+        ),
+    )
+    strong = ("--escalate", "gpt-6.1-sol", "--escalate-price", "10,20", "--max-tokens", 20)
+    estimate = classify(folder, server, *strong, "--dry-run")
+    assert "at most 0.17 USD for up to 4 requests to gpt-6.1-sol" in estimate.err
+    ended = classify(folder, server, *strong)
+    assert ended.code == 0, ended.err
+    bodies: list[Any] = [record.json for record in server.tally.records]
+    efforts = {body.get("reasoning_effort") for body in bodies if is_strong(body)}
+    assert efforts == {"low"}
+    assert set(server.tally.statuses) == {200}
+    rows = read_rows(folder / "out.csv")
+    assert "praise" in column(rows, "label")
+
+
+def is_strong(body: dict[str, Any]) -> bool:
+    return body["model"] == "gpt-6.1-sol"
+
+
+def wrong(body: dict[str, Any]) -> bool:
+    return body.get("reasoning_effort") != "low" or bool(
+        {"temperature", "top_p", "logprobs"} & body.keys()
+    )

@@ -14,6 +14,7 @@ from .behaviour import Behaviour, Body, Rule
 from .tally import Bill
 
 In = TypeVar("In")
+CACHED_FROM = 1024  # tokens
 _DEEPEST = 6
 
 
@@ -66,7 +67,8 @@ def complete(body: Body, behaviour: Behaviour, *, number: int, prompt: int) -> C
     text = _text(body, behaviour)
     rule = behaviour.completion_tokens
     visible = len(text.split()) if rule is None else _by(rule, text)
-    reasoning = _by(behaviour.reasoning_tokens, text)
+    quiet = behaviour.efforts and body.get("reasoning_effort") == "none"
+    reasoning = 0 if quiet else _by(behaviour.reasoning_tokens, text)
     allowed = max_tokens(body) or behaviour.allows_tokens
     reason = "stop"
     if allowed is not None and visible + reasoning > allowed:
@@ -75,8 +77,16 @@ def complete(body: Body, behaviour: Behaviour, *, number: int, prompt: int) -> C
         text = text[: len(text) * (allowed - reasoning) // visible] if visible else text
         visible = allowed - reasoning
     cached = min(prompt, _by(behaviour.cached_tokens, body))
-    bill = Bill(1, prompt, visible + reasoning, cached, reasoning)
+    written = prompt - cached if behaviour.writes_cache and _writes(body, prompt) else 0
+    bill = Bill(1, prompt, visible + reasoning, cached, reasoning, written)
     return Completion(_wrap(body, behaviour, number, text, reason, bill), bill)
+
+
+def _writes(body: Body, prompt: int) -> bool:
+    """Say whether a prompt is written to the cache: nothing is up to a breakpoint that isn't."""
+    options = body.get("prompt_cache_options")
+    explicit = isinstance(options, dict) and options.get("mode") == "explicit"
+    return prompt >= CACHED_FROM and not explicit
 
 
 def format_of(body: Body) -> str:
@@ -109,7 +119,10 @@ def _wrap(
             "prompt_tokens": bill.prompt_tokens,
             "completion_tokens": bill.completion_tokens,
             "total_tokens": bill.total_tokens,
-            "prompt_tokens_details": {"cached_tokens": bill.cached_tokens},
+            "prompt_tokens_details": {
+                "cached_tokens": bill.cached_tokens,
+                "cache_write_tokens": bill.cache_write_tokens,
+            },
             "completion_tokens_details": {"reasoning_tokens": bill.reasoning_tokens},
         },
         "service_tier": "default",

@@ -162,7 +162,10 @@ class Behaviour:
     how many of the last requests the tally keeps whole. Of the formats `json_schema`, `tools` and
     `json_object` it refuses some with status 400, naming them or not (`vague`), and ignores some:
     it answers as if they had not been asked for. `logprobs` makes the log-probabilities of an
-    answer, for those who ask for them.
+    answer, for those who ask for them. A model that reasons takes these `efforts`, "none" among
+    them or not: it refuses others, and with any but none whatever steers its sampling, and thinks
+    only then. With `writes_cache` a long prompt is written to the cache, unless that is asked for
+    `explicit`ly.
     """
 
     latency_seconds: float | Latency | Callable[[Body], float] = 0.0
@@ -184,6 +187,8 @@ class Behaviour:
     ignores: tuple[str, ...] = ()
     vague: bool = False
     logprobs: Callable[[str], list[Body]] | None = None
+    efforts: tuple[str, ...] = ()
+    writes_cache: bool = False
     faults: tuple[Fault, ...] = ()
     bill_abandoned: bool = True
     seed: int = 0
@@ -205,7 +210,7 @@ def load(data: bytes) -> Behaviour:
         fields["limits"] = Limits(**fields["limits"])
     if isinstance(fields.get("latency_seconds"), dict):
         fields["latency_seconds"] = Latency(**fields["latency_seconds"])
-    for name in ("models", "refuses", "ignores"):
+    for name in ("models", "refuses", "ignores", "efforts"):
         if name in fields:
             fields[name] = tuple(fields[name])
     fields["faults"] = tuple(_fault(fault) for fault in fields.get("faults", ()))

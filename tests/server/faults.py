@@ -136,6 +136,22 @@ MANGLED: dict[Kind, Mangled] = {
 }
 
 
+def unsupported(body: Body, efforts: tuple[str, ...]) -> Status | None:
+    """Say what of a body a model doesn't take that reasons with these efforts."""
+    effort = body.get("reasoning_effort", "medium")
+    if not efforts or effort == "none" in efforts:
+        return None
+    if effort not in efforts:
+        offered = ", ".join(f"'{name}'" for name in efforts)
+        message = f"Unsupported value: '{effort}'. Supported values are: {offered}."
+        return Status(400, "unsupported_value", message=message, param="reasoning_effort")
+    for name in ("temperature", "top_p", "logprobs"):
+        if name in body:
+            message = f"Unsupported parameter: '{name}' is not supported with this model."
+            return Status(400, "unsupported_parameter", message=message, param=name)
+    return None
+
+
 def error_body(status: Status) -> bytes:
     error = {
         "message": status.message,

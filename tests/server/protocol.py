@@ -16,7 +16,9 @@ from typing import Protocol
 
 from .provider import Outcome, Provider, Reply
 
-CHAT = b"POST /v1/chat/completions "
+_CHAT = re.compile(
+    rb"POST (?:(?:/openai)?/v1|/openai/deployments/[\w.-]+)/chat/completions(?:\?[^ ]*)? "
+)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection:[ \t]*close", re.IGNORECASE)
@@ -168,7 +170,7 @@ class Connection(asyncio.Protocol):
 
     def _meet(self, head: bytes) -> bool:
         """Look at a request whose body may still be on its way; True if that was its end."""
-        if self._met or not head.startswith(CHAT):
+        if self._met or _CHAT.match(head) is None:
             return False
         self._met = True
         if self._site.provider.resets_unread():
@@ -182,7 +184,7 @@ class Connection(asyncio.Protocol):
         if b"hunked" in head and _CHUNKED.search(head):
             self._closing = True
             self.send(Reply(411))
-        elif head.startswith(CHAT):
+        elif _CHAT.match(head) is not None:
             self._begin(self._site.provider.receive(head, body))
         else:
             reply = self._site.route(self, head, body)

@@ -14,7 +14,18 @@ import orjson
 from . import answers
 from .behaviour import Behaviour, Body, Fault, Latency
 from .buckets import Clock, RateLimit, Refusal
-from .faults import HTML, MANGLED, STATUSES, Asked, Faults, Status, draw, error_body, status_of
+from .faults import (
+    HTML,
+    MANGLED,
+    STATUSES,
+    Asked,
+    Faults,
+    Status,
+    draw,
+    error_body,
+    status_of,
+    unsupported,
+)
 from .tally import Bill, Record, Tally, digest
 
 Manner = Literal["whole", "truncated", "drip", "flood", "closed", "reset"]
@@ -159,8 +170,10 @@ class Provider:
         if key is None:
             return True
         lines = (line.partition(b":") for line in head.split(b"\r\n"))
-        given = next((v.strip() for n, _, v in lines if n.lower() == b"authorization"), b"")
-        return given == b"Bearer " + key.encode()
+        headers = {name.lower(): value.strip() for name, _, value in lines}
+        if b"/openai/deployments/" in head:
+            return headers.get(b"api-key") == key.encode()
+        return headers.get(b"authorization") == b"Bearer " + key.encode()
 
     def _decide(self, head: bytes, raw: bytes, name: str) -> Reply:
         if not self._knows(head):
@@ -200,6 +213,9 @@ class Provider:
         known = self.behaviour.models
         if self.behaviour.known_models_only and body.get("model") not in known:
             return _error(STATUSES["model_not_found"])
+        refused = unsupported(body, self.behaviour.efforts)
+        if refused is not None:
+            return _error(refused)
         kind = answers.format_of(body)
         if kind in self.behaviour.refuses:
             param = "tools" if kind == "tools" else "response_format"

@@ -24,6 +24,7 @@ class Bill:
     completion_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -35,10 +36,13 @@ class Bill:
         self.completion_tokens += other.completion_tokens
         self.cached_tokens += other.cached_tokens
         self.reasoning_tokens += other.reasoning_tokens
+        self.cache_write_tokens += other.cache_write_tokens
 
     def cost_usd(self, *, prompt: str, completion: str, cached: str | None = None) -> Decimal:
-        """Price it, in USD per million tokens; cached ones cost as the others unless priced."""
-        fresh = self.prompt_tokens - self.cached_tokens
+        """Price it, in USD per million tokens; cached ones cost as the others unless priced, those
+        that are written to the cache a quarter more.
+        """
+        fresh = self.prompt_tokens - self.cached_tokens + self.cache_write_tokens * Decimal("0.25")
         rest = self.cached_tokens * Decimal(prompt if cached is None else cached)
         total = fresh * Decimal(prompt) + rest + self.completion_tokens * Decimal(completion)
         return total / 1_000_000

@@ -23,12 +23,21 @@ MOST_BYTES = 32 * 2**20  # of any reply
 FAR_TOKENS = 1_000  # more than can be explained are worth a word
 
 
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""How hard a model can be told to think, the least first."""
+# What it thinks with beyond its answer: a guess at the most, for the longest answer has both in it.
+_THOUGHTS = dict(zip(EFFORTS, (0, 1024, 2048, 8192, 16_384, 32_768, 32_768), strict=True))
+SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
+"""What a model of OpenAI's doesn't take while it thinks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manner:
     """How a server and its model want to be asked, as far as that is known.
 
     `bound` is what the API calls the longest answer, `defaults` are parameters that a request may
     set otherwise, `refused` those that are left out, `lowered` the most that is taken of others.
+    `efforts` are those that a model which reasons takes, the least first.
     """
 
     rung: Rung = RUNGS[0]
@@ -36,12 +45,37 @@ class Manner:
     defaults: Mapping[str, object] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()
     lowered: Mapping[str, object] = field(default_factory=dict)
+    efforts: tuple[str, ...] = ()
 
     def parameters(self, request: Request) -> dict[str, object]:
         """Return a request's parameters as this server takes them."""
-        parameters = {**self.defaults, **request.parameters}
+        return self.taken(request.parameters)
+
+    def taken(self, wanted: Mapping[str, object]) -> dict[str, object]:
+        """Return parameters as this server takes them."""
+        parameters = {**self.defaults, **wanted}
         parameters |= {name: at for name, at in self.lowered.items() if name in parameters}
-        return {name: value for name, value in parameters.items() if name not in self.refused}
+        if "reasoning_effort" in parameters:
+            parameters["reasoning_effort"] = self._effort(parameters["reasoning_effort"])
+        refused = self.refused | (SAMPLING if self._thinks(parameters) else frozenset())
+        return {name: value for name, value in parameters.items() if name not in refused}
+
+    def thinking_tokens(self, wanted: Mapping[str, object]) -> int:
+        """Return how many tokens a model may think with, besides its answer."""
+        effort = self.taken(wanted).get("reasoning_effort", "medium")
+        return _THOUGHTS.get(str(effort), 0) if self.efforts else 0
+
+    def _effort(self, wanted: object) -> object:
+        """Return the effort that comes next to the one that is wanted, if that isn't taken."""
+        if not self.efforts or wanted in self.efforts or wanted not in EFFORTS:
+            return wanted
+        at = EFFORTS.index(str(wanted))
+        higher = (effort for effort in self.efforts if EFFORTS.index(effort) > at)
+        return next(higher, self.efforts[-1])
+
+    def _thinks(self, parameters: Mapping[str, object]) -> bool:
+        effort = parameters.get("reasoning_effort", "none")
+        return bool(self.efforts) and "reasoning_effort" not in self.refused and effort != "none"
 
 
 @dataclass(frozen=True, slots=True)

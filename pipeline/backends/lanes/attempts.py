@@ -99,7 +99,7 @@ class Attempts:
             seconds = time.monotonic() - started
             asking.latency_seconds += seconds
         self._latencies.add(asking.size, seconds)
-        cost = self._bill(asking, response.usage, response.service_tier)
+        cost = self._bill(asking, response.usage, response.service_tier, response.model)
         self._gate.answer(taken, usage=response.usage, cost_usd=cost, levels=response.levels)
         return response
 
@@ -131,10 +131,14 @@ class Attempts:
         self._gate.fail(taken, error, cost, own=own)
 
     def _bill(
-        self, asking: Asking, usage: Usage | None, service_tier: str | None = None
+        self,
+        asking: Asking,
+        usage: Usage | None,
+        service_tier: str | None = None,
+        model: str = "",
     ) -> Decimal | None:
         if usage is None:
             return None
-        cost = self._server.cost_usd(usage, service_tier)
+        cost = self._server.cost_usd(usage, service_tier, model)
         asking.bill(usage, cost)
         return cost

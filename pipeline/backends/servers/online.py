@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import orjson
 
-from pipeline.backends.apis.base import Api, Asked, Manner, Rung
+from pipeline.backends.apis.base import SAMPLING, Api, Asked, Manner, Rung
 from pipeline.backends.apis.chat import Chat
 from pipeline.backends.apis.complaints import ErrorReplyError
 from pipeline.backends.apis.ends import End, end_of
@@ -21,6 +21,13 @@ from pipeline.backends.apis.thoughts import spoken
 from pipeline.backends.base import Server
 from pipeline.backends.servers.formats import Formats
 from pipeline.backends.servers.headers import read_levels
+from pipeline.backends.servers.manners import (
+    efforts_of,
+    find_manner,
+    thinking_least,
+    with_other_effort,
+    without_thinking,
+)
 from pipeline.backends.servers.pictures import Pictures
 from pipeline.backends.servers.refusals import (
     Refusal,
@@ -31,10 +38,11 @@ from pipeline.backends.servers.refusals import (
 )
 from pipeline.backends.servers.transport import Transport
 from pipeline.backends.servers.truncation import ADVICE, Truncation
-from pipeline.costs import OPENAI_URL, Counter, Price, find_price
+from pipeline.costs import Counter, Price, find_price
 from pipeline.errors import AccessError, DocumentError, PackedError, UnsentError
 from pipeline.showing import keep
 from pipeline.types import Request, Response, Usage
+from pipeline.vendors import Vendor, vendor_of
 
 NO_LOGPROBS = (
     "gives no log-probabilities: confidence stays empty; "
@@ -152,6 +160,8 @@ class Online(Server):
         self, response: Response, request: Request, body: Mapping[str, object], rung: Rung
     ) -> Response:
         """Take an answer for what was asked, and learn from it how the server answers."""
+        if not self._manner.efforts:  # behind a name of the user's own there may be a known model
+            self._manner = thinking_least(self._manner, efforts_of(response.model))
         if body.get("logprobs") and not response.tokens and response.content:
             self._miss_logprobs()
         problem = self._truncation.problem(
@@ -210,6 +220,8 @@ class Online(Server):
             lowered = {**self._manner.lowered, "top_logprobs": FEW_LOGPROBS}
             self._manner = replace(self._manner, lowered=lowered)
             return True
+        if self._rethink(refusal, named, body):
+            return True
         if "logprobs" in body and "logprobs" in f"{named} {refusal.words}".lower():
             self._refuse("logprobs", "top_logprobs")
             self._miss_logprobs()
@@ -221,6 +233,18 @@ class Online(Server):
                 self._leave_out(name, body)
                 return True
         return False
+
+    def _rethink(self, refusal: Refusal, named: Sequence[str], body: Mapping[str, object]) -> bool:
+        """Learn how hard the model can be told to think; False if the refusal isn't about that."""
+        manner = None
+        if "reasoning_effort" in named:
+            manner = with_other_effort(self._manner, refusal, body["reasoning_effort"])
+        elif SAMPLING & set(named):
+            manner = without_thinking(self._manner, body, self.base_url)
+        if manner is None:
+            return False
+        self._manner = manner
+        return True
 
     def _rename_bound(self, refusal: Refusal) -> bool:
         """Use the bound's other name, once, unless it is its number that is refused."""
@@ -238,25 +262,34 @@ class Online(Server):
     def _refuse(self, *names: str) -> None:
         self._manner = replace(self._manner, refused=self._manner.refused | set(names))
 
-    def cost_usd(self, usage: Usage, service_tier: str | None = None) -> Decimal | None:
-        """Price a usage at the tier that the server says it used."""
-        ordinary = service_tier in (None, "default", "auto")
-        if self.price is None or ordinary or self.price.source == "--price":
-            return super().cost_usd(usage)
-        price = find_price(self.model, self.base_url, service_tier) or self.price
-        return price.cost_usd(usage)
+    def cost_usd(
+        self, usage: Usage, service_tier: str | None = None, model: str = ""
+    ) -> Decimal | None:
+        """Price a usage at the tier that the server says it used.
 
+        By the model that the reply names if a name of the user's own was asked for: that of a
+        deployment of Azure, or of what a gateway chooses from.
+        """
+        if self.price is not None and self.price.source == "--price":
+            return self.price.cost_usd(usage)
+        tier = None if service_tier in ("default", "auto") else service_tier
+        named = model if self.price is None or vendor_of(self.base_url) is Vendor.AZURE else ""
+        price = named and find_price(named, self.base_url, tier)
+        if not price and self.price is not None and tier is not None:
+            price = find_price(self.model, self.base_url, tier)
+        price = price or self.price
+        return None if price is None else price.cost_usd(usage)
 
-def find_manner(model: str, base_url: str) -> Manner:
-    """Return how a model wants to be asked, as far as its name and its address tell."""
-    official = base_url == OPENAI_URL
-    # gpt-6 models reason unless told not to, and refuse `temperature` while they do.
-    reasons = official and model.startswith("gpt-6")
-    return Manner(
-        # Other servers mostly know the older name only.
-        bound="max_completion_tokens" if official else "max_tokens",
-        defaults={"reasoning_effort": "none"} if reasons else {},
-    )
+    def check(self, parameters: Mapping[str, object], schema: Mapping[str, object] | None) -> None:
+        taken = self._manner.taken(parameters)
+        for name in parameters.keys() - taken.keys():
+            if name == "logprobs":
+                self._miss_logprobs()
+            elif name != "top_logprobs":
+                self._notice(f"does not take `{name}`: it is asked without")
+
+    def thinking_tokens(self, parameters: Mapping[str, object]) -> int:
+        return self._manner.thinking_tokens(parameters)
 
 
 def _asked(request: Request, body: Mapping[str, object], sent_bytes: int) -> Asked:

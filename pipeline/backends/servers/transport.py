@@ -28,6 +28,7 @@ from pipeline.errors import (
     UnreachableError,
 )
 from pipeline.showing import keep_address, keep_header, shown
+from pipeline.vendors import Vendor, vendor_of
 
 CONNECT_SECONDS = 30.0
 ERROR_BYTES = 2**16  # of an error are read: its first words count
@@ -69,6 +70,7 @@ class Transport:
         keep_address(base_url)
         self.base_url = base_url
         self._path = path
+        self._key = api_key if vendor_of(base_url) is Vendor.AZURE else None
         self._answered = False
         self._rehearsal = Rehearsal()
         self._bodies = Bodies()
@@ -102,6 +104,9 @@ class Transport:
         }
         for name, value in self._headers.items():
             keep_header(name, value)
+        if self._key is not None:  # Azure takes no key as `authorization`, but for its newest paths
+            self._headers.pop("authorization", None)
+            self._headers["api-key"] = self._key
         self._headers["accept-encoding"] = ENCODINGS
         self._proxy = find_proxy(self._url)
         keep_address(self._proxy.url if self._proxy else "")

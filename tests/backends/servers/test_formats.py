@@ -12,7 +12,7 @@ from pipeline.backends.apis.chat import Chat
 from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import open_lane
 from pipeline.errors import RejectedError
-from pipeline.prompting.schema import strict
+from pipeline.prompting.strictness import strict
 from pipeline.types import Detail, Image, Message, Request, Response
 from tests.backends.asking import complete, complete_all, request
 from tests.server import Fault, Server

@@ -14,7 +14,7 @@ import pytest
 from pipeline.backends.apis.replies import read_response
 from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import Limits, open_lane
-from pipeline.costs import OPENAI_URL, fixed_price
+from pipeline.costs import fixed_price
 from pipeline.errors import (
     AccessError,
     BackendError,
@@ -29,6 +29,7 @@ from pipeline.errors import (
 from pipeline.limits.circuit import FAILURES, Circuit
 from pipeline.sources.files import images
 from pipeline.types import Message, Request, Response, Usage
+from pipeline.vendors import OPENAI_URL
 from tests.backends.asking import MODEL, complete, complete_all, request
 from tests.pictures import write
 from tests.server import Fault, Kind, Server, answer_to
@@ -36,6 +37,8 @@ from tests.server import Limits as ServerLimits
 from tests.server.faults import MANGLED, STATUSES
 
 KEY = "sk-test"
+LUNA = {"reasoning_effort": "none", "prompt_cache_options": {"mode": "explicit"}}
+ALWAYS = {"model", "messages", "stream", "reasoning_effort"}
 
 
 def connect(server: Server, *, key: str = KEY, **limits: Any) -> Live:
@@ -88,6 +91,7 @@ def test_a_request_is_sent_as_it_is(server: Server) -> None:
         {
             "model": MODEL,
             "stream": False,
+            "reasoning_effort": "none",
             "messages": [{"role": item.role, "content": item.content} for item in messages],
             "temperature": 0,
             "stop": ["END"],
@@ -102,10 +106,12 @@ def test_a_request_is_sent_as_it_is(server: Server) -> None:
 
 
 def test_what_is_not_set_is_not_sent(server: Server) -> None:
-    """But for `stream`: some gateways stream unless they are told not to."""
+    """But for `stream`: some gateways stream unless they are told not to. And a model that reasons
+    does unless it is told not to.
+    """
     complete(connect(server), request())
     messages = [{"role": "user", "content": "one two three"}]
-    body = {"model": MODEL, "messages": messages, "stream": False}
+    body = {"model": MODEL, "messages": messages, "stream": False, "reasoning_effort": "none"}
     assert sent(server) == [body]
 
 
@@ -120,10 +126,11 @@ def test_the_body_that_is_shown_is_the_one_that_is_sent(server: Server) -> None:
 @pytest.mark.parametrize(
     ("model", "url", "added"),
     [
-        ("gpt-6-luna", OPENAI_URL, {"max_completion_tokens": 9, "reasoning_effort": "none"}),
-        ("gpt-4o-mini", OPENAI_URL, {"max_completion_tokens": 9}),
-        ("gpt-6-luna", OPENAI_URL + "/", {"max_completion_tokens": 9, "reasoning_effort": "none"}),
-        ("gpt-6-luna", "http://127.0.0.1:9/v1", {"max_tokens": 9}),
+        ("gpt-6-luna", OPENAI_URL, {"max_completion_tokens": 9, **LUNA}),
+        ("a-model", OPENAI_URL, {"max_completion_tokens": 9}),
+        ("gpt-6-luna", OPENAI_URL + "/", {"max_completion_tokens": 9, **LUNA}),
+        ("gpt-6-luna", "http://127.0.0.1:9/v1", {"max_tokens": 9, "reasoning_effort": "none"}),
+        ("llama-3", "http://127.0.0.1:9/v1", {"max_tokens": 9}),
     ],
 )
 def test_the_bound_has_the_name_that_the_server_knows(
@@ -537,7 +544,7 @@ def test_several_parameters_are_left_out_one_after_the_other(server: Server) -> 
     server.change(faults=refusing("temperature", "top_p"))
     backend = connect(server)
     complete(backend, request(parameters={"temperature": 0, "top_p": 1, "seed": 1}))
-    assert [sorted(body.keys() - {"model", "messages", "stream"}) for body in sent(server)] == [
+    assert [sorted(body.keys() - ALWAYS) for body in sent(server)] == [
         ["seed", "temperature", "top_p"],
         ["seed", "top_p"],
         ["seed"],
@@ -548,7 +555,7 @@ def test_the_bound_is_renamed_where_its_name_is_refused(server: Server) -> None:
     server.change(faults=refusing("max_tokens"))
     backend = connect(server)
     complete(backend, request("a", max_tokens=9), request("b", max_tokens=9))
-    assert [body.keys() - {"model", "messages", "stream"} for body in sent(server)] == [
+    assert [body.keys() - ALWAYS for body in sent(server)] == [
         {"max_tokens"},
         {"max_completion_tokens"},
         {"max_completion_tokens"},
@@ -560,7 +567,7 @@ def test_a_bound_that_is_refused_by_both_names_is_never_left_out(server: Server)
     server.change(faults=refusing("max_tokens", "max_completion_tokens"))
     error = failure(server, request(max_tokens=9))
     assert isinstance(error, AccessError)
-    assert [body.keys() - {"model", "messages", "stream"} for body in sent(server)] == [
+    assert [body.keys() - ALWAYS for body in sent(server)] == [
         {"max_tokens"},
         {"max_completion_tokens"},
     ]

@@ -16,6 +16,7 @@ from pipeline.costs import (
     Price,
     counter,
     find_price,
+    find_window,
     fixed_price,
     known_models,
     read_price,
@@ -140,7 +141,7 @@ def test_an_unknown_model_has_no_price(model: str, url: str) -> None:
     ],
 )
 def test_ones_own_machine_has_no_price(url: str) -> None:
-    assert find_price("gpt-4o-mini", url) is None
+    assert find_price("gpt-6-luna", url) is None
 
 
 def test_a_given_price_is_the_price() -> None:
@@ -245,3 +246,25 @@ def test_a_chat_adds_three_tokens_a_message_and_three_for_the_reply() -> None:
 
 def test_half_of_a_surrogate_pair_can_be_counted() -> None:
     assert counter("gpt-6-luna").count("a\ud800b") > 0
+
+
+@pytest.mark.parametrize("region", ["eu", "us", "jp", "somewhere-new"])
+@pytest.mark.parametrize("model", ["gpt-6-luna", "gpt-6.1-sol", "gpt-5.4"])
+def test_a_regional_host_costs_a_tenth_more(region: str, model: str) -> None:
+    url = f"https://{region}.api.openai.com/v1"
+    there, at_home = find_price(model, url), find_price(model, OPENAI_URL)
+    assert there is not None and at_home is not None
+    used = Usage(10_000, 1000, 3000, 2000)
+    assert there.cost_usd(used) == at_home.cost_usd(used) * Decimal("1.1")
+    assert find_window(model, url) == find_window(model, OPENAI_URL)
+
+
+@pytest.mark.parametrize("model", ["gpt-4.1", "o3", "gpt-5-mini", "gpt-5.2"])
+def test_models_before_march_2026_have_no_surcharge(model: str) -> None:
+    there = find_price(model, "https://eu.api.openai.com/v1")
+    assert there is not None
+    assert there == find_price(model, OPENAI_URL)
+
+
+def test_a_host_that_only_looks_regional_is_not_openai() -> None:
+    assert find_price("gpt-6-luna", "https://eu-api.openai.com/v1") is None

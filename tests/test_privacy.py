@@ -81,7 +81,7 @@ def test_a_run_turns_to_its_server_alone(folder: Path, server: Server) -> None:
         "--base-url",
         server.base_url,
         "--model",
-        "gpt-4o",
+        "gpt-6-luna",
     )
     places = watched(folder, *command, OPENAI_API_KEY="sk-mine")
     assert places == {("127.0.0.1", urlsplit(server.base_url).port)}
@@ -89,7 +89,7 @@ def test_a_run_turns_to_its_server_alone(folder: Path, server: Server) -> None:
 
 def test_without_a_server_nothing_is_turned_to(folder: Path) -> None:
     assert watched(folder, "summarize", "in.csv", "-o", "out.csv", "--model", "echo") == set()
-    estimate = ("estimate", "in.csv", "-p", "summarize", "--model", "gpt-4o")
+    estimate = ("estimate", "in.csv", "-p", "summarize", "--model", "gpt-6-luna")
     assert watched(folder, *estimate, OPENAI_API_KEY="sk-mine") == set()
     assert watched(folder, "models") == set()
 

@@ -37,7 +37,7 @@ def settings(
         "input": pd.DataFrame(known),
         "prompt": parse(prompt),
         "text_column": "text",
-        "model": "gpt-4o",
+        "model": "gpt-6-luna",
         "base_url": NOBODY,
         "price": PRICE,
         "journal": str(folder / "kept.journal"),

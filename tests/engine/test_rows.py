@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def steps(prompt: Prompt) -> Steps:
-    return Steps(prompt, counter("gpt-4o"))
+    return Steps(prompt, counter("gpt-6-luna"))
 
 
 def made_of(prompt: Prompt, store: Store) -> dict[str, Any]:

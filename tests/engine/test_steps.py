@@ -20,7 +20,7 @@ from tests.server import Fault, Server
 
 WORDS = ("contract", "goods", "payment", "term", "party", "notice", "court", "days", "invoice")
 MERGING = PROMPT + "\n\nreduce:\n\nuser:\nMerge: {{ parts | join(' | ') }}\n"
-COUNTER = counter("gpt-4o")
+COUNTER = counter("gpt-6-luna")
 
 
 def long_text(sections: int, seed: int = 1) -> str:

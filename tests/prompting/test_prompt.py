@@ -54,7 +54,7 @@ def test_a_prompt_file_is_front_matter_and_messages() -> None:
         "tags: [mail]\n"
         "metadata: {team: support}\n"
         "model:\n"
-        "  id: gpt-4o-mini\n"
+        "  id: gpt-6.1-terra\n"
         "  provider: openai\n"
         "  apiType: chat\n"
         "  connection: {kind: key}\n"
@@ -64,7 +64,7 @@ def test_a_prompt_file_is_front_matter_and_messages() -> None:
         "system:\nYou judge the tone.\n\n"
         "user:\n{{ text }}\n"
     )
-    assert (prompt.name, prompt.model) == ("tone", "gpt-4o-mini")
+    assert (prompt.name, prompt.model) == ("tone", "gpt-6.1-terra")
     assert said(prompt) == [("system", "You judge the tone."), ("user", "the text")]
 
 

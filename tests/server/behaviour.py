@@ -179,7 +179,7 @@ class Behaviour:
     context_tokens: int | None = None
     allows_tokens: int | None = None
     model_suffix: str = ""
-    models: tuple[str, ...] = ("gpt-6-luna", "gpt-4o-mini")
+    models: tuple[str, ...] = ("gpt-6-luna", "gpt-6.1-terra")
     known_models_only: bool = False
     require_key: str | None = None
     limits: Limits = Limits()

@@ -36,10 +36,12 @@ from pipeline.backends.servers.refusals import (
     refusal_inside,
     refusal_of,
 )
+from pipeline.backends.servers.schema_limits import check_limits
 from pipeline.backends.servers.transport import Transport
 from pipeline.backends.servers.truncation import ADVICE, Truncation
 from pipeline.costs import Counter, Price, find_price
 from pipeline.errors import AccessError, DocumentError, PackedError, UnsentError
+from pipeline.prompting.strictness import strictly
 from pipeline.showing import keep
 from pipeline.types import Request, Response, Usage
 from pipeline.vendors import Vendor, vendor_of
@@ -281,6 +283,8 @@ class Online(Server):
         return None if price is None else price.cost_usd(usage)
 
     def check(self, parameters: Mapping[str, object], schema: Mapping[str, object] | None) -> None:
+        if schema is not None and vendor_of(self.base_url) is not Vendor.OTHER:
+            check_limits(strictly(schema), self.base_url)
         taken = self._manner.taken(parameters)
         for name in parameters.keys() - taken.keys():
             if name == "logprobs":

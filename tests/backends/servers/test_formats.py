@@ -24,7 +24,7 @@ ALL = ("json_schema", "tools", "json_object")
 
 
 def connect(server: Server) -> Live:
-    return open_lane("gpt-4o", base_url=server.base_url)
+    return open_lane("a-model", base_url=server.base_url)
 
 
 def ask(number: int = 0) -> Request:
@@ -68,7 +68,7 @@ def test_a_refusal_that_names_nothing_is_tried_in_the_other_ways(server: Server)
     complete(backend, ask(1), ask(2))
     assert formats(server) == ["json_schema", "tools", "tools"]
     assert backend.server.notices == [
-        "gpt-4o: `response_format: json_schema` is refused (HTTP 400: The request failed.); "
+        "a-model: `response_format: json_schema` is refused (HTTP 400: The request failed.); "
         "answers are asked for by function calling"
     ]
 
@@ -153,7 +153,7 @@ def test_answers_that_nobody_has_looked_at_tell_that_the_way_is_ignored(
     assert formats(server) == ["json_schema", "json_object"]
     assert (first.content == GOOD) == ("```" in said)
     assert backend.server.notices == [
-        "gpt-4o: `response_format: json_schema` is ignored; "
+        "a-model: `response_format: json_schema` is ignored; "
         "answers are asked for by `response_format: json_object`"
     ]
 

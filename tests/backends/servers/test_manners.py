@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import open_lane
 from pipeline.backends.servers.manners import efforts_of, find_manner, with_other_effort
 from pipeline.backends.servers.refusals import Refusal
+from pipeline.costs import fixed_price
+from pipeline.types import Usage
 from pipeline.vendors import OPENAI_URL
 from tests.backends.asking import complete, request
 from tests.server import Server
@@ -159,3 +162,24 @@ def test_openai_writes_no_prompt_to_a_cache_that_nobody_reads(
 ) -> None:
     options = {"mode": "explicit"} if explicit else None
     assert find_manner(model, url).taken({}).get("prompt_cache_options") == options
+
+
+@pytest.mark.parametrize("named", ["gpt-6.1-terra", "gpt-6.1-terra-2026-10-26"])
+def test_a_deployment_costs_what_the_model_costs_that_its_replies_name(named: str) -> None:
+    for deployment_name in ("sorting", "gpt-6-luna"):
+        server = open_lane(deployment_name, base_url=AZURE, api_key="k").server
+        assert server.cost_usd(Usage(1_000_000, 100), None, named) is not None
+        assert server.cost_usd(Usage(100_000, 0), "default", named) == Decimal("0.1")
+        own = open_lane(deployment_name, base_url=AZURE, price=fixed_price(Decimal(7), Decimal(7)))
+        assert own.server.cost_usd(Usage(1_000_000, 0), None, named) == 7
+    unnamed = open_lane("sorting", base_url=AZURE, api_key="k").server
+    assert unnamed.cost_usd(Usage(1, 1), None, "sorting") is None
+
+
+def test_azure_is_sent_its_own_header_and_path(server: Server) -> None:
+    complete(deployment(server), request("a"))
+    (record,) = server.tally.records
+    assert record.head.startswith(
+        "POST /openai/deployments/sorting/chat/completions?api-version=2025-04-01 "
+    )
+    assert (record.header("api-key"), record.header("authorization")) == ("k", None)

@@ -34,6 +34,7 @@ from pipeline.sources.spool import Spool
 from pipeline.sources.tables.table import Dialect
 from pipeline.sources.tables.written import find_prefix
 from pipeline.types import Detail
+from pipeline.vendors import Vendor, vendor_of
 
 # With --max-cost an answer must be bounded; this is the bound where the prompt gives none.
 BOUND_TOKENS = 1024
@@ -163,7 +164,7 @@ def _build(settings: Settings, store: Store, target: Target | None, stack: ExitS
     if lane.server.price is None:
         notices.append(
             f"no published price for {prompt.model} at {lane.server.name}: "
-            "costs are not shown; set a price with --price INPUT,OUTPUT"
+            f"{_costs_of(lane)}; set a price with --price INPUT,OUTPUT"
         )
     folder = target.path.absolute().parent if target and store.writes else None
     spool = stack.enter_context(Spool(source, folder))
@@ -220,6 +221,12 @@ def _escalation(
         promise = Promise(stronger.accuracy, stronger.level)
     steps = _steps(asked, strong, settings)
     return Escalation(Engine(strong, store), steps, below, promise)
+
+
+def _costs_of(lane: Live) -> str:
+    """Say what becomes of the costs if the model that is asked for has no price."""
+    deployed = vendor_of(lane.server.name) is Vendor.AZURE
+    return "costs go by the model that replies name" if deployed else "costs are not shown"
 
 
 def _answered_by(lane: Live, prompt: Prompt) -> Prompt:

@@ -15,7 +15,7 @@ from pipeline.errors import UsageError
 from pipeline.evaluation.gold import is_known, is_right
 from pipeline.evaluation.pairs import Pair, all_empty
 from pipeline.sources.spool import Slot, Spool
-from pipeline.types import Request
+from pipeline.types import Request, Usage
 
 
 @dataclass(slots=True)
@@ -164,7 +164,7 @@ class Planner:
             if server.price is None or plan.low_usd is None:
                 plan.low_usd = plan.high_usd = None
                 continue
-            plan.low_usd += server.price.ceiling_usd(tokens, 1) * request.votes
+            plan.low_usd += server.price.cost_usd(Usage(tokens, 1)) * request.votes
             if bound is None or plan.high_usd is None:
                 plan.high_usd = None
             else:

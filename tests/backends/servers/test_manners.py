@@ -13,7 +13,7 @@ from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import open_lane
 from pipeline.backends.servers.manners import efforts_of, find_manner, with_other_effort
 from pipeline.backends.servers.refusals import Refusal
-from pipeline.costs import fixed_price
+from pipeline.costs import find_price, fixed_price
 from pipeline.types import Usage
 from pipeline.vendors import OPENAI_URL
 from tests.backends.asking import complete, request
@@ -183,3 +183,19 @@ def test_azure_is_sent_its_own_header_and_path(server: Server) -> None:
         "POST /openai/deployments/sorting/chat/completions?api-version=2025-04-01 "
     )
     assert (record.header("api-key"), record.header("authorization")) == ("k", None)
+
+
+@pytest.mark.parametrize(("explicit", "written"), [(False, 2000), (True, 0)])
+def test_a_prompt_that_was_written_to_a_cache_is_billed_as_that(
+    server: Server, explicit: bool, written: int
+) -> None:
+    server.change(writes_cache=True, prompt_tokens=2000, completion_tokens=10)
+    options = {"prompt_cache_options": {"mode": "explicit"}} if explicit else {}
+    lane = open_lane("small", base_url=server.base_url)
+    (answer,) = complete(lane, request("a", parameters=options))
+    assert answer.usage == Usage(2000, 10, 0, written)
+    price = find_price("gpt-6-luna", OPENAI_URL)
+    assert price is not None
+    assert price.cost_usd(answer.usage) == server.tally.billed.cost_usd(
+        prompt="0.1", completion="0.5"
+    )

@@ -21,8 +21,6 @@ MOST_MARGIN_SECONDS = 1.0
 AGE_SECONDS = 60.0  # what was seen of the rate is measured anew this often
 SURE_POINTS = 3  # different levels
 SURE_RISE = 20.0  # `remaining` must have moved this far for the slope to tell the rate well
-UNSURE = 30  # replies without a sure rate, and the guess is corrected
-RAISED, LOWERED = 1.05, 0.95  # a guessed rate is, by each reply that contradicts it
 ROUNDING_SECONDS = 0.001  # `reset` is told in milliseconds
 
 
@@ -52,8 +50,6 @@ class Bucket:
         self._whole_at = math.inf  # when the bucket is full, if nothing more is sent
         self._sure = False
         self._limit = 0.0
-        self._unsure = 0
-        self._factor = 1.0  # of the rate that is guessed
 
     def level(self, now: float) -> float:
         """Estimate what is left."""
@@ -114,17 +110,7 @@ class Bucket:
         others = self.in_flight + self._returned - mark.returned - mark.amount
         lowest = seen.remaining - max(others, 0.0)
         highest = seen.remaining + self.rate * (now - mark.sent_at)
-        self._unsure += 1
-        if not self._sure and self._unsure > UNSURE:
-            self._correct(self.level(now), lowest, highest)
         self._set(now, min(max(self.level(now), lowest), highest))
-
-    def _correct(self, level: float, lowest: float, highest: float) -> None:
-        """Move a guessed rate: more has flowed in than it says, or less."""
-        if level < lowest:
-            self._factor *= RAISED
-        elif level > highest:
-            self._factor *= LOWERED
 
     def _set(self, now: float, level: float) -> None:
         self._level = min(level, self.capacity)
@@ -143,7 +129,7 @@ class Bucket:
             self.capacity = max(seen.remaining + rate * seen.reset_seconds, seen.remaining, 1.0)
             self._sure = True
         elif not self._sure:
-            self.rate = _first_guess(seen) * self._factor
+            self.rate = _first_guess(seen)
             self.capacity = max(self.capacity, seen.remaining + mark.amount)
 
 

@@ -28,6 +28,7 @@ INSTANT_SECONDS = 1e-6  # is no wait
 FOREVER = 3600.0  # until something changes
 LOOK_SECONDS = 60.0  # to wait before looking again
 TOLD_SECONDS = 60.0  # a wait is longer than this, and the user is told why
+REFUSED_SECONDS = 0.1  # to wait after a refusal that headers will explain
 ROOM = 0.2  # of a bucket must be left for a request that needn't be sent
 
 
@@ -125,11 +126,11 @@ class Gate:
             return FOREVER
         if self.window.full:
             return FOREVER
-        bucket = self.hearsay.tokens
-        if self.hearsay.believed and bucket.known and tokens > bucket.capacity:
-            if self.window.in_flight:
-                return FOREVER  # larger than the whole bucket: it goes alone
+        if self.window.in_flight and self.hearsay.overflows(tokens):
+            return FOREVER  # larger than the whole bucket: it goes alone
         limited = self.hearsay.wait(now, tokens)
+        if self.hearsay.confirmed and not self.window.in_flight:  # no reply will say otherwise
+            self._check_patience(self.hearsay.told(now, tokens), "its x-ratelimit headers")
         return max(self._closed_until - now, self.circuit.wait(now), limited, paced)
 
     def _check_patience(self, seconds: float, words: str) -> None:
@@ -230,10 +231,17 @@ class Gate:
         self.refused += 1
         self.circuit.refuse(now, str(error))
         self._words = str(error)
-        storm = self.pace.refuse(now, taken.sent, error.retry_after_seconds)
-        self.hearsay.refuse(taken.marks, storm=storm)
-        if storm and error.levels is None:
-            self.window.cut()
+        wait = error.retry_after_seconds
+        if error.levels is not None and self.hearsay.believed:
+            taken.sent.refused = True
+            self.hearsay.refuse(now, taken.marks, taken.sent_at)
+            self._obey(error)
+            self.pause(0.0 if wait else REFUSED_SECONDS)
+        else:
+            self.hearsay.deny(taken.marks)
+            alone = not self.window.in_flight
+            if self.pace.refuse(now, taken.sent, wait, alone=alone):
+                self.window.cut()
 
     def row_pause(self, error: LimitError) -> float:
         """Return how long the row of a refused request waits before it comes to the door again.

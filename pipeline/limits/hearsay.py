@@ -15,8 +15,10 @@ from pipeline.types import Level, Levels
 
 STRIKES = 2.0  # more storms than this, and the headers are wrong
 FORGIVEN = 1 / 300  # of a strike, for each request that was let in
-STUCK = 3  # replies in a row that say the same
+STUCK = 6  # replies in a row that say the same
+WORTH_SECONDS = 0.1  # a wait is that such headers are tried for
 STUCK_SECONDS = 0.5  # until such headers are tried
+HOPELESS_SECONDS = 60.0  # a wait is that isn't begun before a try was refused
 LONG_SECONDS = 5.0  # a wait is, that nothing but headers asks for
 DOUBT = 4.0  # times as long until the next try, after one that was refused
 ENOUGH = 3  # tries that were let in, and the headers are wrong
@@ -32,12 +34,18 @@ class Hearsay:
         self.tokens = Bucket()
         self.believed = True
         self._strikes = 0.0
+        self._reacted_at = -1.0  # to the latest storm
         self._latest: Levels | None = None
         self._same = 0
         self._taken_at = self._tried_at = 0.0
         self._patience = 1.0  # for tries
         self._trying: Marks | None = None
         self._right = 0
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the latest try was refused."""
+        return self._patience > 1
 
     @property
     def known(self) -> bool:
@@ -49,7 +57,9 @@ class Hearsay:
         seconds = self.told(now, tokens)
         if seconds <= 0 or self._trying is not None:
             return seconds
-        stuck = self._same >= STUCK
+        if seconds > HOPELESS_SECONDS and not self.confirmed:
+            return 0.0
+        stuck = self._same >= STUCK and seconds >= WORTH_SECONDS
         if not stuck and seconds < LONG_SECONDS:
             return seconds
         since = self._tried_at if stuck else self._taken_at
@@ -61,6 +71,10 @@ class Hearsay:
         if not self.believed:
             return 0.0
         return max(self.requests.wait(now, 1.0), self.tokens.wait(now, tokens))
+
+    def overflows(self, tokens: float) -> bool:
+        """Say whether a request is larger than the whole bucket of tokens."""
+        return self.believed and self.tokens.known and tokens > self.tokens.capacity
 
     def spares(self, now: float, tokens: float, share: float) -> bool:
         """Say whether this share of each limit is left, besides a request of so many tokens."""
@@ -112,17 +126,24 @@ class Hearsay:
             if self._right >= ENOUGH:
                 self.believed = False
 
-    def refuse(self, marks: Marks, *, storm: bool) -> None:
+    def refuse(self, now: float, marks: Marks, sent_at: float) -> None:
         """Note a refusal; each storm of them contradicts the headers, unless it was a try."""
-        if marks is self._trying:
-            self._trying, self._right = None, 0
-            self._patience *= DOUBT
+        if self.deny(marks):
             return
         self.requests.refuse()
         self.tokens.refuse()
-        if storm:
+        if sent_at > self._reacted_at:
+            self._reacted_at = now
             self._strikes += 1
-            self.believed = self.believed and self._strikes <= STRIKES
+            self.believed = self._strikes <= STRIKES
+
+    def deny(self, marks: Marks) -> bool:
+        """Note that a request was refused; say whether it was a try."""
+        if marks is not self._trying:
+            return False
+        self._trying, self._right = None, 0
+        self._patience *= DOUBT
+        return True
 
     def drop(self, marks: Marks) -> None:
         """Note that it was never known what became of a request."""

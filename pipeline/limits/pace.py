@@ -35,11 +35,11 @@ FAST_CREEP = 1 / 1000  # and the square of this: a rate that was measured too lo
 FALLEN = 0.8  # of the rate before, a rate has fallen
 FALLS = 2  # in a row, with few refusals, and they are strays
 ALIKE = 0.1  # is how much the numbers of two windows may differ
-FEW = 0.6  # of those beside it are refused: a refusal may be a stray
-MANY = 0.75  # of the replies are refusals, and there is a limit after all
+FEW = 0.4  # of those beside it are refused: a refusal may be a stray
+MANY = 0.6  # of the replies are refusals, and there is a limit after all
 BESIDE = 4  # requests sent just after one that was refused, to tell whether it is a stray
 STRAY_COUNT = 40  # requests let in between storms that no limit explains, and they are strays
-MEMORY = 0.02  # the weight of each reply in the share of refusals
+MEMORY = 0.05  # the weight of each reply in the share of refusals
 JUDGE_SECONDS = 0.03  # at the least, for the other refusals of a storm to arrive
 KEPT = 20_000  # requests
 
@@ -154,8 +154,12 @@ class Pace:
         """Note that a request was let in."""
         self._share -= self._share * MEMORY
 
-    def refuse(self, now: float, sent: Sent, asked_seconds: float | None) -> bool:
-        """Note a refusal; say whether it begins a storm."""
+    def refuse(
+        self, now: float, sent: Sent, asked_seconds: float | None, *, alone: bool = False
+    ) -> bool:
+        """Note a refusal; say whether it begins a storm. If nothing else is in flight (`alone`),
+        nothing more will tell what it means.
+        """
         sent.refused = True
         self._share += (1 - self._share) * MEMORY
         if self.stray:
@@ -175,6 +179,8 @@ class Pace:
         self._trial_seconds = max(JUDGE_SECONDS, 2 * (now - sent.at))
         self._judge_at = now + self._trial_seconds
         self._until = now + (self._pause if asked_seconds is None else asked_seconds)
+        if alone:
+            self._judge(now)
         return True
 
     def _judge(self, now: float) -> None:
@@ -183,7 +189,7 @@ class Pace:
         since, self._since = self._since, 0
         if self._strays(since):
             self.stray, self.rate, self.windows = True, None, None
-            self._share, self._soon, self._falls = FEW / 3, 0, 0
+            self._share, self._soon, self._falls = FEW / 2, 0, 0
         else:
             self._measure()
 

@@ -133,9 +133,7 @@ async def _ask(
 ) -> Count:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    gate = Gate(
-        clock=loop.time, circuit=Circuit(patience_seconds), window=Window(concurrency)
-    )
+    gate = Gate(clock=loop.time, circuit=Circuit(patience_seconds), window=Window(concurrency))
     live = Live(server, gate)
 
     def learned() -> None:

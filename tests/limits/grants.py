@@ -1,4 +1,4 @@
-"""What servers really grant: limits of every kind, kept exactly. What they tell is in `dialects.py`.
+"""What servers really grant: limits of every kind; what they tell is in `dialects.py`.
 
 Each is told the time. `admit` charges a request or refuses it, `opens` says in how many seconds one
 more would be let in, `left` how many would be now, and `granted` how many could have been let in

@@ -1,4 +1,4 @@
-"""An event loop whose time jumps to what happens next: nothing waits, and asyncio is the real one."""
+"""An event loop of asyncio whose time jumps to what happens next, so that nothing waits."""
 
 from __future__ import annotations
 

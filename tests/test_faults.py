@@ -48,6 +48,8 @@ def test_a_server_that_tells_nothing_is_found_out_by_its_refusals(
     ended = job(tmp_path, server, texts(300)).run()
     assert (ended.code, server.tally.answered) == (0, 300)
     assert server.tally.statuses[429] <= 60
+    refused = f"{server.tally.statuses[429]:,} requests refused for a limit"
+    assert any(refused in line for line in ended.lines)
 
 
 def test_a_request_larger_than_the_bucket_is_tried_alone(tmp_path: Path, server: Server) -> None:

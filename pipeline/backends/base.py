@@ -146,6 +146,10 @@ class Lane(Protocol):
         """Send nothing more; what is on its way may still come back, for a moment."""
 
     @property
+    def refused(self) -> int:
+        """How many requests were refused for a limit."""
+
+    @property
     def unsure_usd(self) -> Decimal:
         """What requests may have cost besides whose answer was lost."""
 

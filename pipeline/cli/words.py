@@ -121,6 +121,7 @@ def describe_outcome(outcome: Outcome, run: Run, progress: Watch) -> None:
         rows=outcome.rows,
         **{status: counts[status] for status in ("ok", "failed", "skipped")},
         requests=spent.answered,
+        refused=run.engine.lane.refused,
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
         cost_usd=float(spent.cost_usd)
@@ -148,6 +149,9 @@ def _spent(progress: Watch, run: Run) -> str:
         duration(spent.seconds),
         f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second",
     ]
+    refused = run.engine.lane.refused
+    if refused:
+        parts.append(f"{many(refused, 'request')} refused for a limit and sent again")
     if spent.again:
         one = spent.again == 1
         what = "unusable answer was" if one else "unusable answers were"

@@ -65,6 +65,11 @@ class Live:
         return self._tasks.stopped
 
     @property
+    def refused(self) -> int:
+        """How many requests were refused for a limit."""
+        return self.gate.refused
+
+    @property
     def unsure_usd(self) -> Decimal:
         """What requests may have cost besides whose answer was lost."""
         return self.gate.budget.unsure_usd
@@ -77,6 +82,8 @@ class Live:
     def state(self) -> str:
         """Return in a few words what the run waits for, or how many requests are in flight."""
         parts = [self.gate.state() or f"{self.in_flight:,} in flight"]
+        if self.refused:
+            parts.append(f"{self.refused:,} refused")
         if self.hedges:
             parts.append(f"hedged {self.hedges:,}")
         return ", ".join(parts)

@@ -15,6 +15,15 @@ LONGEST_RESET_SECONDS = 31 * 86_400.0  # what is longer is a moment, not a time
 MOST_AMOUNT = 1e12  # requests or tokens
 LONGEST_TEXT = 100  # characters that are looked at
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|d)")
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|h|m|s|d)\s*)+")
+_DELAY = re.compile(r'"retry_?delay"\s*:\s*"(\d+(?:\.\d+)?s)"', re.IGNORECASE)
+_WORDS = re.compile(
+    r"(?:try again|retry|wait)[^\d\n.]{0,30}"
+    r"((?:\d+(?:\.\d+)? ?(?:ms|milliseconds?|d|days?|h|hours?|m|minutes?|s|seconds?)\b,? ?"
+    r"|\d+(?:\.\d+)?[hm](?=\d))+)",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|[dhms])", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -27,12 +36,25 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
+def wait_in_words(text: str) -> float | None:
+    """Read how long a refusal's body asks to wait: as google.rpc.RetryInfo, or in words."""
+    if (delay := _DELAY.search(text)) is not None:
+        return duration_seconds(delay.group(1))
+    if (words := _WORDS.search(text)) is None:
+        return None
+    parts = _WORD.findall(words.group(1)[:LONGEST_TEXT])
+    units = {"milli": 0.001, **_SECONDS}
+    return min(sum(float(n) * units[unit.lower()] for n, unit in parts), LONGEST_WAIT_SECONDS)
+
+
 def _wait_seconds(text: str) -> float | None:
-    """Read a number, or how far off a date is (RFC 9110, section 10.2.3)."""
+    """Read a number, a time with its unit, or how far off a date is (RFC 9110, section 10.2.3)."""
     try:
         return float(text)
     except ValueError:
         pass
+    if _WHOLE.fullmatch(text.strip()):
+        return duration_seconds(text)
     try:
         when = parsedate_to_datetime(text)
         return (when - datetime.now(when.tzinfo)).total_seconds()

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 
 from pipeline.backends.apis.complaints import Complaint, read_complaint
-from pipeline.backends.servers.headers import read_levels, retry_after
+from pipeline.backends.servers.headers import read_levels, retry_after, wait_in_words
 from pipeline.backends.servers.transport import Reply
 from pipeline.errors import (
     AccessError,
@@ -22,6 +22,7 @@ from pipeline.errors import (
 from pipeline.types import Request, Usage
 
 OVERLOADED = 529
+LOOKED_AT = 10_000  # bytes of a body
 _NOWHERE = {"", "not found", "404 page not found", "404 not found", "method not allowed"}
 _BUSY = {408, 409, 425}
 _NAME = r"[\w.:/@\-'\"` ]{0,120}"
@@ -117,6 +118,7 @@ class Refusal:
     told: Complaint
     headers: Mapping[str, str]
     usage: Usage | None = None
+    asked_seconds: float | None = None  # to wait, by its body
 
     @property
     def words(self) -> str:
@@ -175,7 +177,9 @@ def _mentions(text: str, name: str) -> bool:
 
 def refusal_of(reply: Reply) -> Refusal:
     """Read a reply of a bad status."""
-    return Refusal(reply.status, read_complaint(reply.content), reply.headers)
+    text = reply.content[:LOOKED_AT].decode("utf-8", "replace")
+    told = read_complaint(reply.content)
+    return Refusal(reply.status, told, reply.headers, asked_seconds=wait_in_words(text))
 
 
 def refusal_inside(told: Complaint, reply: Reply, usage: Usage | None) -> Refusal:
@@ -196,6 +200,7 @@ def explain(
     """
     status, subject = refusal.status, refusal.subject
     levels, wait = read_levels(refusal.headers), retry_after(refusal.headers)
+    wait = refusal.asked_seconds if wait is None else wait
     said = f"HTTP {status}: {refusal.words}"
     known = not fatal and status not in (401, 403, 404)  # the key and the model: rows were answered
     if subject is Subject.QUOTA or (subject in (Subject.KEY, Subject.MODEL) and not known):

@@ -15,6 +15,7 @@ from pipeline.backends.servers.headers import (
     duration_seconds,
     read_levels,
     retry_after,
+    wait_in_words,
 )
 from pipeline.types import Level, Levels
 
@@ -28,6 +29,9 @@ from pipeline.types import Level, Levels
         ({"retry-after-ms": "250", "retry-after": "1"}, 0.25),
         ({"retry-after-ms": "soon", "retry-after": "1"}, 1.0),
         ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "2s"}, 2.0),
+        ({"retry-after": "500ms"}, 0.5),
+        ({"retry-after": "1m30s"}, 90.0),
         ({"retry-after": "-1e300"}, 0.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
@@ -88,6 +92,23 @@ def limits(limit: str, remaining: str, reset: str) -> dict[str, str]:
 )
 def test_a_limit_that_cannot_be_is_none(headers: dict[str, str], level: Level | None) -> None:
     assert read_levels(headers) == (None if level is None else Levels(level))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Please try again in 7m12.5s.", 432.5),
+        ("try again in 20ms", 0.02),
+        ("retry after 5 seconds", 5.0),
+        ("Please wait 1 minute and try again.", 60.0),
+        ("Retry in 250 milliseconds", 0.25),
+        ('{"retryDelay": "34s"}', 34.0),
+        ("Too many requests: limit 60, used 61", None),
+        ("gpt-4o is busy", None),
+    ],
+)
+def test_how_long_to_wait_may_stand_in_the_body(text: str, seconds: float | None) -> None:
+    assert wait_in_words(text) == seconds
 
 
 numbers = st.one_of(

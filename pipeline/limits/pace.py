@@ -38,6 +38,7 @@ ALIKE = 0.1  # is how much the numbers of two windows may differ
 FEW = 0.4  # of those beside it are refused: a refusal may be a stray
 MANY = 0.6  # of the replies are refusals, and there is a limit after all
 BESIDE = 4  # requests sent just after one that was refused, to tell whether it is a stray
+SECOND_LOOKS = 2  # storms of which none was sent just after are looked at so, too
 STRAY_COUNT = 40  # requests let in between storms that no limit explains, and they are strays
 MEMORY = 0.05  # the weight of each reply in the share of refusals
 JUDGE_SECONDS = 0.03  # at the least, for the other refusals of a storm to arrive
@@ -94,6 +95,7 @@ class Pace:
         self._falls = 0  # of the measured rate in a row: going slower doesn't help
         self._soon = 0  # requests let in between storms that came though the pace was kept
         self._doubt = STRAY_COUNT
+        self._looks = SECOND_LOOKS
         self._witnesses = 0  # that may be sent to see whether all are refused
         self._jitter_seconds = 0.0  # by which requests may overtake each other
 
@@ -173,7 +175,11 @@ class Pace:
             return False
         beside = sum(each.at > sent.at for each in islice(reversed(self._log), BESIDE))
         known = self.rate is not None or self.windows is not None
-        self._witnesses = BESIDE if beside >= BESIDE / 2 and not known else 0
+        self._witnesses = 0
+        if not known and beside >= BESIDE / 2:
+            self._witnesses = BESIDE
+        elif not known and self._looks:
+            self._witnesses, self._looks = BESIDE, self._looks - 1
         self._jitter_seconds = (now - sent.at) / 2
         self._first, self._reacted_at = sent.at, now
         self._trial_seconds = max(JUDGE_SECONDS, 2 * (now - sent.at))

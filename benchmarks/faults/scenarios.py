@@ -98,18 +98,6 @@ def _share(limits: Limits, least: float, most_refused: int) -> Callable[[Path], 
     return play
 
 
-def _strays(folder: Path) -> Verdict:
-    """Refuse one request in five for nothing."""
-    fault = Fault("rate_limit_exceeded", probability=0.2, headers={"retry-after": "1"})
-    with Server.process(Behaviour(latency_seconds=0.05, faults=(fault,))) as server:
-        rows, output = write_rows(folder / "rows.csv", 500), folder / "out.csv"
-        ended = run(command(rows, output, server.base_url))
-        refused, ok = server.tally.statuses[429], statuses(output)["ok"]
-    return Verdict(
-        f"{ok:,} rows, {refused:,} 429s, {ended.seconds:.1f} s", ok == 500 and ended.seconds <= 6
-    )
-
-
 def _killed(folder: Path) -> Verdict:
     with Server.process(Behaviour(latency_seconds=0.2)) as server:
         rows, output = write_rows(folder / "rows.csv", 2000), folder / "out.csv"
@@ -313,7 +301,6 @@ SCENARIOS = (
         ">= 99 %, 0 429s",
         _share(Limits(**MINUTE, full=False), 0.99, 0),
     ),
-    Scenario("B5", "one in five refused for nothing, Retry-After: 1", "<= 6 s", _strays),
     Scenario("C", "kill -9 near 1,000 of 2,000", "<= in flight", _killed),
     Scenario(
         "K",

@@ -4,10 +4,8 @@
 |---|---|
 | `gate.py` | who may send now |
 | `ceilings.py` | the requests and tokens a minute that the user allows |
-| `hearsay.py` | what the server's headers say of its limits, and how far that is believed |
-| `buckets.py` | a limit as they tell it |
-| `pace.py` | the limit that the server keeps, as its refusals show it; which refusals are strays |
-| `charges.py` | what a request will be charged, in tokens and money |
+| `buckets.py` | the server's own limits, as its headers tell them |
+| `pace.py` | the server's limit where it tells nothing, as its refusals show it |
 | `window.py` | how many requests may be in flight |
 | `circuit.py` | whether the server is there at all |
 | `latencies.py` | how long an answer usually takes |

@@ -8,27 +8,26 @@ reply makes the one in the door look again.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.errors import FatalError, LimitError, TransientError, UnreachableError
+from pipeline.errors import BudgetError, FatalError, LimitError, TransientError, UnreachableError
+from pipeline.limits.buckets import Bucket, Mark
 from pipeline.limits.budget import Budget
 from pipeline.limits.ceilings import Ceilings
-from pipeline.limits.charges import Charges
 from pipeline.limits.circuit import Circuit
-from pipeline.limits.hearsay import Hearsay, Marks
 from pipeline.limits.moments import duration, moment
-from pipeline.limits.pace import Pace, Sent
+from pipeline.limits.pace import Pace
 from pipeline.limits.window import Window
 from pipeline.types import Levels, Usage
 
-INSTANT_SECONDS = 1e-6  # is no wait
+BYTES_PER_TOKEN = 4  # in English; other languages have more tokens already
+MOST_RATIO = 100.0  # of the server's count to ours, for what its limit is expected to take
 FOREVER = 3600.0  # until something changes
 LOOK_SECONDS = 60.0  # to wait before looking again
-TOLD_SECONDS = 60.0  # a wait is longer than this, and the user is told why
-REFUSED_SECONDS = 0.1  # to wait after a refusal that headers will explain
 ROOM = 0.2  # of a bucket must be left for a request that needn't be sent
 
 
@@ -44,8 +43,8 @@ class Pass:
     counted_tokens: int
     tokens: int
     ceiling_usd: Decimal
-    marks: Marks
-    sent: Sent
+    request_mark: Mark
+    token_mark: Mark
     answers: int
 
 
@@ -65,8 +64,8 @@ class Gate:
         self.budget = budget or Budget()
         self.window = window or Window()
         self.circuit = circuit or Circuit()
-        self.charges = Charges(self.budget)
-        self.hearsay = Hearsay()
+        self.requests = Bucket()
+        self.tokens = Bucket()
         self.pace = Pace()
         self.note = note
         self.refused = 0
@@ -77,7 +76,9 @@ class Gate:
         self._closed_until = 0.0
         self._asked_until = 0.0  # by the server, in these words
         self._words = ""
-        self._told_until = 0.0
+        self._ratio = 1.0
+        self._most_ratio = 0.0
+        self._added_tokens = 0  # by the server, to what we send
 
     @property
     def counts_tokens(self) -> bool:
@@ -85,7 +86,7 @@ class Gate:
         return (
             self.budget.max_cost_usd is not None
             or self._ceilings.counts_tokens
-            or (self.hearsay.tokens.known and self.hearsay.believed)
+            or self.tokens.known
             or not self.circuit.answers  # the first answer will tell
         )
 
@@ -94,44 +95,68 @@ class Gate:
         FatalError when the server has been away for too long.
         """
         async with self._door:
-            tokens = self.charges.tokens(prompt_tokens, max_tokens)
+            tokens = self._charged(prompt_tokens, max_tokens)
             await self._ceilings.acquire(tokens)
             while True:
-                ceiling = self.charges.ceiling_usd(prompt_tokens, max_tokens)
+                ceiling = self._ceiling(prompt_tokens, max_tokens)
                 wait = self._wait(self._clock(), tokens, ceiling)
-                if wait <= INSTANT_SECONDS:
+                if wait <= 0:
                     return self._take(prompt_tokens, tokens, ceiling)
                 await self._wait_for_news(wait)
 
     def enter_now(self, prompt_tokens: int, max_tokens: int | None) -> Pass | None:
         """Take a request through that needn't be sent, if there is room to spare."""
         now = self._clock()
-        tokens = self.charges.tokens(prompt_tokens, max_tokens)
-        ceiling = self.charges.ceiling_usd(prompt_tokens, max_tokens)
+        tokens = self._charged(prompt_tokens, max_tokens)
+        ceiling = self._ceiling(prompt_tokens, max_tokens)
         if self._door.locked() and not self.window.full:
             return None  # somebody is waiting for a limit
-        if not self.hearsay.spares(now, tokens, ROOM):
-            return None
-        if self.circuit.open or self.pace.limited or not self.budget.fits(ceiling):
+        for bucket, amount in ((self.requests, 1.0), (self.tokens, float(tokens))):
+            if bucket.known and bucket.level(now) - amount < bucket.capacity * ROOM:
+                return None
+        if self.circuit.open or self.pace.rate or not self.budget.fits(ceiling):
             return None
         return self._take(prompt_tokens, tokens, ceiling)
+
+    def affords(self, prompt_tokens: int, max_tokens: int | None) -> bool:
+        """Say whether a request could be paid for if those in flight cost nothing."""
+        ceiling = self._ceiling(prompt_tokens, max_tokens)
+        return self.budget.fits(ceiling - self.budget.reserved_usd)
+
+    def _charged(self, prompt_tokens: int, max_tokens: int | None) -> int:
+        """Estimate what the server charges: our count, corrected by its own, and the allowance."""
+        return round(prompt_tokens * self._ratio) + (max_tokens or 0)
+
+    def _ceiling(self, prompt_tokens: int, max_tokens: int | None) -> Decimal:
+        """Give the most that a request can cost; of the first, what it probably costs will do."""
+        ceiling = self.budget.ceiling_usd(self._most(prompt_tokens), max_tokens)
+        if not self.budget.taken_usd and not self.budget.fits(ceiling):
+            return self.budget.ceiling_usd(prompt_tokens, max_tokens)
+        return ceiling
+
+    def _most(self, prompt_tokens: int) -> int:
+        """Correct our count by the most that the server has counted more than we. Before its first
+        count that may be anything up to a token a byte; what is more, the server has added.
+        """
+        ratio = self._most_ratio or BYTES_PER_TOKEN
+        return math.ceil(prompt_tokens * ratio) + self._added_tokens
 
     def _wait(self, now: float, tokens: int, ceiling_usd: Decimal) -> float:
         if self.circuit.expired(now, self.window.in_flight):
             raise FatalError(self._given_up(now))
-        paced = self.pace.wait(now)
-        if not self.pace.judging:
-            self._check_patience(max(self._asked_until - now, self.pace.held(now)), self._words)
-        if not self.charges.check(ceiling_usd):
+        self._check_patience(self._asked_until - now, self._words)
+        if not self.budget.fits(ceiling_usd):
+            if not self.budget.reserved_usd:
+                raise BudgetError(self._used_up(ceiling_usd))
             return FOREVER
         if self.window.full:
             return FOREVER
-        if self.window.in_flight and self.hearsay.overflows(tokens):
+        if tokens > self.tokens.capacity and self.tokens.known and self.window.in_flight:
             return FOREVER  # larger than the whole bucket: it goes alone
-        limited = self.hearsay.wait(now, tokens)
-        if self.hearsay.confirmed and not self.window.in_flight:  # no reply will say otherwise
-            self._check_patience(self.hearsay.told(now, tokens), "its x-ratelimit headers")
-        return max(self._closed_until - now, self.circuit.wait(now), limited, paced)
+        limited = max(self.requests.wait(now, 1.0), self.tokens.wait(now, tokens))
+        if limited > LOOK_SECONDS and not self.window.in_flight:  # no reply will say otherwise
+            self._check_patience(limited, "its x-ratelimit headers")
+        return max(self._closed_until - now, self.circuit.wait(now), limited, self.pace.wait(now))
 
     def _check_patience(self, seconds: float, words: str) -> None:
         """Raise FatalError if the server asks for a longer wait than the user does."""
@@ -152,18 +177,26 @@ class Gate:
         away = duration(now - circuit.opened_at)
         return f"the server has been away for {away}: {circuit.reason}"
 
+    def _used_up(self, ceiling_usd: Decimal) -> str:
+        budget = self.budget
+        return (
+            f"--max-cost {budget.max_cost_usd} USD is used up: {budget.taken_usd:f} USD are taken, "
+            f"and the next request could cost {ceiling_usd:f} with the longest answer allowed"
+        )
+
     def _take(self, counted_tokens: int, tokens: int, ceiling_usd: Decimal) -> Pass:
         now = self._clock()
         self.budget.reserve(ceiling_usd)
         self.window.in_flight += 1
         self.circuit.take()
+        self.pace.take(now)
         return Pass(
             sent_at=now,
             counted_tokens=counted_tokens,
             tokens=tokens,
             ceiling_usd=ceiling_usd,
-            marks=self.hearsay.take(now, float(tokens)),
-            sent=self.pace.take(now),
+            request_mark=self.requests.take(now, 1.0),
+            token_mark=self.tokens.take(now, float(tokens)),
             answers=self.circuit.answers,
         )
 
@@ -187,16 +220,15 @@ class Gate:
         """Note an answer. It stays in the window until it is journaled: see `release`."""
         now = self._clock()
         self.window.admit(now, now - taken.sent_at)
-        self.pace.admit(taken.sent)
-        self.hearsay.admit(taken.marks)
+        self.pace.admit(taken.sent_at)
         self._alive()
         if usage is None:
             self.budget.lose(taken.ceiling_usd)
         else:
             self.budget.settle(taken.ceiling_usd, cost_usd)
-            if self.hearsay.tokens.known:  # else it may charge for the allowance, used or not
+            if self.tokens.known:  # else it may charge for the allowance, used or not
                 self._ceilings.refund(taken.tokens - usage.total_tokens)
-            self.charges.compare(taken.counted_tokens, usage.prompt_tokens)
+            self._compare(taken.counted_tokens, usage.prompt_tokens)
         self._return(now, taken, levels)
 
     def release(self) -> None:
@@ -217,39 +249,24 @@ class Gate:
         self.budget.settle(taken.ceiling_usd, None)
         self._ceilings.refund(taken.tokens)
         self.circuit.leave()
-        self.hearsay.put(self._clock(), taken.marks, None, charged=False)
-        self.hearsay.drop(taken.marks)
+        self._return(self._clock(), taken, None, charged=False)
         self.release()
 
     def refuse(self, taken: Pass, error: LimitError) -> None:
-        """Note a 429: nobody sends until the server says so, unless others are let in."""
-        now = self._clock()
-        self.budget.settle(taken.ceiling_usd, None)
-        self.hearsay.put(now, taken.marks, error.levels, charged=False)
-        self._news.set()
-        self.release()
+        """Note a 429: nobody sends until the server says so."""
+        now, levels = self._clock(), error.levels
         self.refused += 1
         self.circuit.refuse(now, str(error))
-        self._words = str(error)
-        wait = error.retry_after_seconds
-        if error.levels is not None and self.hearsay.believed:
-            taken.sent.refused = True
-            self.hearsay.refuse(now, taken.marks, taken.sent_at)
-            self._obey(error)
-            self.pause(0.0 if wait else REFUSED_SECONDS)
+        self._obey(error)
+        self.budget.settle(taken.ceiling_usd, None)
+        self._return(now, taken, levels, charged=False)
+        if levels is not None:
+            self.requests.refuse()
+            self.tokens.refuse()
+            self.pause(0.0 if error.retry_after_seconds else 0.1)
         else:
-            self.hearsay.deny(taken.marks)
-            alone = not self.window.in_flight
-            if self.pace.refuse(now, taken.sent, wait, alone=alone):
-                self.window.cut()
-
-    def row_pause(self, error: LimitError) -> float:
-        """Return how long the row of a refused request waits before it comes to the door again.
-        What the user won't wait for is told there.
-        """
-        seconds = error.retry_after_seconds or 0.0
-        patient = seconds <= self.circuit.patience_seconds or self.pace.stray
-        return min(seconds, TOLD_SECONDS) if patient else 0.0
+            self.pause(refuse(self.pace, self.window, now, taken.sent_at))
+        self.release()
 
     def fail(
         self, taken: Pass, error: TransientError, cost_usd: Decimal | None, *, own: bool
@@ -306,9 +323,30 @@ class Gate:
             away = self._clock() - (away_since or 0.0)
             self.note(f"the server is back after {away:.0f} s")
 
-    def _return(self, now: float, taken: Pass, levels: Levels | None) -> None:
-        self.hearsay.put(now, taken.marks, levels, charged=True)
-        self.hearsay.drop(taken.marks)
+    def _compare(self, counted: int, prompt_tokens: int) -> None:
+        """Learn how the server's count of a prompt differs from ours."""
+        if not counted:
+            return
+        ratio = prompt_tokens / counted
+        self._ratio += (min(ratio, MOST_RATIO) - self._ratio) * 0.1
+        self._most_ratio = max(self._most_ratio, min(ratio, BYTES_PER_TOKEN), 1.0)
+        if ratio > BYTES_PER_TOKEN:
+            self._added_tokens = max(self._added_tokens, prompt_tokens)
+
+    def _return(
+        self, now: float, taken: Pass, levels: Levels | None, *, charged: bool = True
+    ) -> None:
+        seen = levels or Levels()
+        for bucket, mark, level in (
+            (self.requests, taken.request_mark, seen.requests),
+            (self.tokens, taken.token_mark, seen.tokens),
+        ):
+            if charged:
+                bucket.note(mark)
+            else:
+                bucket.give_back(now, mark)
+            if level is not None:
+                bucket.learn(now, mark, level)
         self._news.set()
 
     def state(self) -> str:
@@ -316,7 +354,18 @@ class Gate:
         now = self._clock()
         if self.circuit.opened_at is not None:
             return f"server away for {now - self.circuit.opened_at:.0f} s"
-        until = max(self._closed_until - now, self.hearsay.wait(now, 1.0), self.pace.wait(now))
+        until = max(self._closed_until - now, self.requests.wait(now, 1.0), self.pace.wait(now))
         if until > 1:
             return f"waiting for the limit until {moment(until)}"
         return ""
+
+
+def refuse(pace: Pace, window: Window, now: float, sent_at: float) -> float:
+    """Note a refusal that came without a word; give how many seconds nobody should send."""
+    took_for_stray = pace.stray
+    pause = pace.refuse(now, sent_at)
+    if not pace.stray:
+        window.cut()
+    elif not took_for_stray:
+        window.restart()
+    return pause

@@ -502,6 +502,7 @@ def test_a_dry_run_shows_the_request_and_sends_nothing(two: Job, server: Server)
     assert json.loads(ended.out) == {
         "model": "gpt-6-luna",
         "messages": [{"role": "user", "content": "Hello"}],
+        "reasoning_effort": "none",
         "temperature": 0.5,
         "stream": False,
         "max_tokens": 20,
@@ -532,6 +533,7 @@ def test_what_openai_would_be_sent_is_shown_without_asking_it(folder: Path) -> N
         "model": "gpt-6-luna",
         "messages": [{"role": "user", "content": "Hello"}],
         "reasoning_effort": "none",
+        "prompt_cache_options": {"mode": "explicit"},
         "stream": False,
         "max_completion_tokens": 20,
     }

@@ -90,7 +90,7 @@ class Live:
 
     def affords(self, request: Request) -> bool:
         """Return whether `--max-cost` has room for a request."""
-        return self.gate.charges.affords(self._attempts.tokens(request), request.max_tokens)
+        return self.gate.affords(self._attempts.tokens(request), request.max_tokens)
 
     def stop(self) -> None:
         """Send nothing more; what is on its way may still come back, for a moment."""
@@ -167,7 +167,7 @@ class Live:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             stop=hopeless,
-            wait=self._pause,
+            wait=_wait,
             reraise=True,
         )
         try:
@@ -176,13 +176,6 @@ class Live:
             raise
         except BackendError as error:
             return error
-
-    def _pause(self, state: RetryCallState) -> float:
-        """Return how long this row waits: as long as the server asks, or by the backoff."""
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, LimitError):
-            return self.gate.row_pause(error)
-        return _backoff(state)
 
     def _deliver(self, asking: Asking, answer: Response | BackendError) -> None:
         """Hand an answer over; a failure only when nobody else is still asking the same."""
@@ -224,3 +217,8 @@ class Live:
         except BackendError as error:
             answer = error
         self._deliver(asking, answer)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return 0.0 if isinstance(error, LimitError) else _backoff(state)

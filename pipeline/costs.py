@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from pipeline import vision
 from pipeline.errors import UsageError
-from pipeline.types import Message, Usage
-from pipeline.vendors import OPENAI_URL, Vendor, is_regional, vendor_of
+from pipeline.types import Message, Record, Usage
+from pipeline.vendors import OPENAI_URL, Vendor, is_regional, plain_name, vendor_of
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
@@ -83,7 +83,7 @@ class Counter:
 
 def counter(model: str) -> Counter:
     """Find the tokenizer of a model, and how it counts images."""
-    name = model.rpartition("/")[2].lower()
+    name = plain_name(model)
     for pattern, encoding in _ENCODINGS:
         if re.match(pattern, name):
             return Counter(encoding, encoding.endswith("_base"), vision.rule(model))
@@ -167,6 +167,12 @@ def fixed_price(input_usd: Decimal, output_usd: Decimal) -> Price:
     return Price((Rates(input_usd, output_usd, input_usd, input_usd),), "--price")
 
 
+def total_usd(records: Iterable[Record]) -> Decimal | None:
+    """Add up what answers cost; None if that of one isn't known."""
+    costs = [record.cost_usd for record in records if record.usage is not None]
+    return None if None in costs else sum(filter(None, costs), Decimal(0))
+
+
 def read_price(given: str | Sequence[object] | Price, option: str) -> Price:
     """Read a price: two amounts in USD per million tokens, in and out."""
     if isinstance(given, Price):
@@ -189,7 +195,7 @@ def read_amount(given: object, option: str) -> Decimal:
     raise UsageError(f"{option} {given}: give an amount in USD, of 0 or more")
 
 
-@cache
+@lru_cache(maxsize=256)  # replies name models, and may name others each time
 def find_price(model: str, base_url: str, service_tier: str | None = None) -> Price | None:
     """Look up today's published price of a model at a server; None where there is none."""
     if _own_machine(base_url):

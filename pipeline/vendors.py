@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -26,6 +27,7 @@ class Vendor(Enum):
     OTHER = auto()
 
 
+@lru_cache(maxsize=64)  # each reply is priced by it
 def vendor_of(base_url: str) -> Vendor:
     """Return whose server an address is."""
     host = _host(base_url)
@@ -35,6 +37,11 @@ def vendor_of(base_url: str) -> Vendor:
     if _AZURE_HOSTS.fullmatch(host) or _DEPLOYMENT.search(parts.path):
         return Vendor.AZURE
     return Vendor.AZURE if "api-version" in parse_qs(parts.query) else Vendor.OTHER
+
+
+def plain_name(model: str) -> str:
+    """Return a model's name without its maker's: `openai/gpt-6-luna` is `gpt-6-luna`."""
+    return model.rpartition("/")[2].lower()
 
 
 def is_regional(base_url: str) -> bool:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline.types import Detail, Image
+from pipeline.vendors import plain_name
 
 Size = tuple[int, int]  # width and height, in pixels
 
@@ -111,7 +112,7 @@ _UNKNOWN = Patches(
 
 def rule(model: str) -> Rule:
     """Find a model's rule; for one that isn't known, one that counts more than most."""
-    name = model.rpartition("/")[2].lower().removeprefix("ft:")
+    name = plain_name(model).removeprefix("ft:")
     return next((found for pattern, found in _RULES if re.match(pattern, name)), _UNKNOWN)
 
 

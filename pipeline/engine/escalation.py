@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from pipeline.costs import total_usd
 from pipeline.engine.lookups import Lookup
 from pipeline.engine.loop import Engine
 from pipeline.engine.stages import Stage
 from pipeline.engine.steps import Steps, Trail
 from pipeline.evaluation import threshold as cascade
 from pipeline.sources.spool import Slot
-from pipeline.types import Record, Request
+from pipeline.types import Request
 
 Labelled = Sequence[tuple[float | None, bool]]
 """How sure the cheap model was of rows whose right label is known, and whether it was right."""
@@ -170,7 +171,7 @@ class Escalation(Stage):
             return
         savings.answers += 1
         second = trail.results[len(first.results) :]
-        cost_usd, escalated_usd = _cost_usd(first.results), _cost_usd(second)
+        cost_usd, escalated_usd = total_usd(first.results), total_usd(second)
         if cost_usd is None or escalated_usd is None or savings.cost_usd is None:
             savings.cost_usd = None
         else:
@@ -207,9 +208,3 @@ def follow_all(
 def _confidence(trail: Trail) -> float | None:
     """Return how sure the last answer is: the one that the row shows."""
     return trail.results[-1].confidence if trail.results else None
-
-
-def _cost_usd(results: Sequence[Record]) -> Decimal | None:
-    """Add up what answers cost; None where that of one isn't known."""
-    costs = [result.cost_usd for result in results if result.usage is not None]
-    return None if None in costs else sum(filter(None, costs), Decimal(0))

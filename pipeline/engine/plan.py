@@ -117,10 +117,7 @@ class Planner:
         document = slot.document
         if document.error is None and self._first.steps.prompt.idle(document):
             return None
-        if self._later:
-            return (yield from follow_all(self._first, self._later, slot))
-        trail = yield from self._first.follow(slot)
-        return trail, trail
+        return (yield from follow_all(self._first, self._later, slot))
 
     def _add(
         self, plan: Plan, slot: Slot, trails: tuple[Trail, Trail] | None, seen: set[bytes]

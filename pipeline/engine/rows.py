@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from pipeline.costs import total_usd
 from pipeline.engine.steps import Steps, Trail
 from pipeline.errors import UsageError
 from pipeline.evaluation.calibrated import Calibrated, Known
@@ -173,9 +174,7 @@ def _together(own: Sequence[Record]) -> tuple[Usage | None, Decimal | None]:
     usages = [result.usage for result in own if result.usage]
     if own and not usages:
         return None, None
-    costs = [result.cost_usd for result in own if result.usage]
-    cost_usd = None if None in costs else sum(filter(None, costs), Decimal(0))
-    return sum(usages, Usage()), cost_usd
+    return sum(usages, Usage()), total_usd(own)
 
 
 class Bits:

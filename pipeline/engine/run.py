@@ -105,8 +105,6 @@ class Run:
 
     def _look_up(self, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Trail]]:
         """Yield documents with what is known about each, whichever model's answers stand."""
-        if not self.later:
-            return self._look_up_first(slots)
         return ((slot, trail) for slot, _, trail in self._look_up_all(slots))
 
     def _look_up_first(self, slots: Iterable[Slot]) -> Iterator[tuple[Slot, Trail]]:

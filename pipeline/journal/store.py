@@ -216,12 +216,8 @@ class Store:
     def _is_done(self, known: Sequence[Entry]) -> bool:
         return bool(known) and (known[-1].status == "ok" or known[-1].run_id == self._run_id)
 
-    def get(self, key: bytes) -> Record | None:
-        """Look up the answer under a key, with all that was spent on it; None if there is none."""
-        return self.get_all([key]).get(key)
-
     def get_all(self, keys: Sequence[bytes]) -> dict[bytes, Record]:
-        """Look up the answers under many keys at once."""
+        """Look up the answers under many keys at once, with all that was spent on each."""
         return {key: entries.unpack(known) for key, known in self._find(keys).items()}
 
     def _find(self, keys: Sequence[bytes]) -> dict[bytes, list[Entry]]:

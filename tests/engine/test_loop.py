@@ -137,7 +137,7 @@ def test_an_answer_is_on_disk_before_anyone_sees_it(output: Path) -> None:
         async for result in Engine(ByScript(together(2)), store).run(map(request, "abc")):
             other = Store(output)
             other.open_readonly()
-            known = [other.get(key) for key in (b"a", b"b", b"c")]
+            known = [other.get_all([key]).get(key) for key in (b"a", b"b", b"c")]
             seen.append((result.request.document.name, [bool(record) for record in known]))
             other.close(0)
 
@@ -193,7 +193,7 @@ def test_it_ends_only_when_what_is_asked_again_has_been_answered(output: Path) -
     lane = ByScript(in_turn(BAD, BAD))
     with opened(output) as store:
         again, last = run(store, lane, [request("a", schema=LABEL)])
-        record = store.get(b"a")
+        record = store.get_all([b"a"]).get(b"a")
     assert (again.status, last.status) == ("again", "failed")
     assert "asked twice" in str(last.error)
     assert record is not None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,14 +43,6 @@ ACCOUNT = [
     Column("latency_seconds", "number"),
 ]
 EMPTY: dict[str, object] = {column.name: None for column in ACCOUNT}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "out.csv")
-    store.open("pipeline run")
-    yield store
-    store.close(0)
 
 
 def steps(prompt: Prompt) -> Steps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,6 @@ class Fields(dict[str, Any]):
     def items(self) -> ItemsView[str, Any]:
         self.read += 1
         return super().items()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "out.csv")
-    store.open("pipeline run")
-    yield store
-    store.close(0)
 
 
 @pytest.fixture

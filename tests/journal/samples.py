@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from pipeline.journal.store import Store
-from pipeline.types import Document, Message, Request, Result, Usage
+from pipeline.types import Document, Message, Record, Request, Result, Usage
 
 
 def request(name: str = "a", turn: int = 0) -> Request:
@@ -44,11 +44,17 @@ def failed(name: str = "a", error: str = "HTTP 400: no") -> Result:
     )
 
 
+def record(store: Store, name: str = "a") -> Record | None:
+    """Look up the answer to a request; None if there is none."""
+    key = request(name).key
+    return store.get_all([key]).get(key)
+
+
 def state(store: Store, name: str = "a") -> str:
     """Say of a request if it is `done`, or else `begun` or `new`."""
     if not store.unanswered([request(name)]):
         return "done"
-    return "new" if store.get(request(name).key) is None else "begun"
+    return "new" if record(store, name) is None else "begun"
 
 
 def trail(store: Store, name: str = "a") -> list[Result]:

@@ -16,7 +16,7 @@ import pytest
 from pipeline.errors import JournalError
 from pipeline.journal.store import Store
 from pipeline.types import Result, Usage
-from tests.journal.samples import failed, ok, opened, put, request
+from tests.journal.samples import failed, ok, opened, put, record
 from tests.running import job, texts
 from tests.server import Server
 
@@ -47,7 +47,7 @@ def fill(output: Path) -> None:
 
 def look(output: Path) -> tuple[list[Result | None], Store]:
     with opened(output) as store:
-        return [store.get(request(name).key) for name in NAMES], store
+        return [record(store, name) for name in NAMES], store
 
 
 def differences(found: list[Result | None], expected: list[Result | None]) -> int:

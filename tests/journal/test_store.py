@@ -24,7 +24,7 @@ from pipeline.journal.files import set_aside
 from pipeline.journal.store import Store
 from pipeline.prompting.keys import RECIPE
 from pipeline.types import Record, Usage
-from tests.journal.samples import failed, ok, opened, put, request, state, trail
+from tests.journal.samples import failed, ok, opened, put, record, request, state, trail
 from tests.running import ROOT, query
 
 
@@ -43,9 +43,9 @@ def journal(output: Path) -> Path:
 
 def test_an_answer_comes_back_as_it_was(output: Path) -> None:
     with opened(output) as store:
-        assert store.get(request().key) is None
+        assert record(store) is None
         put(store, ok())
-        found = store.get(request().key)
+        found = record(store)
     assert found == Record(
         status="ok",
         content="answer",
@@ -64,7 +64,7 @@ def test_the_next_run_finds_what_the_last_one_wrote(output: Path) -> None:
         put(store, ok("a"), ok("b", "other"))
     with opened(output) as store:
         assert (state(store, "a"), state(store, "c")) == ("done", "new")
-        found = store.get(request("b").key)
+        found = record(store, "b")
     assert found is not None
     assert found.content == "other"
 
@@ -94,7 +94,7 @@ def test_what_failed_is_asked_again_by_the_next_run_and_not_by_this_one(output: 
         assert state(store) == "done"
     with opened(output) as store:
         assert (state(store), trail(store)) == ("begun", [])
-        found = store.get(request().key)
+        found = record(store)
         assert found is not None
         assert (found.status, found.error) == ("failed", "HTTP 400: no")
         put(store, ok())
@@ -108,7 +108,7 @@ def test_the_newest_entry_answers_and_all_of_them_are_billed(output: Path) -> No
         put(store, failed(error="HTTP 500: once"))
         put(store, ok(content="not JSON", cost="0.1"))
         put(store, failed(error="HTTP 500: twice"), ok(content="yes", cost="0.02"))
-        found = store.get(request().key)
+        found = record(store)
     assert found == Record(
         status="ok",
         content="yes",
@@ -125,7 +125,7 @@ def test_the_newest_entry_answers_and_all_of_them_are_billed(output: Path) -> No
 def test_tokens_and_cost_that_nobody_knows_stay_unknown(output: Path) -> None:
     with opened(output) as store:
         put(store, failed("a"), ok("b", cost=None), ok("c", cost="0"))
-        found = [store.get(request(name).key) for name in "abc"]
+        found = [record(store, name) for name in "abc"]
     assert [(result.usage, result.cost_usd) for result in found if result] == [
         (None, None),
         (Usage(10, 5, 4, 2, 3), None),
@@ -144,7 +144,7 @@ def test_a_sum_of_which_a_part_has_no_price_is_unknown(output: Path) -> None:
 def test_a_cost_is_kept_to_the_last_digit(output: Path, cost: str) -> None:
     with opened(output) as store:
         put(store, ok(cost=cost))
-        found = store.get(request().key)
+        found = record(store)
     assert found is not None
     assert found.cost_usd == Decimal(cost)
 
@@ -162,7 +162,7 @@ def test_a_cost_is_kept_to_the_last_digit(output: Path, cost: str) -> None:
 def test_any_text_can_be_kept(output: Path, text: str, kept: str) -> None:
     with opened(output) as store:
         put(store, ok(text, content=text), failed("b", error=text))
-        found = [store.get(request(text).key), store.get(request("b").key)]
+        found = [record(store, text), record(store, "b")]
     assert [(result.content, result.error) for result in found if result] == [
         (kept, None),
         (None, kept),
@@ -230,7 +230,7 @@ def test_any_sqlite_tool_sums_the_cost_by_day(output: Path, journal: Path) -> No
 def test_looking_leaves_no_trace(output: Path, journal: Path) -> None:
     store = Store(output)
     store.open_readonly()
-    assert store.get(request().key) is None
+    assert record(store) is None
     store.close(0)
     assert list(output.parent.iterdir()) == []
     with opened(output) as writing:
@@ -255,7 +255,7 @@ def test_a_journal_that_was_only_just_begun_is_empty(
         store.open_readonly()
     else:
         store.open("pipeline run")
-    assert store.get(request().key) is None
+    assert record(store) is None
     store.close(0)
 
 
@@ -267,7 +267,7 @@ def refusal(output: Path, *, readonly: bool = False) -> str:
     with pytest.raises(JournalError) as caught:
         if readonly:
             store.open_readonly()
-            store.get(request().key)
+            record(store)
         else:
             store.open("pipeline run")
     message = str(caught.value)
@@ -300,7 +300,7 @@ def test_a_journal_of_an_older_recipe_is_set_aside(output: Path, journal: Path, 
         version = connection.execute("PRAGMA user_version").fetchone()
     store = Store(output)
     store.open_readonly()
-    assert (store.outdated, store.get(request().key)) == (True, None)
+    assert (store.outdated, record(store)) == (True, None)
     store.close(0)
     assert names(output.parent) == [journal.name]  # to look at it changes nothing
     with opened(output) as store:
@@ -371,7 +371,7 @@ def test_what_an_answer_follows_on_is_found_again(output: Path) -> None:
 
 
 def get(store: Store, name: str) -> Record:
-    found = store.get(request(name).key)
+    found = record(store, name)
     assert found is not None
     return found
 

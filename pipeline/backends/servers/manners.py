@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from pipeline.backends.apis.base import EFFORTS, Manner
 from pipeline.backends.servers.refusals import Refusal
-from pipeline.vendors import Vendor, vendor_of
+from pipeline.vendors import Vendor, plain_name, vendor_of
 
 # What OpenAI's models take, the first that matches
 # (https://platform.openai.com/docs/guides/reasoning). Of those that aren't here it isn't known.
@@ -33,7 +33,7 @@ def find_manner(model: str, base_url: str) -> Manner:
     """Return how a model is asked at first."""
     vendor = vendor_of(base_url)
     defaults: dict[str, object] = {}
-    if vendor is Vendor.OPENAI and _WRITES_CACHE.match(_plain(model)):
+    if vendor is Vendor.OPENAI and _WRITES_CACHE.match(plain_name(model)):
         defaults |= _UNCACHED
     # Other servers mostly know the older name of the bound only.
     bound = "max_tokens" if vendor is Vendor.OTHER else "max_completion_tokens"
@@ -43,7 +43,7 @@ def find_manner(model: str, base_url: str) -> Manner:
 @lru_cache(maxsize=64)
 def efforts_of(model: str) -> tuple[str, ...]:
     """Return the efforts that a model takes, the least first; none of one that isn't known."""
-    name = _plain(model)
+    name = plain_name(model)
     found = (least for pattern, least in _REASONING if re.match(pattern, name))
     least = next(found, None)
     return () if least is None else EFFORTS[EFFORTS.index(least) :]
@@ -80,11 +80,6 @@ def without_thinking(manner: Manner, body: Mapping[str, object], base_url: str) 
     if tried or vendor_of(base_url) is Vendor.OTHER:
         return None
     return thinking_least(manner, EFFORTS)
-
-
-def _plain(model: str) -> str:
-    """Return a model's name without its maker's: `openai/gpt-6-luna` is `gpt-6-luna`."""
-    return model.rpartition("/")[2].lower()
 
 
 def _quotes(text: str, word: str) -> bool:

@@ -6,9 +6,9 @@ count is by another tokenizer than the server's, so that only what no tokenizer 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from pipeline.types import Request, Usage
+from pipeline.types import Message, Request, Usage
 
 ADVICE = (
     "; give the server a larger context (OLLAMA_CONTEXT_LENGTH or num_ctx for Ollama), "
@@ -28,7 +28,7 @@ class Truncation:
 
     def __init__(self) -> None:
         self._characters: float | None = None  # the most that a token had
-        self._before = ""
+        self._before: Sequence[Message] = ()
 
     def problem(
         self, request: Request, usage: Usage | None, count: Callable[[], int]
@@ -36,16 +36,16 @@ class Truncation:
         """Return what is wrong with a count; None if the prompt can have been read whole. Our own
         count costs time, and is seldom asked for.
         """
-        text = "".join(message.text for message in request.messages)
+        characters = sum(len(message.text) for message in request.messages)
         told = usage.prompt_tokens + usage.cached_tokens if usage is not None else 0
-        before, self._before = self._before, text
+        before, self._before = self._before, request.messages
         if not told or request.images:
             return None
-        doubted = len(text) > SHORT_CHARACTERS * told or told % WINDOW == 0
-        if doubted and self._is_cut(told, before, text, count):
+        doubted = characters > SHORT_CHARACTERS * told or told % WINDOW == 0
+        if doubted and self._is_cut(told, _text(before), _text(request.messages), count):
             return f"the server read {told:,} of about {count():,} prompt tokens"
-        if len(text) >= SURE_CHARACTERS and told % WINDOW:
-            self._characters = max(len(text) / told, self._characters or 1.0)
+        if characters >= SURE_CHARACTERS and told % WINDOW:
+            self._characters = max(characters / told, self._characters or 1.0)
         return None
 
     def _is_cut(self, told: int, before: str, text: str, count: Callable[[], int]) -> bool:
@@ -55,6 +55,10 @@ class Truncation:
             return True
         expected = new / (self._characters or _MOST_CHARACTERS)
         return told % WINDOW == 0 and told < expected * _SHARE
+
+
+def _text(messages: Sequence[Message]) -> str:
+    return "".join(message.text for message in messages)
 
 
 def _shared(one: str, other: str) -> int:

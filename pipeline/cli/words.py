@@ -121,7 +121,7 @@ def describe_outcome(outcome: Outcome, run: Run, progress: Watch) -> None:
         rows=outcome.rows,
         **{status: counts[status] for status in ("ok", "failed", "skipped")},
         requests=spent.answered,
-        refused=run.engine.lane.refused,
+        refused=_refused(run),
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
         cost_usd=float(spent.cost_usd)
@@ -140,6 +140,11 @@ def _how_to_go_on(outcome: Outcome, code: int) -> str:
     return "to retry the failed rows,"
 
 
+def _refused(run: Run) -> int:
+    """Count the requests that were refused for a limit, whichever model they went to."""
+    return sum(lane.refused for lane in run.lanes)
+
+
 def _spent(progress: Watch, run: Run) -> str:
     spent = progress.spent
     unsure = run.engine.lane.unsure_usd
@@ -149,8 +154,7 @@ def _spent(progress: Watch, run: Run) -> str:
         duration(spent.seconds),
         f"{spent.answered / max(spent.seconds, 1e-9):.1f} requests a second",
     ]
-    refused = run.engine.lane.refused
-    if refused:
+    if refused := _refused(run):
         parts.append(f"{many(refused, 'request')} refused for a limit and sent again")
     if spent.again:
         one = spent.again == 1

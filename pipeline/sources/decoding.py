@@ -16,16 +16,13 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_DECLARED = re.compile(
-    rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?([\w.:-]+)""", re.I
-)
 _CONTROLS = re.compile(r"[\0-\x08\x0e-\x1a\x1c-\x1f]")
 _WORD, _FOREIGN, _ASCII_LETTER = map(re.compile, (r"\w+", "[\u0370-\u07ff]", "[A-Za-z]"))
 _LATIN = "Windows-1252"
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
 LINE_BYTES = 1 << 25  # a few megabytes of gzip can unpack to a line that no memory holds
-_PROOF_BYTES = 4  # this many continuation bytes don't come about by chance: the text is UTF-8
+PROOF_BYTES = 4  # this many continuation bytes don't come about by chance: the text is UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +43,10 @@ def decode(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         start = error.start
-    if start - len(data[:start].decode()) >= _PROOF_BYTES:
+    if start - len(data[:start].decode()) >= PROOF_BYTES:
         return data.decode("utf-8", "replace")
     sample = data[max(0, start - _SAMPLE_BYTES // 2) :][:_SAMPLE_BYTES]
     return data.decode(_guess(sample) or _refuse(), "replace")
-
-
-def decode_html(data: bytes) -> str:
-    """Decode a page: a byte-order mark, then UTF-8 if it fits, then what the page declares."""
-    declared = _DECLARED.search(data[:4096])
-    # Encodings such as ISO-2022-JP are ASCII bytes, which UTF-8 would take as they stand.
-    if declared and not _marked(data) and (data.isascii() or not _is_utf8(data)):
-        try:
-            return data.decode(declared[1].decode())
-        except (LookupError, UnicodeDecodeError):
-            pass  # pages lie about their encoding
-    return decode(data)
 
 
 def looks_binary(head: bytes) -> bool:
@@ -81,7 +66,7 @@ def encoding_of(file: BinaryIO, name: str, wanted: str | None = None) -> str:
     head = file.read(_SAMPLE_BYTES)
     encoding = _wanted(wanted, head) or _marked(head) or _unmarked_utf16(head) or "utf-8"
     fault = _fault(file, encoding, name)
-    if fault and not wanted and encoding == "utf-8" and fault.continued < _PROOF_BYTES:
+    if fault and not wanted and encoding == "utf-8" and fault.continued < PROOF_BYTES:
         encoding = _guess_around(file, fault.offset, name)
         fault = _fault(file, encoding, name)
     if fault is None:
@@ -122,6 +107,11 @@ def _wanted(encoding: str | None, head: bytes) -> str | None:
 
 def _family(encoding: str) -> str:
     return "".join(codecs.lookup(encoding).name.split("-")[:2])
+
+
+def is_marked(data: bytes) -> bool:
+    """Return whether text begins with a byte-order mark."""
+    return _marked(data) is not None
 
 
 def _marked(data: bytes) -> str | None:

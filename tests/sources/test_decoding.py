@@ -6,7 +6,7 @@ import io
 import pytest
 
 from pipeline.errors import DocumentError, UsageError
-from pipeline.sources.decoding import decode, decode_html, encoding_of, looks_binary
+from pipeline.sources.decoding import decode, encoding_of, looks_binary
 
 FRENCH = "Le café était déjà fermé, où est passée la clé ?"
 RUSSIAN = "Привет мир, как дела сегодня"
@@ -120,25 +120,3 @@ def test_binary_data_is_not_a_document() -> None:
     with pytest.raises(DocumentError) as raised:
         decode(b"\x7fELF\x02\x01\x01" + bytes(100))
     assert str(raised.value) == "not text, and not a document format that can be read"
-
-
-PAGE = '<html><head><meta charset="{}"></head><body>{}</body></html>'
-
-
-@pytest.mark.parametrize(
-    ("declared", "encoding", "text"),
-    [
-        ("iso-8859-2", "iso-8859-2", "Zażółć gęślą jaźń"),
-        ("iso-2022-jp", "iso-2022-jp", "日本語のテキスト"),
-        ("shift_jis", "shift_jis", "日本語のテキスト"),
-        ("iso-8859-1", "utf-8", FRENCH),
-        ("utf-8", "cp1251", RUSSIAN * 3),
-        ("no-such-encoding", "cp1251", RUSSIAN * 3),
-        ("utf-8", "utf-16", FRENCH),
-    ],
-)
-def test_a_page_is_decoded_as_it_declares_unless_it_lies(
-    declared: str, encoding: str, text: str
-) -> None:
-    page = PAGE.format(declared, text)
-    assert decode_html(page.encode(encoding)) == page

@@ -16,8 +16,8 @@ from pathlib import Path
 from pipeline.errors import DocumentError
 from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted
-from pipeline.sources.decoding import decode, decode_html
 from pipeline.sources.files import images
+from pipeline.sources.files.charsets import decode_page, decode_xml
 from pipeline.sources.files.documents import read_document, read_page
 from pipeline.sources.files.kinds import Kind, kind_of
 
@@ -136,8 +136,8 @@ def _read(path: Path) -> Extracted:
     if not data:
         raise DocumentError("the file is empty")
     if kind == "page":
-        return _read_page(decode_html(data))
-    return Extracted(decode(data)) if kind == "text" else read_document(data, path)
+        return _read_page(decode_page(data))
+    return Extracted(decode_xml(data)) if kind == "text" else read_document(data, path)
 
 
 def _read_page(source: str) -> Extracted:

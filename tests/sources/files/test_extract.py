@@ -94,7 +94,13 @@ def test_a_page_gives_its_title_and_its_text(
 def test_a_page_that_declares_nonsense_is_read(tmp_path: Path) -> None:
     path = tmp_path / "page.htm"
     path.write_bytes(b'<html><meta charset="unicode_escape"><p>Tea \\ud800</p></html>')
-    assert extract(path).text == "Tea ?\n"
+    assert extract(path).text == "Tea \\ud800\n"
+
+
+def test_xml_is_read_in_the_encoding_that_it_declares(tmp_path: Path) -> None:
+    path = tmp_path / "feed.xml"
+    path.write_bytes('<?xml version="1.0" encoding="windows-1250"?><a>Škoda</a>'.encode("cp1250"))
+    assert extract(path).text == '<?xml version="1.0" encoding="windows-1250"?><a>Škoda</a>'
 
 
 def test_a_page_in_the_encoding_that_it_declares_loses_no_character(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ class Counter:
             fixed = message.role in ("system", "developer")  # mostly the same for all documents
             count = self._count_again if fixed else self.count
             tokens += TOKENS_PER_MESSAGE + count(message.text)
-            tokens += sum(map(self.image_rule.tokens, message.images))
+            for image in message.images:
+                tokens += self.image_rule.tokens(image)
         return tokens
 
     @lru_cache(maxsize=16)  # noqa: B019  # a counter is a small value, not a thing that leaks

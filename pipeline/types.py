@@ -133,7 +133,13 @@ class Request:
     @property
     def images(self) -> list[Image]:
         """Return its images, in their order."""
-        return [image for message in self.messages for image in message.images]
+        return [
+            part
+            for message in self.messages
+            if not isinstance(message.content, str)
+            for part in message.content
+            if isinstance(part, Image)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

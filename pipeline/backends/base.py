@@ -95,7 +95,7 @@ class Server(ABC):
     def size(self, request: Request) -> int:
         """Return how much there is to read, in characters; a token of an image is four of them."""
         tokens = sum(map(self.counter.image_rule.tokens, request.images))
-        return sum(len(message.text) for message in request.messages) + 4 * tokens
+        return sum([len(message.text) for message in request.messages]) + 4 * tokens
 
     def _schema_tokens(self, schema: Mapping[str, object] | None) -> int:
         if schema is not self._schema[0]:  # one object for all requests of a prompt

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pipeline.backends.apis.ends import End, end_of
 from pipeline.backends.base import Answered
 from pipeline.engine.confidence import choice, majority, of_tokens
-from pipeline.errors import BackendError, RejectedError
+from pipeline.errors import RejectedError
 from pipeline.prompting.schema import Checker, Fitted
-from pipeline.types import Message, Request, Response, Result
+from pipeline.types import Message, Request, Response, Result, Status
 
 LARGER = 4  # times the allowance, for an answer that was cut off
 LEAST_LARGER = 1.5  # times, or it isn't worth the asking
@@ -39,88 +39,39 @@ class Judge:
     def __init__(self, window_tokens: int | None = None, longest_tokens: int | None = None) -> None:
         self._window_tokens = window_tokens
         self._longest_tokens = longest_tokens
-        self._checker: tuple[Mapping[str, object] | None, Checker | None] = (None, None)
+        self._checker: tuple[Mapping[str, object], Checker] | None = None
 
     def settle(self, answered: Answered, trail: Sequence[Result] = ()) -> Result:
         """Make a result of an answer. `trail` are the earlier ones to the same."""
-        result = Result(
-            request=answered.request,
-            status="failed",
-            usage=answered.usage,
-            cost_usd=answered.cost_usd,
-            attempts=answered.attempts,
-            latency_seconds=answered.latency_seconds,
-        )
         try:
-            return self._settle(result, answered.answer, trail)
+            return self._settle(answered, trail)
         except Exception as error:  # others wait to be written with it, and are paid for
-            problem = f"unexpected {type(error).__name__}: {error}"
-            return replace(result, error=f"the answer can't be read ({problem})")
+            problem = f"the answer can't be read (unexpected {type(error).__name__}: {error})"
+            return _result(replace(answered, answer=RejectedError(problem)), "failed", problem)
 
-    def _settle(
-        self, result: Result, answer: Response | BackendError | None, trail: Sequence[Result]
-    ) -> Result:
-        first = next((earlier.error for earlier in trail if earlier.status == "again"), None)
+    def _settle(self, answered: Answered, trail: Sequence[Result]) -> Result:
+        request, answer = answered.request, answered.answer
+        before = [earlier.error for earlier in trail if earlier.status == "again"]
+        after = f"asked again because {before[0]}" if before else None
         if not isinstance(answer, Response):
-            after = f" (asked again because {first})" if first else ""
-            return replace(result, error=f"{answer}{after}")
-        result = replace(
-            result,
-            content=answer.content,
-            model=answer.model,
-            finish_reason=answer.finish_reason,
-        )
-        read = self._read(result.request, answer)
-        if not isinstance(read, Flaw):
-            return self._good(result, answer, read, trail, first)
+            return _result(answered, "failed", f"{answer} ({after})" if after else str(answer))
+        read = self._read(request, answer)
+        if isinstance(read, Flaw):
+            begun = _result(answered, "again", read.reason, answer.content)
+            return self._flawed(begun, read, trail)
+        if request.votes > 1:
+            return _voted(_result(answered, "failed", None, answer.content), trail, read.content)
+        sure = _confidence(request, answer, read.values) if answer.tokens else None
+        return _result(answered, "ok", after, read.content, sure)
+
+    def _flawed(self, result: Result, flaw: Flaw, trail: Sequence[Result]) -> Result:
+        """Take an answer of no use; it stays to be asked again for if that may help."""
         twice = " (asked twice)" if trail and trail[-1].status == "again" else ""
-        begun = replace(result, status="again", error=read.reason)
-        if read.mendable and not twice and self.again([*trail, begun]) is not None:
-            return begun
-        failed = replace(result, error=f"{read.reason}{twice}{read.advice}")
-        return self._voted(failed, trail, None) if result.request.votes > 1 else failed
-
-    def _good(
-        self,
-        result: Result,
-        response: Response,
-        read: Fitted,
-        trail: Sequence[Result],
-        first: str | None,
-    ) -> Result:
-        """Take a good answer, or the one of several that came most often."""
-        if result.request.votes > 1:
-            return self._voted(result, trail, read.content)
-        return replace(
-            result,
-            status="ok",
-            error=f"asked again because {first}" if first else None,
-            content=read.content,
-            confidence=_confidence(result.request, response, read.values),
-        )
-
-    def _voted(self, result: Result, trail: Sequence[Result], content: str | None) -> Result:
-        """Take one of several answers, None where it is none; the last brings the majority.
-
-        An answer that is none agrees with no other: the confidence is the share of all.
-        """
-        earlier = [vote.content for vote in trail if vote.status == "vote"]
-        votes, wanted = [*earlier, content], result.request.votes
-        if len(votes) < wanted:
-            error = f"{len(votes)} of {wanted} answers so far"
-            return replace(result, status="vote", error=error, content=content)
-        good = [vote for vote in votes if vote is not None]
-        if not good:
+        if flaw.mendable and not twice and self.again([*trail, result]) is not None:
             return result
-        chosen, share = majority(good, result.request.choice, asked=wanted)
-        bad = wanted - len(good)
-        return replace(
-            result,
-            status="ok",
-            error=f"{bad} of {wanted} answers could not be used" if bad else None,
-            content=chosen,
-            confidence=share,
-        )
+        error = f"{flaw.reason}{twice}{flaw.advice}"
+        failed = replace(result, status="failed", error=error)
+        return _voted(failed, trail, None) if result.request.votes > 1 else failed
 
     def _read(self, request: Request, response: Response) -> Fitted | Flaw:
         """Read an answer, or find out what is wrong with it."""
@@ -144,16 +95,16 @@ class Judge:
         if _empty(response.content):
             return Flaw(f"the answer is empty (finish_reason {reason})")
         content = response.content or ""
-        if (checker := self._checker_of(request)) is None:
+        if not request.schema:
             return Fitted(content, {})
         try:
-            return checker.fit(content)
+            return self._checker_of(request.schema).fit(content)
         except RejectedError as error:
             return Flaw(str(error))
 
-    def _checker_of(self, request: Request) -> Checker | None:
-        if request.schema is not self._checker[0]:  # one object for all requests of a prompt
-            self._checker = (request.schema, Checker(request.schema) if request.schema else None)
+    def _checker_of(self, schema: Mapping[str, object]) -> Checker:
+        if self._checker is None or schema is not self._checker[0]:  # one object for all requests
+            self._checker = schema, Checker(schema)
         return self._checker[1]
 
     def again(self, trail: Sequence[Result]) -> Request | None:
@@ -190,6 +141,53 @@ class Judge:
         return replace(request, max_tokens=most) if worth else None
 
 
+def _result(
+    answered: Answered,
+    status: Status,
+    error: str | None,
+    content: str | None = None,
+    confidence: float | None = None,
+) -> Result:
+    said = answered.answer if isinstance(answered.answer, Response) else None
+    return Result(
+        request=answered.request,
+        status=status,
+        error=error,
+        content=content,
+        model=said.model if said else None,
+        finish_reason=said.finish_reason if said else None,
+        usage=answered.usage,
+        cost_usd=answered.cost_usd,
+        attempts=answered.attempts,
+        latency_seconds=answered.latency_seconds,
+        confidence=confidence,
+    )
+
+
+def _voted(result: Result, trail: Sequence[Result], content: str | None) -> Result:
+    """Take one of several answers, None where it is none; the last brings the majority.
+
+    An answer that is none agrees with no other: the confidence is the share of all.
+    """
+    earlier = [vote.content for vote in trail if vote.status == "vote"]
+    votes, wanted = [*earlier, content], result.request.votes
+    if len(votes) < wanted:
+        error = f"{len(votes)} of {wanted} answers so far"
+        return replace(result, status="vote", error=error, content=content)
+    good = [vote for vote in votes if vote is not None]
+    if not good:
+        return result
+    chosen, share = majority(good, result.request.choice, asked=wanted)
+    bad = wanted - len(good)
+    return replace(
+        result,
+        status="ok",
+        error=f"{bad} of {wanted} answers could not be used" if bad else None,
+        content=chosen,
+        confidence=share,
+    )
+
+
 def _next(request: Request, number: int) -> Request:
     """Ask the same again; a seed that stayed the same would bring the same answer."""
     seed = request.parameters.get("seed")
@@ -199,8 +197,8 @@ def _next(request: Request, number: int) -> Request:
 
 
 def _confidence(request: Request, response: Response, values: Mapping[str, object]) -> float | None:
-    """Say how sure the choice in an answer is, where the server gave its log-probabilities."""
-    found = choice(request.schema or {}, request.choice) if response.tokens else None
+    """Return how sure the choice in an answer is, by its log-probabilities."""
+    found = choice(request.schema or {}, request.choice)
     if found is None:
         return None
     name, choices = found

@@ -260,20 +260,19 @@ class Prompt:
 
     @cached_property
     def _about(self) -> frozenset[str]:
-        """Return the variables that are the document's own."""
-        ours = {*self.settings, *GLOBALS, "chunk", "chunks"}
-        return self.variables - ours
+        """Return the variables that are the document's own, if they are its text or its image."""
+        own = self.variables - {*self.settings, *GLOBALS, "chunk", "chunks"}
+        return own if own <= ({"text", "image"} if self.image_column else {"text"}) else frozenset()
 
     def idle(self, document: Document) -> bool:
-        """Say whether there is nothing to ask: text or image is all that is used, and missing."""
+        """Return True if there is nothing to ask: only text or image is used, and missing."""
         about = self._about
-        given = {"text": document.text}
-        if self.image_column:
-            cell = document.fields.get(self.image_column)
-            given["image"] = "" if cell is None else str(cell)
-        if not about or not about <= given.keys() or (document.images and self.uses_images):
+        if not about or ("text" in about and document.text.strip()):
             return False
-        return not any(given[name].strip() for name in about)
+        if document.images and self.uses_images:
+            return False
+        cell = document.fields.get(self.image_column or "") if "image" in about else None
+        return cell is None or not str(cell).strip()
 
     def limit(self, name: str, values: Sequence[str], *, multi: bool = False) -> Prompt:
         """Allow one output only these values, which the messages know as `labels`. With `multi` it

@@ -42,7 +42,9 @@ def read_response(
     """
     usage: Usage | None = None
     try:
-        data = _one(load(content))
+        data = load(content)
+        if isinstance(data, list) and len(data) == 1:
+            (data,) = data  # Gemini sends errors so
         usage = read_usage(_usage_of(data), asked, note)
         if _is_error(data):
             raise ErrorReplyError(complaint(data), levels=levels, usage=usage)
@@ -54,7 +56,7 @@ def read_response(
             model=_word(data.get("model")) or "",
             usage=usage,
             refusal=hide(refusal) if refusal else refusal,
-            problem=_problem(choice) or _thoughts(choice, text),
+            problem=_problem(choice) or (None if text else _thoughts(choice)),
             service_tier=tier if (tier := _word(data.get("service_tier"))) in _TIERS else None,
             levels=levels,
             tokens=() if asked.alternatives is None else _tokens(choice.get("logprobs")),
@@ -72,11 +74,6 @@ def read_response(
         ) from error
 
 
-def _one(data: Any) -> Any:
-    """Take the one object of a list of one: Gemini sends errors so."""
-    return data[0] if isinstance(data, list) and len(data) == 1 else data
-
-
 def _usage_of(data: Any) -> Any:
     """Find the usage, which some servers tell elsewhere in a stream."""
     if (usage := data.get("usage")) is not None:
@@ -87,7 +84,7 @@ def _usage_of(data: Any) -> Any:
 
 
 def _is_error(data: Any) -> bool:
-    """Say whether a reply is an error, whatever its status: it says so, or words are all it has."""
+    """Return True if a reply is an error, whatever its status: it says so, or has only words."""
     if data.get("error"):
         return True
     return not data.get("choices") and any(
@@ -105,17 +102,17 @@ def _said(choice: Any) -> tuple[str | None, str | None]:
     message = choice["message"] or {}
     text, refusal = _called(message), message.get("refusal")
     if text is None:
-        text, refused = _text(message.get("content"))
-        refusal = refusal or refused
+        text = message.get("content")
+        if isinstance(text, list | dict):
+            text, refused = _in_parts(text)
+            refusal = refusal or refused
     if not isinstance(text, str | None) or not isinstance(refusal, str | None):
         raise TypeError("content is not text")
     return text, refusal
 
 
-def _text(content: Any) -> tuple[Any, str | None]:
-    """Return the text and the refusal of a content, which may come in parts."""
-    if not isinstance(content, list | dict):
-        return content, None
+def _in_parts(content: Any) -> tuple[str, str | None]:
+    """Return the text and the refusal of a content that comes in parts."""
     texts: list[str] = []
     refusals: list[str] = []
     for part in content if isinstance(content, list) else [content]:
@@ -145,12 +142,11 @@ def _problem(choice: Any) -> str | None:
     return complaint(error).text or "no reason given" if error else None
 
 
-def _thoughts(choice: Any, text: str | None) -> str | None:
-    """Say so if thoughts, told apart from the answer, have used the allowance up."""
+def _thoughts(choice: Any) -> str | None:
+    """Return that thoughts, told apart from the answer, have used the allowance up, if so."""
     message = choice.get("message") or {}
     thought = any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
-    cut = end_of(_reason(choice)) is End.CUT
-    return THOUGHTS_ONLY if thought and cut and not text else None
+    return THOUGHTS_ONLY if thought and end_of(_reason(choice)) is End.CUT else None
 
 
 def _called(message: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _NAME = (
     r"(?:(?:ant|antml|seed|mm|longcat)[:_])?(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection"
@@ -65,7 +65,7 @@ _HINTS = ("<", "◁", "[/", "[THINK", "[REASON", "[EOS")
 _QUOTES = "`\"'*\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 
 
-def spoken(text: str, prompt: Sequence[str] = ()) -> str:
+def spoken(text: str, prompt: Iterable[str] = ()) -> str:
     """Return an answer without thoughts and end tokens. `prompt` are the texts that it answers."""
     if not _marked(text):
         return text
@@ -85,10 +85,12 @@ def spoken(text: str, prompt: Sequence[str] = ()) -> str:
 
 
 def _marked(text: str) -> bool:
-    if any(hint in text for hint in _HINTS):  # nearly no answer has one: so look quickly
-        anywhere = _MARK.search(text) or _END.search(text) or _CHANNEL.search(text)
-        if anywhere or _START.match(text) or _STRUCK.search(text):
-            return True
+    for hint in _HINTS:  # nearly no answer has one: so look quickly
+        if hint in text:
+            anywhere = _MARK.search(text) or _END.search(text) or _CHANNEL.search(text)
+            if anywhere or _START.match(text) or _STRUCK.search(text):
+                return True
+            break
     return _BARE_CHANNEL.match(text) is not None or _TOLD.match(text) is not None
 
 

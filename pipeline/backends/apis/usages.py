@@ -55,8 +55,9 @@ def _counted(data: Any) -> Usage | None:
     return Usage(asked, answered, read, written, thought)
 
 
-def _first(data: Any, *names: str) -> Any:
-    return next((data[name] for name in names if data.get(name) is not None), None)
+def _first(data: Any, name: str, other: str) -> Any:
+    found = data.get(name)
+    return data.get(other) if found is None else found
 
 
 def _total(data: Any) -> int | None:
@@ -68,6 +69,8 @@ def _total(data: Any) -> int | None:
 
 def _count(value: Any) -> int:
     """Read a number of tokens; 7.0 and "7" are 7. Raises ValueError if it is none."""
+    if type(value) is int and 0 <= value < 2**63:
+        return value
     if isinstance(value, str):
         value = float(value[:LONGEST_NUMBER])
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:

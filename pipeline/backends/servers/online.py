@@ -115,16 +115,20 @@ class Online(Server):
         return self._body(request, names(request), self._formats.rung)
 
     def _body(self, request: Request, urls: Sequence[str], rung: Rung) -> dict[str, object]:
-        return self.api.body(request, urls, replace(self._manner, rung=rung))
+        if rung != self._manner.rung:
+            self._manner = replace(self._manner, rung=rung)
+        return self.api.body(request, urls, self._manner)
 
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
-        urls = await self._urls(request)
+        urls = await self._urls(request) if (shown := names(request)) else ()
         rung = self._formats.rung
         first: Refusal | None = None
         while True:
-            body = self._body(request, names(request), rung)
+            body = self._body(request, shown, rung)
             sent = _encode(self._body(request, urls, rung) if urls else body)
-            answer = await self._ask(sent, _asked(request, body, len(sent)), timeout_seconds)
+            # A token of the prompt has a byte at least.
+            asked = _asked(request, body, len(sent) + IMAGE_TOKENS * len(shown))
+            answer = await self._ask(sent, asked, timeout_seconds)
             if isinstance(answer, Response):
                 if first is not None:
                     self._formats.learn(rung, first)
@@ -132,7 +136,7 @@ class Online(Server):
             if answer.subject is Subject.SHAPE and request.schema is not None:
                 return self._misshapen(answer)
             # Others in flight may have found out the same; the body then differs by now.
-            if self._adapt(answer, body) or self._body(request, names(request), rung) != body:
+            if self._adapt(answer, body) or self._body(request, shown, rung) != body:
                 continue
             lower = self._formats.after(rung, answer) if request.schema is not None else None
             if lower is None:
@@ -171,12 +175,9 @@ class Online(Server):
         )
         if problem is not None:
             return replace(response, problem=problem, advice=ADVICE)
-        texts = [message.text for message in request.messages]
-        content = response.content and spoken(response.content, texts)
-        thoughts = bool(response.content) and not content
-        if thoughts and end_of(response.finish_reason) is End.CUT:
-            response = replace(response, problem=THOUGHTS_ONLY)
-        return self._formatted(replace(response, content=content), request, rung)
+        if response.content:
+            response = _without_thoughts(response, request)
+        return self._formatted(response, request, rung)
 
     def _misshapen(self, refusal: Refusal) -> Response:
         """Take what the server couldn't make fit for an answer that doesn't fit."""
@@ -296,11 +297,20 @@ class Online(Server):
         return self._manner.thinking_tokens(parameters)
 
 
-def _asked(request: Request, body: Mapping[str, object], sent_bytes: int) -> Asked:
-    """Say what a reply can be judged by: a token of the prompt has a byte at least."""
+def _without_thoughts(response: Response, request: Request) -> Response:
+    content = spoken(response.content or "", (message.text for message in request.messages))
+    if content == response.content:
+        return response
+    thoughts = not content and end_of(response.finish_reason) is End.CUT
+    problem = THOUGHTS_ONLY if thoughts else response.problem
+    return replace(response, content=content, problem=problem)
+
+
+def _asked(request: Request, body: Mapping[str, object], prompt_tokens: int) -> Asked:
+    """Return what a reply can be judged by."""
     alternatives = body.get("top_logprobs", 0) if body.get("logprobs") else None
     return Asked(
-        prompt_tokens=sent_bytes + IMAGE_TOKENS * len(request.images),
+        prompt_tokens=prompt_tokens,
         max_tokens=request.max_tokens,
         alternatives=alternatives if isinstance(alternatives, int) else None,
     )

@@ -36,21 +36,26 @@ class Truncation:
         """Return what is wrong with a count; None if the prompt can have been read whole. Our own
         count costs time, and is seldom asked for.
         """
-        characters = sum(len(message.text) for message in request.messages)
         told = usage.prompt_tokens + usage.cached_tokens if usage is not None else 0
         before, self._before = self._before, request.messages
         if not told or request.images:
             return None
+        characters = sum([len(message.text) for message in request.messages])
         doubted = characters > SHORT_CHARACTERS * told or told % WINDOW == 0
-        if doubted and self._is_cut(told, _text(before), _text(request.messages), count):
+        if doubted and self._is_cut(told, before, _text(request.messages), count):
             return f"the server read {told:,} of about {count():,} prompt tokens"
         if characters >= SURE_CHARACTERS and told % WINDOW:
             self._characters = max(characters / told, self._characters or 1.0)
         return None
 
-    def _is_cut(self, told: int, before: str, text: str, count: Callable[[], int]) -> bool:
+    def _is_cut(
+        self, told: int, before: Sequence[Message], text: str, count: Callable[[], int]
+    ) -> bool:
+        most = len(text.encode("utf-8", "replace"))  # a token has a byte at least
+        if most <= FAR * told + LEAST_MISSING and told % WINDOW:
+            return False
         # Some servers count no more than what differs from the request before.
-        new = len(text) - _shared(before, text)
+        new = len(text) - _shared(_text(before), text)
         if count() * new / len(text) > FAR * told + LEAST_MISSING:
             return True
         expected = new / (self._characters or _MOST_CHARACTERS)

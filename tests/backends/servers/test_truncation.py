@@ -46,6 +46,13 @@ def test_another_tokenizer_is_no_reason(tokens: int, told: int, cached: int) -> 
     assert problem(tokens, told, cached=cached) is None
 
 
+def test_our_own_count_is_not_made_if_bytes_tell_that_it_would_change_nothing() -> None:
+    def count() -> int:
+        pytest.fail("counting costs time")
+
+    assert Truncation().problem(request(WORDS * 8), Usage(55, 5), count) is None
+
+
 def test_once_the_servers_count_is_known_less_is_enough() -> None:
     truncation = Truncation()
     assert problem(500, 490, truncation=truncation) is None

@@ -77,7 +77,7 @@ class Extracted:
     """What was read from a file: its text or its images; `error` says why it has neither.
 
     `pages` are pages or slides. `scanned_pages`, counted from 1, are pictures without a text layer;
-    the text is that of the other pages.
+    the text is that of the other pages. `left_out` names the parts that weren't read.
     """
 
     text: str = ""
@@ -87,3 +87,4 @@ class Extracted:
     error: str | None = None
     scanned_pages: tuple[int, ...] = ()
     images: tuple[Image, ...] = ()
+    left_out: tuple[str, ...] = ()

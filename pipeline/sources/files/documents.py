@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DocumentError
 from pipeline.sources.base import Extracted
 from pipeline.sources.decoding import looks_binary
-from pipeline.sources.files import images
-from pipeline.sources.files.kinds import OFFICE_BEFORE_2007
+from pipeline.sources.files import images, pdf
+from pipeline.sources.files.kinds import HEAD_BYTES, OFFICE_BEFORE_2007, is_pdf
 
 if TYPE_CHECKING:
     from xberg import ExtractedDocument
@@ -27,7 +27,7 @@ _MOST_UNPACKED_BYTES = 500_000_000
 _MOST_PARTS = 10_000
 _MOST_RATIO = 100
 _MOST_CELLS = 5_000_000
-_HEAD_BYTES = 8192
+_PDF = "application/pdf"
 _NAMELESS = "compressed_content"  # what xberg calls the one file in a .gz
 # How a compound file lists the stream of that name: the name, and its length in bytes.
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le").ljust(64, b"\0") + b"\x22\0"
@@ -70,22 +70,37 @@ def read_document(data: bytes, path: Path) -> Extracted:
     # The name helps to tell formats apart; one that isn't UTF-8 would be refused.
     filename = os.fsencode(path.name).decode("utf-8", "replace")
     data = data.removeprefix(codecs.BOM_UTF8)  # which JSON may not have
-    found = _ask_xberg(data, filename=filename, markdown=suffix not in _LINES)
-    if found.mime_type == "text/plain" and looks_binary(data[:_HEAD_BYTES]):
+    mime_type = _PDF if is_pdf(data[:HEAD_BYTES], suffix) else None
+    found = _ask_xberg(data, filename=filename, mime_type=mime_type, markdown=suffix not in _LINES)
+    if found.mime_type == "text/plain" and looks_binary(data[:HEAD_BYTES]):
         raise DocumentError(_UNKNOWN)  # what xberg doesn't know it takes for text
     scanned = _scanned_pages(found)
+    text = _text(found)
+    if found.mime_type == _PDF:
+        fields = {field.name: field.value for field in found.form_fields if field.value}
+        text = pdf.upright(data, text, [page.content for page in found.pages or []], fields)
     extracted = Extracted(
-        _text(found),
+        text,
         title=_line(found.metadata.title or found.metadata.subject),
         author=_line(", ".join(found.metadata.authors or [])),
         pages=_pages(found),
         scanned_pages=scanned,
     )
     if extracted.text.strip():
-        return extracted
-    if found.mime_type == "application/pdf" or found.mime_type.startswith("image/"):
+        return _completed(extracted, found, data)
+    if found.mime_type == _PDF or found.mime_type.startswith("image/"):
         return replace(extracted, text="", images=images.read(path))
     return replace(extracted, text="", error="there is no text in it")
+
+
+def _completed(extracted: Extracted, found: ExtractedDocument, data: bytes) -> Extracted:
+    """Add what is attached to a document, and what is written on it."""
+    if found.mime_type != _PDF:
+        return extracted
+    attached = _parts(found)
+    left_out = tuple(pdf.unread(data, [name for name, _ in attached]))
+    text = "\n".join([pdf.with_comments(data, extracted.text), *_headed(attached)])
+    return replace(extracted, text=text, left_out=left_out)
 
 
 def read_page(source: str) -> str:
@@ -140,6 +155,8 @@ def _ask_xberg(
         disable_ocr=True,
         output_format="markdown" if markdown else "plain",
         escape_markdown=False,
+        # Only what is kept page by page has the notes of slides.
+        pages=xberg.PageConfig(extract_pages=mime_type == _PDF),
         extraction_timeout_secs=None,  # the worker's time is bounded
         # Otherwise all <meta> of a page are put before its text, as a broken heading.
         html_options=xberg.ConversionOptions(extract_metadata=False),
@@ -166,12 +183,17 @@ def _reason(message: str) -> str:
 def _text(found: ExtractedDocument) -> str:
     """Return the text of a document; of an archive, that of all the documents in it."""
     about = found.metadata.format
-    if not (about and about.archive):
-        return found.content
+    return "\n\n".join(_headed(_parts(found))) if about and about.archive else found.content
+
+
+def _parts(found: ExtractedDocument) -> list[tuple[str, str]]:
+    """Return the documents in one that have text: their names and their texts."""
     parts = sorted((entry.path, _text(entry.result)) for entry in found.children or [])
-    return "\n\n".join(
-        text if path == _NAMELESS else f"# {path}\n\n{text}" for path, text in parts if text.strip()
-    )
+    return [(name, text) for name, text in parts if text.strip()]
+
+
+def _headed(parts: list[tuple[str, str]]) -> list[str]:
+    return [text if name == _NAMELESS else f"# {name}\n\n{text}" for name, text in parts]
 
 
 def _scanned_pages(found: ExtractedDocument) -> tuple[int, ...]:

@@ -121,9 +121,15 @@ def document(position: int, path: str, found: Extracted) -> Document:
 
 
 def _remark(found: Extracted) -> str | None:
-    """Say which pages have no text, where others have."""
-    if not found.text or not found.scanned_pages:
+    """Say which pages and parts of a document aren't asked about, where others are."""
+    if not found.text:
         return None
-    first = ", ".join(map(str, found.scanned_pages[:MOST_NAMED]))
-    more = ", ..." if len(found.scanned_pages) > MOST_NAMED else ""
-    return f"not asked about: the scans in it, pages {first}{more} of {found.pages}"
+    parts = [f"the scans in it, pages {_some(found.scanned_pages)} of {found.pages}"]
+    parts = parts if found.scanned_pages else []
+    if found.left_out:
+        parts.append(f"what is attached: {_some(found.left_out)}")
+    return f"not asked about: {'; '.join(parts)}" if parts else None
+
+
+def _some(names: Sequence[object]) -> str:
+    return ", ".join([*map(str, names[:MOST_NAMED]), *(["..."] if names[MOST_NAMED:] else [])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ Kind = Literal["text", "image", "page", "document"]
 
 OFFICE_BEFORE_2007 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
-_HEAD_BYTES = 8192
+HEAD_BYTES = 8192
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".xht"})
 # Text by its bytes, but not what a reader of it sees.
 _MARKUP = frozenset({".rtf", ".eml", ".ipynb", ".fb2", ".fodt", ".fodp", ".fods", ".fodg"})
@@ -23,10 +24,12 @@ _DISGUISES = frozenset({".doc", ".xls", ".docx", ".xlsx", ".pdf", ".epub", ""})
 _PAGE = re.compile(
     rb"(?:\xef\xbb\xbf)?(?>\s*(?:<\?xml.*?\?>|<!--.*?-->))*+\s*<(?:!doctype\s+)?html", re.S | re.I
 )
-_DOCUMENT = re.compile(
-    rb"PK(?:\x03\x04|\x05\x06|\x07\x08)|\{\\rtf|(?:\xef\xbb\xbf)?\s*%PDF-|"
-    + re.escape(OFFICE_BEFORE_2007)
+_CONTAINER = re.compile(
+    rb"PK(?:\x03\x04|\x05\x06|\x07\x08)|\{\\rtf|" + re.escape(OFFICE_BEFORE_2007)
 )
+_DOCUMENT = re.compile(_CONTAINER.pattern + rb"|(?:\xef\xbb\xbf)?\s*%PDF-")
+# Within so many bytes a PDF may begin: HTTP headers and the like stand before some.
+_LATE_PDF = re.compile(rb"(?s).{0,1019}?%PDF-\d")
 _IMAGE = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|BM.{4}\0{4}|II\*\0|MM\0\*|RIFF.{4}WEBP"
     rb"|.{4}ftyp(?:hei|mif1|avif)|\x00\x00\x01\x00",
@@ -37,7 +40,7 @@ _IMAGE = re.compile(
 def kind_of(path: Path) -> Kind:
     """Tell how a file is read. Raises OSError."""
     with path.open("rb") as file:
-        return kind(file.read(_HEAD_BYTES), path.suffix.lower())
+        return kind(file.read(HEAD_BYTES), path.suffix.lower())
 
 
 def kind(head: bytes, suffix: str) -> Kind:
@@ -46,12 +49,31 @@ def kind(head: bytes, suffix: str) -> Kind:
         return "text"
     if _IMAGE.match(head):
         return "image"
-    if _DOCUMENT.match(head):
+    if _DOCUMENT.match(head) or is_pdf(head, suffix):
         return "document"
     if suffix in images.SUFFIXES:
         return "image"
-    if looks_binary(head[:_HEAD_BYTES]):
+    if looks_binary(head[:HEAD_BYTES]):
         return "document"
     if suffix in _PAGES or (suffix in _DISGUISES and _PAGE.match(head)):
         return "page"
     return "document" if suffix in _MARKUP else "text"
+
+
+def is_pdf(head: bytes, suffix: str) -> bool:
+    """Return whether a file that begins like this is a PDF, whatever stands before it.
+
+    Of files called otherwise it is only those that no text begins like.
+    """
+    if head.startswith(b"%PDF-"):
+        return True
+    named = suffix == ".pdf" or looks_binary(head) or not _is_text(head)
+    return named and not _CONTAINER.match(head) and bool(_LATE_PDF.match(head))
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,7 +1,7 @@
 """The pages of a PDF that holds no text, as PDFium draws them.
 
-Files of strangers: called in bounded processes only, and nothing outside of this module knows
-PDFium.
+Files of strangers: called in bounded processes only. Only this module, `directions.py` and
+`comments.py` know PDFium.
 """
 
 from __future__ import annotations

@@ -114,6 +114,12 @@ def is_marked(data: bytes) -> bool:
     return _marked(data) is not None
 
 
+def is_wide(data: bytes) -> bool:
+    """Return whether text is UTF-16 or UTF-32."""
+    encoding = _marked(data) or _unmarked_utf16(data[:_SAMPLE_BYTES])
+    return encoding is not None and encoding != "utf-8-sig"
+
+
 def _marked(data: bytes) -> str | None:
     return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
 

@@ -100,6 +100,12 @@ GOOD: Mapping[str, Good] = {
         "lines:\nfür alle.\n\nAttachments:\n\n  terms.pdf",
         **ABOUT,
     ),
+    "box.mbox": Good(
+        b"From a\n" + eml("A contract", "Ana", "We offer."), "# Mail 1\n\nSubject: A contract"
+    ),
+    "page.mht": Good(
+        b"Content-Type: text/html\n\n" + PAGE.encode(), "# A contract\n\nFour weeks.", **ABOUT
+    ),
     "offer.msg": Good(
         msg("A contract", "Ana Lima", "We offer.", "terms.pdf"), "terms.pdf", **ABOUT
     ),

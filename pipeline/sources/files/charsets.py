@@ -100,6 +100,8 @@ def decode_labelled(data: bytes, codec: str | None) -> str:
     """Decode text of a declared encoding; a byte-order mark, proof of UTF-8 and an obvious lie
     overrule it.
     """
+    if codec is None and b"\x1b$" in data and data.isascii():
+        codec = _SEVEN_BIT  # which nothing else looks like
     if codec in (None, "utf-8") or is_marked(data) or _is_utf8(data, codec):
         return decode(data)
     text = data.decode(codec, "replace")

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import codecs
 import io
-import os
 import zipfile
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DocumentError
 from pipeline.sources.base import Extracted
 from pipeline.sources.decoding import looks_binary
-from pipeline.sources.files import images, pdf
+from pipeline.sources.files import pdf
 from pipeline.sources.files.kinds import HEAD_BYTES, OFFICE_BEFORE_2007, is_pdf
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ _NAMELESS = "compressed_content"  # what xberg calls the one file in a .gz
 # How a compound file lists the stream of that name: the name, and its length in bytes.
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le").ljust(64, b"\0") + b"\x22\0"
 # Their paragraphs are lines, which Markdown would join.
-_LINES = frozenset({".doc", ".dot", ".eml", ".msg"})
+_LINES = frozenset({".doc", ".dot", ".msg"})
 _UNKNOWN = "not text, and not a document format that can be read"
 _DAMAGED = "damaged, or not what its name says"
 _PROTECTED = "protected by a password"
@@ -57,21 +56,19 @@ _REASONS = (
 )
 
 
-def read_document(data: bytes, path: Path) -> Extracted:
-    """Read a document of any format: its text or, of a scan, its images.
+def read_document(data: bytes, name: str) -> Extracted:
+    """Read a document of any format; a scan has neither text nor error.
 
     Raises DocumentError, saying why, where it can't be read.
     """
-    suffix = path.suffix.lower()
+    suffix = PurePath(name).suffix.lower()
     if data.startswith(b"PK"):
         _check_archive(data)
     if data.startswith(OFFICE_BEFORE_2007):
         _check_compound(data)
-    # The name helps to tell formats apart; one that isn't UTF-8 would be refused.
-    filename = os.fsencode(path.name).decode("utf-8", "replace")
     data = data.removeprefix(codecs.BOM_UTF8)  # which JSON may not have
     mime_type = _PDF if is_pdf(data[:HEAD_BYTES], suffix) else None
-    found = _ask_xberg(data, filename=filename, mime_type=mime_type, markdown=suffix not in _LINES)
+    found = _ask_xberg(data, filename=name, mime_type=mime_type, markdown=suffix not in _LINES)
     if found.mime_type == "text/plain" and looks_binary(data[:HEAD_BYTES]):
         raise DocumentError(_UNKNOWN)  # what xberg doesn't know it takes for text
     scanned = _scanned_pages(found)
@@ -89,7 +86,7 @@ def read_document(data: bytes, path: Path) -> Extracted:
     if extracted.text.strip():
         return _completed(extracted, found, data)
     if found.mime_type == _PDF or found.mime_type.startswith("image/"):
-        return replace(extracted, text="", images=images.read(path))
+        return replace(extracted, text="")
     return replace(extracted, text="", error="there is no text in it")
 
 
@@ -103,7 +100,7 @@ def _completed(extracted: Extracted, found: ExtractedDocument, data: bytes) -> E
     return replace(extracted, text=text, left_out=left_out)
 
 
-def read_page(source: str) -> str:
+def page_text(source: str) -> str:
     """Read a page of HTML as Markdown."""
     return _ask_xberg(source.encode(errors="replace"), mime_type="text/html").content
 

@@ -1,12 +1,11 @@
-"""The text of a file: what is text is decoded as it stands, the rest goes through `documents.py`.
+"""The text of files, or their images, read by processes of their own.
 
 Neither is ever more than what can be held in memory; `processes` sees to the time.
 """
 
 from __future__ import annotations
 
-import html
-import re
+import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -17,20 +16,14 @@ from pipeline.errors import DocumentError
 from pipeline.processes.pool import Pool
 from pipeline.sources.base import Extracted
 from pipeline.sources.files import images
-from pipeline.sources.files.charsets import decode_page, decode_xml
-from pipeline.sources.files.documents import read_document, read_page
 from pipeline.sources.files.kinds import Kind, kind_of
+from pipeline.sources.files.reading import read
 
 # Five million tokens: several times what the largest model reads.
 MOST_CHARACTERS = 20_000_000
 _MOST_TEXT_BYTES = 4 * MOST_CHARACTERS
 _MOST_BYTES = 500_000_000
 _MOST_TOGETHER = 16  # pictures are asked for at once
-_TITLE = re.compile(r"<title[^>]{0,999}>(.{0,9999}?)</title>", re.I | re.S)
-_AUTHOR = re.compile(
-    r"""<meta\s+name=["']?author["']?\s+content=(?:"([^"]{1,999})"|'([^']{1,999})')""", re.I
-)
-
 Readers = Pool[[Sequence[Path]], list[Extracted]]
 
 
@@ -135,21 +128,10 @@ def _read(path: Path) -> Extracted:
     data = path.read_bytes()
     if not data:
         raise DocumentError("the file is empty")
-    if kind == "page":
-        return _read_page(decode_page(data))
-    return Extracted(decode_xml(data)) if kind == "text" else read_document(data, path)
-
-
-def _read_page(source: str) -> Extracted:
-    text = read_page(source)
-    found, meta = _TITLE.search(source), _AUTHOR.search(source)
-    title = _words(found[1]) if found else ""
-    author = _words(meta[1] or meta[2]) if meta else ""
-    return Extracted(text if title in text else f"# {title}\n\n{text}", title, author)
-
-
-def _words(markup: str) -> str:
-    return " ".join(html.unescape(markup).split())
+    found = read(data, os.fsencode(path.name).decode("utf-8", "replace"))
+    if kind == "document" and not found.text and not found.error:
+        return replace(found, images=images.read(path))
+    return found
 
 
 def _too_long() -> str:

@@ -10,14 +10,16 @@ from typing import Literal
 from pipeline.sources.decoding import looks_binary
 from pipeline.sources.files import images
 
-Kind = Literal["text", "image", "page", "document"]
+Kind = Literal["text", "image", "page", "mail", "saved page", "document"]
 
 OFFICE_BEFORE_2007 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 HEAD_BYTES = 8192
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".xht"})
 # Text by its bytes, but not what a reader of it sees.
-_MARKUP = frozenset({".rtf", ".eml", ".ipynb", ".fb2", ".fodt", ".fodp", ".fods", ".fodg"})
+_MARKUP = frozenset({".rtf", ".ipynb", ".fb2", ".fodt", ".fodp", ".fods", ".fodg"})
+_MAILS = frozenset({".eml", ".mbox"})
+_SAVED_PAGES = frozenset({".mht", ".mhtml"})
 # What programs also write pages of HTML under.
 _DISGUISES = frozenset({".doc", ".xls", ".docx", ".xlsx", ".pdf", ".epub", ""})
 # NOTE: atomic groups, so that a page of nothing but comments takes no longer than another.
@@ -53,6 +55,10 @@ def kind(head: bytes, suffix: str) -> Kind:
         return "document"
     if suffix in images.SUFFIXES:
         return "image"
+    if suffix in _MAILS:
+        return "mail"
+    if suffix in _SAVED_PAGES:
+        return "saved page"
     if looks_binary(head[:HEAD_BYTES]):
         return "document"
     if suffix in _PAGES or (suffix in _DISGUISES and _PAGE.match(head)):

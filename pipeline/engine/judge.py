@@ -92,9 +92,9 @@ class Judge:
             )
         if end is End.BROKEN or response.problem:
             return Flaw(_broken(response))
-        if _empty(response.content):
-            return Flaw(f"the answer is empty (finish_reason {reason})")
         content = response.content or ""
+        if not content.strip():
+            return Flaw(f"the answer is empty (finish_reason {reason})")
         if not request.schema:
             return Fitted(content, {})
         try:

@@ -32,8 +32,8 @@ def look_up(
     characters, until = 0, time.monotonic() + SLOW_SECONDS
     for slot in slots:
         batch.append(slot)
-        characters += slot.characters
-        slow = slot.characters and time.monotonic() > until
+        characters += (read := slot.characters)
+        slow = read and time.monotonic() > until
         if len(batch) == AT_ONCE or characters > MOST_CHARACTERS or slow:
             yield from _together(batch, follow, find)
             characters, until = 0, time.monotonic() + SLOW_SECONDS

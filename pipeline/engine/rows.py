@@ -68,8 +68,9 @@ class Rows:
         self._steps = steps
         self._look_up = look_up
         self._prefix = prefix
+        self._splits = steps.splits
         raw = RAW if calibrates else ()
-        added = [*steps.prompt.columns, *raw, *ACCOUNT, *(CHUNKS if steps.splits else ())]
+        added = [*steps.prompt.columns, *raw, *ACCOUNT, *(CHUNKS if self._splits else ())]
         self._blank: dict[str, object] = dict.fromkeys(column.name for column in added)
         self.columns = [
             *columns,
@@ -117,7 +118,7 @@ class Rows:
             cells |= self._confidence(document, trail.results[-1])
         if trail.results:
             cells |= _account(trail.results, billed)
-            if self._steps.splits:
+            if self._splits:
                 cells["chunks"] = trail.outline.chunks
         if self._prefix:
             cells = {f"{self._prefix}{name}": value for name, value in cells.items()}

@@ -198,7 +198,10 @@ class Run:
     def _askable(self, stage: Stage) -> Iterator[Slot]:
         idle = self.steps.prompt.idle
         for slot in self.spool:
-            if not (stage.is_done(slot) or slot.document.error or idle(slot.document)):
+            if stage.is_done(slot):
+                continue
+            document = slot.document
+            if not (document.error or idle(document)):
                 yield slot
 
     def _settle(self, stage: Escalation) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from pipeline.engine.lookups import Lookup, look_up, look_up_one
@@ -21,6 +21,7 @@ MOST_KEPT = 2_000  # characters of answers that stay with a document; longer one
 
 # Objects as they are take twice as long to write down and to read again.
 _values = attrgetter("levels", "cuts", "chunks", "problem", "remark", "done")
+_done = itemgetter(5)  # of those values
 _fields = attrgetter(*(field.name for field in fields(Record) if field.name != "usage"))
 _usage = attrgetter(*(field.name for field in fields(Usage)))
 
@@ -37,7 +38,7 @@ class Stage:
     def is_done(self, slot: Slot) -> bool:
         """Return whether a document is known to be answered, without looking its answers up."""
         note = slot.notes.get(self.number)
-        return note is not None and _read(note).done
+        return note is not None and _done(note)
 
     def look(self, slot: Slot) -> Trail:
         """Return how far the model has come with a document."""
@@ -82,7 +83,7 @@ class Walk:
 def _noted(trail: Trail) -> tuple[Any, ...]:
     """Lay out what stays with a document; once it is done, its answers do."""
     kept: list[tuple[Any, ...]] = []
-    if trail.outline.done and sum(len(item.content or "") for item in trail.results) <= MOST_KEPT:
+    if trail.outline.done and sum([len(each.content or "") for each in trail.results]) <= MOST_KEPT:
         kept = [_pack(record) for record in trail.results]
     return (*_values(trail.outline), kept)
 

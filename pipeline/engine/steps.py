@@ -100,12 +100,13 @@ class Trail:
     def take(self, keys: Sequence[bytes], known: Sequence[Record | None]) -> None:
         """Take the answers to a level's requests; if they are all good, it is passed."""
         self.known = list(known)
-        self.results += [record for record in known if record is not None]
         for number, (key, record) in enumerate(zip(keys, known, strict=True), 1):
-            if record is not None and record.status == "ok":
+            if record is None:
+                self.missing.append(key)
                 continue
-            self.missing.append(key)
-            if record is not None:
+            self.results.append(record)
+            if record.status != "ok":
+                self.missing.append(key)
                 self._fail(record, f"part {number} of {len(keys)}: " if len(keys) > 1 else "")
         if not self.missing:
             self.said.append([record.content or "" for record in known if record])
@@ -167,7 +168,7 @@ class Steps:
             return Trail.whole(outline)
         trail = Trail(outline)
         while not trail.missing and (keys := self._keys(slot, trail)):
-            ahead = most is not None and trail.level >= most
+            ahead = most is not None and len(trail.said) >= most
             trail.take(keys, [None] * len(keys) if ahead else (yield keys))
         outline.done = outline.done or trail.finished
         return trail
@@ -177,7 +178,9 @@ class Steps:
         outline = Outline(remark=document.remark, problem=document.error)
         if outline.problem is None:
             try:
-                self._divide(document, outline)
+                room = self._room(document)
+                if room is not None:
+                    self._divide(document, outline, room)
             except DocumentError as error:
                 outline.problem = str(error)
         return outline
@@ -201,16 +204,17 @@ class Steps:
         good = [record if record and record.status == "ok" else None for record in trail.known]
         said = [*trail.said, [(record and record.content) or "" for record in good]]
         later: list[Step] = []
-        while steps := self._level(slot.document, trail.outline, said):
+        while not self._is_over(trail.outline, said):
+            steps = self._level(slot.document, trail.outline, said)
             later += steps
             said.append([""] * len(steps))
         return later
 
     def _keys(self, slot: Slot, trail: Trail) -> tuple[bytes, ...]:
         """Return the keys of the next level's requests; none if there is no such level."""
-        outline = trail.outline
-        if trail.level < len(outline.levels):
-            return outline.levels[trail.level]
+        outline, level = trail.outline, len(trail.said)
+        if level < len(outline.levels):
+            return outline.levels[level]
         if self._is_over(outline, trail.said):
             return ()
         if outline.problem is None:
@@ -233,28 +237,21 @@ class Steps:
     def _level(
         self, document: Document, outline: Outline, said: Sequence[Sequence[str]]
     ) -> list[Step]:
-        """Make the requests that follow on the answers of the levels before; none after the last.
+        """Make the requests that follow on the answers of the levels before.
 
         Raises DocumentError if a message can't be filled in.
         """
-        if self._is_over(outline, said):
-            return []
-        if outline.chunks == 1:
-            answers = tuple(contents[0] for contents in said)
-            (piece,) = self._pieces(document, outline)
-            return [Step(self.prompt.render(piece, answers), answers)]
-        if not said:
-            return [Step(self.prompt.render(piece)) for piece in self._pieces(document, outline)]
+        if outline.chunks == 1 or not said:
+            answers = tuple([contents[0] for contents in said])
+            pieces = _pieces(document, outline) if outline.cuts else [document]
+            return [Step(self.prompt.render(piece, answers), answers) for piece in pieces]
         return [
             Step(self.prompt.merge(document, group), group)
             for group in self._groups(document, said[-1])
         ]
 
-    def _divide(self, document: Document, outline: Outline) -> None:
+    def _divide(self, document: Document, outline: Outline, room: int) -> None:
         """Find out where a long text is cut. Raises DocumentError if it can't be."""
-        room = self._room(document)
-        if room is None:
-            return
         text = _squeeze(document.text)
         cuts = self._cut(text, room)
         if len(cuts) <= 2:
@@ -264,29 +261,10 @@ class Steps:
             outline.remark = f"{document.remark}; {head}" if document.remark else head
             outline.cuts = cuts[:2]
             return
-        self._refuse(document)
+        self._refuse(document, room)
         outline.cuts, outline.chunks = cuts, len(cuts) // 2
 
-    def _pieces(self, document: Document, outline: Outline) -> list[Document]:
-        """Return what is asked about in the first level: a document, or its parts."""
-        if not outline.cuts:
-            return [document]
-        text, cuts = _squeeze(document.text), outline.cuts
-        if outline.chunks == 1:
-            return [replace(document, text=text[cuts[0] : cuts[1]])]
-        return [
-            replace(
-                document,
-                name=f"{document.name} [{number}/{outline.chunks}]",
-                text=text[start:end],
-                images=document.images if number == 1 else (),
-                chunk=number,
-                chunks=outline.chunks,
-            )
-            for number, (start, end) in enumerate(zip(cuts[::2], cuts[1::2], strict=True), 1)
-        ]
-
-    def _refuse(self, document: Document) -> None:
+    def _refuse(self, document: Document, room: int) -> None:
         """Raise DocumentError where a long text can't be split."""
         if self._long is Long.FAIL:
             why = ""
@@ -299,11 +277,11 @@ class Steps:
             why = ", and a conversation of several turns can't be split: use --long head"
         else:
             return
-        tokens, room = self._counter.count(document.text), self._room(document)
+        tokens = self._counter.count(document.text)
         raise DocumentError(f"the text is too long: {tokens:,} tokens, and {room:,} fit{why}")
 
     def _room(self, document: Document) -> int | None:
-        """Give how many tokens of a text may be asked about at once; None if this one is no longer.
+        """Return the most tokens of a text that fit into one request, or None if the text fits.
 
         A text has at most as many tokens as bytes.
         """
@@ -360,6 +338,24 @@ class Steps:
             if len(groups[-2]) == 1:
                 groups[-2:] = [groups[-2] + groups[-1]]
         return [tuple(group) for group in groups]
+
+
+def _pieces(document: Document, outline: Outline) -> list[Document]:
+    """Return the parts of a long document that are asked about."""
+    text, cuts = _squeeze(document.text), outline.cuts
+    if outline.chunks == 1:
+        return [replace(document, text=text[cuts[0] : cuts[1]])]
+    return [
+        replace(
+            document,
+            name=f"{document.name} [{number}/{outline.chunks}]",
+            text=text[start:end],
+            images=document.images if number == 1 else (),
+            chunk=number,
+            chunks=outline.chunks,
+        )
+        for number, (start, end) in enumerate(zip(cuts[::2], cuts[1::2], strict=True), 1)
+    ]
 
 
 def _squeeze(text: str) -> str:

@@ -206,15 +206,15 @@ class Store:
 
         A request is left if nothing has answered it, or if it failed in an earlier run.
         """
-        known = self._find([request.key for request in requests])
-        return [
-            (request, _followed(request, known.get(request.key, ())))
-            for request in requests
-            if not self._is_done(known.get(request.key, ()))
-        ]
-
-    def _is_done(self, known: Sequence[Entry]) -> bool:
-        return bool(known) and (known[-1].status == "ok" or known[-1].run_id == self._run_id)
+        found = self._find([request.key for request in requests])
+        left: list[tuple[Request, list[Result]]] = []
+        for request in requests:
+            known = found.get(request.key)
+            if known is None:
+                left.append((request, []))
+            elif known[-1].status != "ok" and known[-1].run_id != self._run_id:
+                left.append((request, _followed(request, known)))
+        return left
 
     def get_all(self, keys: Sequence[bytes]) -> dict[bytes, Record]:
         """Look up the answers under many keys at once, with all that was spent on each."""

@@ -28,23 +28,21 @@ def key(
     The answer's bound is no part of it: a whole answer stands, however long it might have been.
     Nor is how the answer came.
     """
-    said = [(message.role, _identity(message.content)) for message in messages]
+    said = [
+        (each.role, each.content if isinstance(each.content, str) else _shown(each.content))
+        for each in messages
+    ]
     asked = (RECIPE, server, model, said, parameters, name, schema, votes)
-    return hashlib.sha256(_canonical(asked)).digest()
+    try:
+        identity = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a lone surrogate, which orjson refuses
+        identity = repr(asked).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(identity).digest()
 
 
-def _identity(content: Content) -> object:
-    """Return what of it decides the answer: of an image what it shows, not where it is."""
-    if isinstance(content, str):
-        return content
+def _shown(content: Content) -> list[object]:
+    """Return what of a content decides the answer: of an image what it shows, not where it is."""
     return [
         part if isinstance(part, str) else (part.digest.hex(), part.page, part.detail)
         for part in content
     ]
-
-
-def _canonical(value: object) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a lone surrogate, which orjson refuses
-        return repr(value).encode("utf-8", "surrogatepass")

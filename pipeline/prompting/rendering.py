@@ -27,7 +27,10 @@ class Renderer:
 
     def __init__(self, prompt: Prompt) -> None:
         self._prompt = prompt
+        self._turns = prompt.turns
+        self._uses_images = prompt.uses_images
         self._parameters = prompt.options.parameters()
+        self._max_tokens = prompt.max_tokens
         self._name = identifier(prompt.name)
 
     def render(self, document: Document, answers: Sequence[str] = ()) -> Request:
@@ -35,15 +38,16 @@ class Renderer:
 
         Raises DocumentError where a message can't be filled in for this document.
         """
-        turns, turn = self._prompt.turns, len(answers)
-        self._check_images(document)
-        images = self._images_of(document)
+        turns, turn = self._turns, len(answers)
+        if self._uses_images:
+            self._check_images(document)
+        images = self._images_of(document) if document.images else ()
         variables = self._variables_of(document)
         messages: list[Message] = []
         for place, (role, template) in enumerate(self._templates[: turns[turn] + 1]):
-            if place == turns[0]:
+            if place == turns[0] and self._examples:
                 messages += self._shown(document)
-            after = IMAGE if place == self._after_text and document.images else ""
+            after = IMAGE if images and place == self._after_text else ""
             messages.append(_message(role, template, variables, images, after))
             if place in turns[:turn]:
                 messages.append(Message("assistant", answers[turns.index(place)]))
@@ -69,8 +73,6 @@ class Renderer:
 
     def _shown(self, document: Document) -> list[Message]:
         """Return the examples for a document, as questions and answers."""
-        if not self._examples:
-            return []
         asked = alike(document.text)
         part = len(asked) >= PART_CHARACTERS  # a part of a long document may be one of an example
         others = [
@@ -104,8 +106,6 @@ class Renderer:
     def _check_images(self, document: Document) -> None:
         """Raise DocumentError where images can't be looked at, or are missing."""
         prompt = self._prompt
-        if not prompt.uses_images:
-            return
         if document.images and not prompt.sees:
             page = document.images[0].page
             what = "an image has no text" if page is None else "no text layer: looks like a scan"
@@ -154,7 +154,7 @@ class Renderer:
             model=model,
             messages=messages,
             parameters=self._parameters,
-            max_tokens=prompt.max_tokens,
+            max_tokens=self._max_tokens,
             schema=outputs,
             schema_name=name,
             votes=votes,
@@ -177,4 +177,5 @@ def _message(
     images: Iterable[Image],
     after: str = "",
 ) -> Message:
-    return Message(role, show(f"{template.fill_in(variables)}{after}", images))
+    text = template.fill_in(variables) + after
+    return Message(role, show(text, images) if IMAGE in text else text)

@@ -47,18 +47,19 @@ class Manner:
     lowered: Mapping[str, object] = field(default_factory=dict)
     efforts: tuple[str, ...] = ()
 
-    def parameters(self, request: Request) -> dict[str, object]:
-        """Return a request's parameters as this server takes them."""
-        return self.taken(request.parameters)
-
     def taken(self, wanted: Mapping[str, object]) -> dict[str, object]:
         """Return parameters as this server takes them."""
         parameters = {**self.defaults, **wanted}
-        parameters |= {name: at for name, at in self.lowered.items() if name in parameters}
+        for name in self.lowered.keys() & parameters.keys():
+            parameters[name] = self.lowered[name]
+        refused = self.refused
         if "reasoning_effort" in parameters:
-            parameters["reasoning_effort"] = self._effort(parameters["reasoning_effort"])
-        refused = self.refused | (SAMPLING if self._thinks(parameters) else frozenset())
-        return {name: value for name, value in parameters.items() if name not in refused}
+            effort = parameters["reasoning_effort"] = self._effort(parameters["reasoning_effort"])
+            if self.efforts and "reasoning_effort" not in refused and effort != "none":
+                refused |= SAMPLING
+        for name in refused & parameters.keys():
+            del parameters[name]
+        return parameters
 
     def thinking_tokens(self, wanted: Mapping[str, object]) -> int:
         """Return how many tokens a model may think with, besides its answer."""
@@ -72,10 +73,6 @@ class Manner:
         at = EFFORTS.index(str(wanted))
         higher = (effort for effort in self.efforts if EFFORTS.index(effort) > at)
         return next(higher, self.efforts[-1])
-
-    def _thinks(self, parameters: Mapping[str, object]) -> bool:
-        effort = parameters.get("reasoning_effort", "none")
-        return bool(self.efforts) and "reasoning_effort" not in self.refused and effort != "none"
 
 
 @dataclass(frozen=True, slots=True)

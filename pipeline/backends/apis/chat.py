@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from pipeline.backends.apis.base import Asked, Manner, Rung
+from pipeline.backends.apis.base import Manner, Rung
 from pipeline.backends.apis.messages import messages
 from pipeline.backends.apis.replies import read_response
 from pipeline.prompting.strictness import strictly
-from pipeline.types import Levels, Request, Response
+from pipeline.types import Request
 
 INSTRUCTION = (
     "\n\nAnswer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
@@ -29,26 +29,15 @@ class Chat:
         body: dict[str, object] = {
             "model": request.model,
             "messages": messages(request, urls),
-            **manner.parameters(request),
+            **manner.taken(request.parameters),
         }
-        if "stream" not in manner.refused:
-            body["stream"] = False  # some gateways stream unless they are told not to
         if request.max_tokens is not None:
             body[manner.bound] = request.max_tokens
         if request.schema is not None:
             _ask_for(body, request, strictly(request.schema), manner.rung)
         return body
 
-    def read(
-        self,
-        content: bytes,
-        levels: Levels | None,
-        *,
-        asked: Asked,
-        note: Callable[[str], None],
-    ) -> Response:
-        """Read a chat completion. Raises TransientError where a good status brought none."""
-        return read_response(content, levels, asked=asked, note=note)
+    read = staticmethod(read_response)
 
 
 def _ask_for(body: dict[str, Any], request: Request, schema: dict[str, Any], rung: Rung) -> None:

@@ -45,8 +45,9 @@ def read_response(
         data = load(content)
         if isinstance(data, list) and len(data) == 1:
             (data,) = data  # Gemini sends errors so
-        usage = read_usage(_usage_of(data), asked, note)
-        if _is_error(data):
+        told = data.get("usage")
+        usage = read_usage(_usage_inside(data) if told is None else told, asked, note)
+        if data.get("error") or (not data.get("choices") and _is_error(data)):
             raise ErrorReplyError(complaint(data), levels=levels, usage=usage)
         choice = data["choices"][0]
         text, refusal = _said(choice)
@@ -74,23 +75,17 @@ def read_response(
         ) from error
 
 
-def _usage_of(data: Any) -> Any:
-    """Find the usage, which some servers tell elsewhere in a stream."""
-    if (usage := data.get("usage")) is not None:
-        return usage
+def _usage_inside(data: Any) -> Any:
+    """Find the usage where some servers tell it in a stream."""
     places = (*(data.get("choices") or ())[:1], data.get("x_groq"))
     told = (place.get("usage") for place in places if isinstance(place, dict))
     return next((usage for usage in told if usage is not None), None)
 
 
 def _is_error(data: Any) -> bool:
-    """Return True if a reply is an error, whatever its status: it says so, or has only words."""
-    if data.get("error"):
-        return True
-    return not data.get("choices") and any(
-        data.get(name)
-        for name in ("errors", "detail", "message", "Message", "msg", "code", "fault")
-    )
+    """Return True if a reply without choices is an error, whatever its status."""
+    names = ("errors", "detail", "message", "Message", "msg", "code", "fault")
+    return any(data.get(name) for name in names)
 
 
 def _said(choice: Any) -> tuple[str | None, str | None]:
@@ -100,7 +95,9 @@ def _said(choice: Any) -> tuple[str | None, str | None]:
             raise LookupError("neither a message nor a reason")
         return choice.get("text"), None  # Gemini: thoughts have used the allowance up
     message = choice["message"] or {}
-    text, refusal = _called(message), message.get("refusal")
+    calls, function = message.get("tool_calls"), message.get("function_call")
+    text = _called(calls[0]["function"] if calls else function) if calls or function else None
+    refusal = message.get("refusal")
     if text is None:
         text = message.get("content")
         if isinstance(text, list | dict):
@@ -149,10 +146,8 @@ def _thoughts(choice: Any) -> str | None:
     return THOUGHTS_ONLY if thought and end_of(_reason(choice)) is End.CUT else None
 
 
-def _called(message: Mapping[str, Any]) -> str | None:
-    """Return the arguments of the function that an answer calls; None if it calls none."""
-    calls = message.get("tool_calls") or ()
-    function = calls[0]["function"] if calls else message.get("function_call")
+def _called(function: Mapping[str, Any] | None) -> str | None:
+    """Return the arguments of the function that an answer calls; None if there are none."""
     arguments = function["arguments"] if function else None
     if arguments is None or isinstance(arguments, str):
         return arguments

@@ -29,13 +29,14 @@ class Bodies:
 
         Raises PackedError if it can't be unpacked.
         """
-        unpacker = Unpacker(response.headers.get("content-encoding", ""))
+        encoding = response.headers.get("content-encoding")
+        unpacker = Unpacker(encoding) if encoding else None
         parts: list[bytes] = []
         came = size = 0
         try:
             async for packed in response.content.iter_any():
                 came += len(packed)
-                part = unpacker.unpack(packed, most_bytes - size + 1)
+                part = unpacker.unpack(packed, most_bytes - size + 1) if unpacker else packed
                 parts.append(part)
                 size += len(part)
                 self._held_bytes += len(part)
@@ -43,7 +44,8 @@ class Bodies:
                 if problem is not None:
                     response.close()  # the rest stays with the server
                     return b"".join(parts)[:most_bytes], problem
-            unpacker.end()
+            if unpacker:
+                unpacker.end()
             return b"".join(parts), None
         finally:
             self._held_bytes -= size

@@ -32,7 +32,8 @@ _UNCACHED = {"prompt_cache_options": {"mode": "explicit"}}
 def find_manner(model: str, base_url: str) -> Manner:
     """Return how a model is asked at first."""
     vendor = vendor_of(base_url)
-    defaults: dict[str, object] = {}
+    # Some gateways stream unless they are told not to.
+    defaults: dict[str, object] = {"stream": False}
     if vendor is Vendor.OPENAI and _WRITES_CACHE.match(plain_name(model)):
         defaults |= _UNCACHED
     # Other servers mostly know the older name of the bound only.

@@ -135,6 +135,8 @@ class Transport:
             except (aiohttp.ClientError, OSError) as error:
                 raise self._failure(error, timeout_seconds) from error
             self._answered = True
+            if reply.status not in _REDIRECTS:
+                return reply
             after = _redirected(url, reply, self._path)
             if after is None:
                 return reply
@@ -210,8 +212,8 @@ class Transport:
 
 
 def _redirected(url: str, reply: Reply, path: str) -> str | None:
-    """Return where a redirect leads on the same host; None if it is none, or goes elsewhere."""
-    if reply.status not in _REDIRECTS or not reply.headers.get("location"):
+    """Return where a redirect leads on the same host; None if it goes elsewhere."""
+    if not reply.headers.get("location"):
         return None
     try:
         here, there = urlsplit(url), urlsplit(urljoin(url, reply.headers["location"]))

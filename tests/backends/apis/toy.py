@@ -18,7 +18,7 @@ class Toy:
     path = "/toy"
 
     def body(self, request: Request, urls: Sequence[str], manner: Manner) -> dict[str, object]:
-        return {"ask": request.messages[-1].text, **manner.parameters(request)}
+        return {"ask": request.messages[-1].text, **manner.taken(request.parameters)}
 
     def read(
         self, content: bytes, levels: Levels | None, *, asked: Asked, note: Callable[[str], None]

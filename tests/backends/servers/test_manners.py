@@ -78,9 +78,10 @@ def test_an_effort_below_the_models_least_is_raised_to_it(effort: str) -> None:
 def test_while_a_model_thinks_nothing_steers_its_sampling() -> None:
     for model, effort in (("gpt-6.1-sol", "none"), ("gpt-6-luna", "high")):
         taken = find_manner(model, AZURE).taken({"reasoning_effort": effort, "seed": 1, **SAMPLED})
-        assert taken.keys() == {"reasoning_effort", "seed"}
-    assert find_manner("gpt-6-luna", AZURE).taken(SAMPLED).keys() == {"reasoning_effort", *SAMPLED}
-    assert find_manner("deepseek-r1", AZURE).taken(SAMPLED) == SAMPLED
+        assert taken.keys() == {"stream", "reasoning_effort", "seed"}
+    taken = find_manner("gpt-6-luna", AZURE).taken(SAMPLED)
+    assert taken.keys() == {"stream", "reasoning_effort", *SAMPLED}
+    assert find_manner("deepseek-r1", AZURE).taken(SAMPLED) == {"stream": False, **SAMPLED}
 
 
 def test_thoughts_have_room_beside_the_answer() -> None:

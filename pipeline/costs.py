@@ -108,6 +108,11 @@ class Rates:
     cache_write: Decimal
     above: int = 0
 
+    def saved(self, usage: Usage) -> Decimal:
+        """Return how much less a usage costs than with no cache at all."""
+        less = (self.input - self.cached) * usage.cached_tokens
+        return (less - (self.cache_write - self.input) * usage.cache_write_tokens) / _MILLION
+
     def cost(self, usage: Usage) -> Decimal:
         """Price a usage; cached tokens are part of the prompt and have a price of their own."""
         plain = usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens
@@ -129,6 +134,10 @@ class Price:
     def cost_usd(self, usage: Usage) -> Decimal:
         """Price what was used, at the tier of the whole prompt."""
         return self._tier(usage.prompt_tokens).cost(usage)
+
+    def saved_usd(self, usage: Usage) -> Decimal:
+        """Return how much less a usage costs than with no cache at all; less than 0 if more."""
+        return self._tier(usage.prompt_tokens).saved(usage)
 
     def ceiling_usd(self, prompt_tokens: int, max_tokens: int) -> Decimal:
         """Price the most that a request can cost: nothing cached, the whole allowance used."""

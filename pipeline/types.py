@@ -108,6 +108,16 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """What the requests of a prompt begin with, whatever the document: messages, of which the last
+    may go on. `key` stands for them and for the schema.
+    """
+
+    messages: tuple[Message, ...]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What is asked of the server about one document, in one turn of the conversation.
 
@@ -116,6 +126,7 @@ class Request:
     differ in the name of `max_tokens`. `schema` is what the answer must fit, and `schema_name` what
     an API may call it. With `votes` it is asked so often, and the answer is what
     came most often. `choice` names the property whose confidence counts, where that is said.
+    `prefix` is what it shares with others, if they share any.
     """
 
     document: Document
@@ -129,6 +140,7 @@ class Request:
     schema_name: str = ""
     votes: int = 1
     choice: str | None = None
+    prefix: Prefix | None = None
 
     @property
     def images(self) -> list[Image]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -36,6 +36,8 @@ class Server(ABC):
     `window_tokens` is how long prompt and answer may be together, where that is known, and
     `longest_tokens` how long an answer is worth waiting for where a cut-off one is asked for again.
     `sees` says whether it takes images. `notices` are what the user should know of how it is asked.
+    `shared` are the keys of prefixes that several requests to come have, and `saved_usd` is what
+    its cache has saved.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Server(ABC):
         self.price = price
         self.window_tokens = window_tokens
         self.notices: list[str] = []
+        self.shared: Collection[str] = ()
+        self.saved_usd = Decimal(0)
         self._schema: tuple[Mapping[str, object] | None, int] = (None, 0)
 
     @property
@@ -91,6 +95,18 @@ class Server(ABC):
         """
         tokens = self.count_tokens(request) if counted is None else counted
         return tokens + len(request.images) + self._schema_tokens(request.schema)
+
+    def shared_tokens(self, request: Request) -> int:
+        """Return how many tokens of a request the server reads from its cache if another with the
+        same prefix was there before.
+        """
+        return 0
+
+    def written_tokens(self, request: Request, most_tokens: int, *, begins: bool) -> int:
+        """Return how many of the `most_tokens` of a prompt the server writes to its cache at a
+        price; `begins` says that no other with the same prefix was there before.
+        """
+        return 0
 
     def size(self, request: Request) -> int:
         """Return how much there is to read, in characters; a token of an image is four of them."""

@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def describe_outcome(outcome: Outcome, run: Run, progress: Watch) -> None:
         lines += [f"  {count:,} x {reason}" for reason, count in _reasons(reasons)]
     lines += [f"  {note}" for note in outcome.notes]
     if progress.spent.answered:
-        lines.append(_spent(progress, run))
+        lines += [_spent(progress, run), *_cached(progress, run)]
     if (escalation := run.escalation) is not None:
         spared = escalation.savings.answers and not escalation.off
         lines += [_saved(escalation)] if spared else []
@@ -124,6 +125,8 @@ def describe_outcome(outcome: Outcome, run: Run, progress: Watch) -> None:
         refused=_refused(run),
         prompt_tokens=spent.prompt_tokens,
         completion_tokens=spent.completion_tokens,
+        cached_tokens=spent.cached_tokens,
+        cache_saved_usd=float(_saved_usd(run)),
         cost_usd=float(spent.cost_usd)
         if run.engine.lane.server.price and not spent.unpriced
         else None,
@@ -165,6 +168,18 @@ def _spent(progress: Watch, run: Run) -> str:
     if unsure:
         parts.append(f"up to {usd(unsure)} more for requests whose answer was lost")
     return f"this run: {', '.join(part for part in parts if part)}"
+
+
+def _cached(progress: Watch, run: Run) -> Iterator[str]:
+    """Say what the server's cache has saved, if anything was read from it."""
+    cached, saved = progress.spent.cached_tokens, _saved_usd(run)
+    if cached:
+        worth = f", which saved {usd(saved)}" if saved > 0 else ""
+        yield f"the server had {many(cached, 'token')} of the prompts in its cache{worth}"
+
+
+def _saved_usd(run: Run) -> Decimal:
+    return sum((lane.server.saved_usd for lane in run.lanes), Decimal(0))
 
 
 def _saved(escalation: Escalation) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
+from pipeline.backends.base import Server
+from pipeline.costs import Price
 from pipeline.engine.escalation import Escalation, follow_all
 from pipeline.engine.lookups import Lookup, look_up
 from pipeline.engine.stages import Stage
@@ -26,7 +29,7 @@ class Plan:
     `unreadable` rows can't be asked about. Besides the `requests` the stronger model is asked
     `escalations` at the most, for `escalated_usd` at the most (None: unknown). `expects` says that
     the right answer to some row is known, `fits` that one of those is an answer that can be given;
-    `strange` is the first that can't.
+    `strange` is the first that can't. `sharing` counts the requests of a prefix, by its key.
     """
 
     rows: int = 0
@@ -46,6 +49,12 @@ class Plan:
     fits: bool = False
     strange: str | None = None
     first: Request | None = None
+    sharing: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def shared(self) -> set[str]:
+        """Return the keys of the prefixes of several requests."""
+        return {key for key, count in self.sharing.items() if count > 1}
 
     def scale(self, factor: float) -> None:
         """Take what was read for a part of the whole."""
@@ -154,24 +163,50 @@ class Planner:
         server = self._server
         for step in steps:
             request, unknown = step.request, step.answers.count("")
-            bound = request.max_tokens
             tokens = server.count_tokens(request)
             plan.requests += request.votes
             plan.prompt_tokens += tokens * request.votes
+            begins = _share(plan, request)
             if server.price is None or plan.low_usd is None:
                 plan.low_usd = plan.high_usd = None
                 continue
-            plan.low_usd += server.price.cost_usd(Usage(tokens, 1)) * request.votes
-            if bound is None or plan.high_usd is None:
+            plan.low_usd += _low_usd(server, server.price, request, tokens, begins)
+            if request.max_tokens is None or plan.high_usd is None:
                 plan.high_usd = None
             else:
-                most = server.most_tokens(request, tokens) + unknown * bound
-                plan.high_usd += server.price.ceiling_usd(most, bound) * request.votes
+                most = server.most_tokens(request, tokens) + unknown * request.max_tokens
+                plan.high_usd += _high_usd(server, server.price, request, most, begins)
+
+
+def _share(plan: Plan, request: Request) -> bool:
+    """Count a request among those that share its prefix; return whether it is the first."""
+    if request.prefix is None:
+        return True
+    plan.sharing[request.prefix.key] += request.votes
+    return plan.sharing[request.prefix.key] == request.votes
+
+
+def _low_usd(server: Server, price: Price, request: Request, tokens: int, begins: bool) -> Decimal:
+    """Return the least that a request costs: what others shared is read from the server's cache."""
+    first = price.cost_usd(Usage(tokens, 1))
+    later = price.cost_usd(Usage(tokens, 1, server.shared_tokens(request)))
+    return first * begins + later * (request.votes - begins)
+
+
+def _high_usd(server: Server, price: Price, request: Request, most: int, begins: bool) -> Decimal:
+    """Return the most that a request costs: nothing is read from the server's cache."""
+    bound = request.max_tokens or 0
+    first, later = (
+        price.cost_usd(Usage(most, bound, 0, server.written_tokens(request, most, begins=begins)))
+        for begins in (True, False)
+    )
+    return first * begins + later * (request.votes - begins)
 
 
 def _add_escalations(plan: Plan, steps: Iterable[Step], stage: Escalation) -> None:
     for step in steps:
         plan.escalations += 1
+        _share(plan, step.request)
         ceiling_usd = stage.ceiling_usd(step.request)
         if ceiling_usd is None or plan.escalated_usd is None:
             plan.escalated_usd = None

@@ -20,6 +20,7 @@ class Spent:
     again: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
     cost_usd: Decimal = Decimal(0)
     unpriced: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -33,6 +34,7 @@ class Spent:
         if result.usage:
             self.prompt_tokens += result.usage.prompt_tokens
             self.completion_tokens += result.usage.completion_tokens
+            self.cached_tokens += result.usage.cached_tokens
         if result.cost_usd is not None:
             self.cost_usd += result.cost_usd
         elif result.content is not None:

@@ -140,6 +140,7 @@ class Run:
         progress.state = lambda: _state(self.lanes)
         for lane in self.lanes:
             lane.note = progress.note
+            lane.server.shared = plan.shared
         try:
             for lane in self.lanes:
                 await lane.open()

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DocumentError
 from pipeline.prompting.content import IMAGE, show
 from pipeline.prompting.keys import key
 from pipeline.prompting.labels import alike
+from pipeline.prompting.prefixes import find_prefix
 from pipeline.prompting.schema import identifier
 from pipeline.prompting.templates import Template, alias, used
-from pipeline.types import Document, Image, Message, Request, Role
+from pipeline.types import Document, Image, Message, Prefix, Request, Role
 
 if TYPE_CHECKING:
     from pipeline.prompting.prompt import Prompt
@@ -44,14 +45,17 @@ class Renderer:
         images = self._images_of(document) if document.images else ()
         variables = self._variables_of(document)
         messages: list[Message] = []
+        shown = self._shown(document) if self._examples else []
         for place, (role, template) in enumerate(self._templates[: turns[turn] + 1]):
-            if place == turns[0] and self._examples:
-                messages += self._shown(document)
+            if place == turns[0]:
+                messages += shown
             after = IMAGE if images and place == self._after_text else ""
             messages.append(_message(role, template, variables, images, after))
             if place in turns[:turn]:
                 messages.append(Message("assistant", answers[turns.index(place)]))
-        return self._request(document, turn, tuple(messages), last=turn == len(turns) - 1)
+        last = turn == len(turns) - 1
+        prefix = self._prefixes[last] if shown == self._usual else None
+        return self._request(document, turn, tuple(messages), last=last, prefix=prefix)
 
     def merge(self, document: Document, parts: Sequence[str]) -> Request:
         """Make the request that makes one answer of those to parts of a long document.
@@ -61,7 +65,8 @@ class Renderer:
         variables = {**self._variables_of(replace(document, text="")), "parts": list(parts)}
         images = self._images_of(document)
         messages = [_message(*item, variables, images) for item in self._merging]
-        return self._request(document, 0, tuple(messages), last=True)
+        prefix = self._merging_prefix
+        return self._request(document, 0, tuple(messages), last=True, prefix=prefix)
 
     @cached_property
     def _templates(self) -> list[tuple[Role, Template]]:
@@ -70,6 +75,24 @@ class Renderer:
     @cached_property
     def _merging(self) -> list[tuple[Role, Template]]:
         return compiled(self._prompt, self._prompt.merging)
+
+    @cached_property
+    def _prefixes(self) -> tuple[Prefix | None, Prefix | None]:
+        """Return what requests begin with: those of the first turns, and of the last."""
+        first, outputs = self._prompt.turns[0], self._prompt.outputs
+        model, templates = self._prompt.model or "", self._templates[: first + 1]
+        find = partial(find_prefix, model, templates, shown=self._usual, before=first)
+        return find(None), find(outputs)
+
+    @cached_property
+    def _merging_prefix(self) -> Prefix | None:
+        return find_prefix(self._prompt.model or "", self._merging, self._prompt.outputs)
+
+    @cached_property
+    def _usual(self) -> list[Message]:
+        """Return the examples that are shown unless the document is one of them."""
+        shown = self._examples[: self._prompt.shots]
+        return [message for _, messages in shown for message in messages]
 
     def _shown(self, document: Document) -> list[Message]:
         """Return the examples for a document, as questions and answers."""
@@ -142,7 +165,13 @@ class Renderer:
         }
 
     def _request(
-        self, document: Document, turn: int, messages: tuple[Message, ...], *, last: bool
+        self,
+        document: Document,
+        turn: int,
+        messages: tuple[Message, ...],
+        *,
+        last: bool,
+        prefix: Prefix | None,
     ) -> Request:
         prompt, model = self._prompt, self._prompt.model or ""
         outputs, votes = (prompt.outputs, prompt.votes) if last else (None, 1)
@@ -159,6 +188,7 @@ class Renderer:
             schema_name=name,
             votes=votes,
             choice=prompt.choice if last else None,
+            prefix=prefix,
         )
 
 

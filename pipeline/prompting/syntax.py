@@ -58,6 +58,15 @@ def _walk(template: nodes.Template) -> Iterator[tuple[nodes.Node, int]]:
         stack.extend((inner, level + 1) for inner in node.iter_child_nodes())
 
 
+def parts(template: nodes.Template) -> Iterator[nodes.Node]:
+    """Yield what a template does, one text, expression or block after the other."""
+    for node in template.body:
+        if isinstance(node, nodes.Output):
+            yield from (nodes.Output([part], lineno=part.lineno) for part in node.nodes)
+        else:
+            yield node
+
+
 def count_work(template: nodes.Template) -> nodes.Template:
     """Put in what counts the steps of loops, and the characters that are read and made."""
     counted: nodes.Template = _Counting().visit(template)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from types import CodeType
 from typing import Any
 
 import jinja2
 import jinja2.meta
 import jinja2.sandbox
+from jinja2 import nodes
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.prompting import operations, syntax, work
@@ -50,6 +51,8 @@ class Template:
 
     def __init__(self, text: str, settings: Mapping[str, object], *, title: str) -> None:
         self._title = title
+        self._text = text
+        self._settings = settings
         # As an environment gives them, a chain of maps, globals take half of a render's time.
         self._globals = dict(_ENVIRONMENT.globals)
         self._template = jinja2.Template.from_code(_ENVIRONMENT, _compiled(text), self._globals)
@@ -59,6 +62,18 @@ class Template:
                 self._fixed = self._render(settings)
             except Exception:  # an expression can raise anything; `fill_in` will say what it was
                 return
+
+    @property
+    def fixed(self) -> bool:
+        """Return whether it is the same for any document."""
+        return self._fixed is not None
+
+    @cached_property
+    def start(self) -> str:
+        """Return what it begins with, whatever the document."""
+        if self._fixed is not None:
+            return self._fixed
+        return _start(self._text, self._settings)
 
     def fill_in(self, variables: Mapping[str, object]) -> str:
         """Return the text. Raises DocumentError where an expression in it fails."""
@@ -70,10 +85,38 @@ class Template:
             raise DocumentError(f"{self._title}: {error}") from error
 
     def _render(self, variables: Mapping[str, object]) -> str:
-        # Shared, or they would be copied twice more.
-        context: Any = self._template.new_context({**self._globals, **variables}, shared=True)
-        context.allow(variables.get("text"))
-        return work.join(self._template.root_render_func(context))
+        return _rendered(self._template, self._globals, variables)
+
+
+def _rendered(
+    template: jinja2.Template, functions: Mapping[str, Any], variables: Mapping[str, object]
+) -> str:
+    # Shared, or they would be copied twice more.
+    context: Any = template.new_context({**functions, **variables}, shared=True)
+    context.allow(variables.get("text"))
+    return work.join(template.root_render_func(context))
+
+
+def _start(text: str, settings: Mapping[str, object]) -> str:
+    """Fill in what of a text comes before the first expression that isn't of `settings` alone."""
+    bare = _ENVIRONMENT.overlay()
+    bare.globals = {}
+    kept: list[nodes.Node] = []
+    for node in syntax.parts(bare.parse(text)):
+        alone = nodes.Template([node], lineno=1)
+        alone.set_environment(bare)
+        if not jinja2.meta.find_undeclared_variables(alone) <= settings.keys():
+            break
+        kept.append(node)
+    beginning = nodes.Template(kept, lineno=1)
+    beginning.set_environment(_ENVIRONMENT)
+    code = _ENVIRONMENT.compile(syntax.count_work(beginning))
+    functions = dict(_ENVIRONMENT.globals)
+    try:
+        template = jinja2.Template.from_code(_ENVIRONMENT, code, functions)
+        return _rendered(template, functions, settings)
+    except Exception:  # an expression can raise anything; `fill_in` will say what it was
+        return ""
 
 
 @cache

@@ -11,10 +11,10 @@ from typing import TypeVar, cast
 import orjson
 
 from .behaviour import Behaviour, Body, Rule
+from .caching import Found
 from .tally import Bill
 
 In = TypeVar("In")
-CACHED_FROM = 1024  # tokens
 _DEEPEST = 6
 
 
@@ -38,7 +38,7 @@ def messages(body: Body) -> Iterator[str]:
     for message in listed if isinstance(listed, list) else ():
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
-            yield "\n".join(str(part.get("text", "")) for part in content)
+            yield "".join(str(part.get("text", "")) for part in content)
         else:
             yield content if isinstance(content, str) else ""
 
@@ -62,7 +62,9 @@ def max_tokens(body: Body) -> int | None:
     return None
 
 
-def complete(body: Body, behaviour: Behaviour, *, number: int, prompt: int) -> Completion:
+def complete(
+    body: Body, behaviour: Behaviour, *, number: int, prompt: int, found: Found
+) -> Completion:
     """Answer a body: the text, cut off where its tokens end, and the usage."""
     text = _text(body, behaviour)
     rule = behaviour.completion_tokens
@@ -76,17 +78,10 @@ def complete(body: Body, behaviour: Behaviour, *, number: int, prompt: int) -> C
         reasoning = min(reasoning, allowed)
         text = text[: len(text) * (allowed - reasoning) // visible] if visible else text
         visible = allowed - reasoning
-    cached = min(prompt, _by(behaviour.cached_tokens, body))
-    written = prompt - cached if behaviour.writes_cache and _writes(body, prompt) else 0
-    bill = Bill(1, prompt, visible + reasoning, cached, reasoning, written)
+    cached = min(prompt, found.cached_tokens or _by(behaviour.cached_tokens, body))
+    written = min(prompt - cached, found.written_tokens)
+    bill = Bill(1, prompt, visible + reasoning, cached, reasoning, written, int(written > 0))
     return Completion(_wrap(body, behaviour, number, text, reason, bill), bill)
-
-
-def _writes(body: Body, prompt: int) -> bool:
-    """Say whether a prompt is written to the cache: nothing is up to a breakpoint that isn't."""
-    options = body.get("prompt_cache_options")
-    explicit = isinstance(options, dict) and options.get("mode") == "explicit"
-    return prompt >= CACHED_FROM and not explicit
 
 
 def format_of(body: Body) -> str:

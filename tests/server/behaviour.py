@@ -164,8 +164,8 @@ class Behaviour:
     it answers as if they had not been asked for. `logprobs` makes the log-probabilities of an
     answer, for those who ask for them. A model that reasons takes these `efforts`, "none" among
     them or not: it refuses others, and with any but none whatever steers its sampling, and thinks
-    only then. With `writes_cache` a long prompt is written to the cache, unless that is asked for
-    `explicit`ly.
+    only then. With `writes_cache` a long prompt is written to the cache, or with `explicit` what of
+    it is marked, and read from there by others.
     """
 
     latency_seconds: float | Latency | Callable[[Body], float] = 0.0

@@ -17,7 +17,8 @@ from typing import Protocol
 from .provider import Outcome, Provider, Reply
 
 _CHAT = re.compile(
-    rb"POST (?:(?:/openai)?/v1|/openai/deployments/[\w.-]+)/chat/completions(?:\?[^ ]*)? "
+    rb"POST (?:http://[\w.:-]+)?"  # as a proxy is asked
+    rb"(?:(?:/openai)?/v1|/openai/deployments/[\w.-]+)/chat/completions(?:\?[^ ]*)? "
 )
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)

@@ -14,6 +14,7 @@ import orjson
 from . import answers
 from .behaviour import Behaviour, Body, Fault, Latency
 from .buckets import Clock, RateLimit, Refusal
+from .caching import NOTHING, Found, PromptCache
 from .faults import (
     HTML,
     MANGLED,
@@ -46,6 +47,7 @@ class Reply:
     drip_seconds: float = 0.0
     answers: bool = False
     bill: Bill | None = None
+    found: Found = NOTHING
     readable: bool = True
     code: str | None = None
     number: int = 0
@@ -68,6 +70,7 @@ class Provider:
         self._clock = clock
         self._promised = 0
         self._waiters: list[Waiter] = []
+        self._cache = PromptCache()
         self.tally = Tally()
         self.behaviour = behaviour
         self.limit = RateLimit(behaviour.limits, clock)
@@ -144,6 +147,7 @@ class Provider:
         if reply.bill is None or outcome == "lost":
             return
         if outcome == "sent":
+            self._cache.keep(reply.found)
             self.tally.charge(reply.body, reply.bill, readable=reply.readable)
         elif self.behaviour.bill_abandoned:
             self.tally.charge(reply.body, reply.bill, readable=False)
@@ -238,17 +242,23 @@ class Provider:
         status = status_of(fault) if fault else None
         if fault and status and not fault.billed:
             return _filled(fault, _failed(fault, status))
-        completion = answers.complete(body, self.behaviour, number=tally.received, prompt=prompt)
+        found = self._cache.find(body, prompt) if self.behaviour.writes_cache else NOTHING
+        completion = answers.complete(
+            body, self.behaviour, number=tally.received, prompt=prompt, found=found
+        )
         wait = self._latency(body, f"{name} {attempt}", completion.bill.completion_tokens)
         if fault is None:
             self._promised += 1
             payload = orjson.dumps(completion.body)
-            return Reply(200, payload, wait_seconds=wait, answers=True, bill=completion.bill)
+            return Reply(
+                200, payload, wait_seconds=wait, answers=True, bill=completion.bill, found=found
+            )
         if status:
             reply = _failed(fault, status)
             reply.bill, reply.readable = completion.bill, False
             return _filled(fault, reply)
         reply = _filled(fault, _faulty(fault, completion, wait))
+        reply.found = found if reply.bill is not None else NOTHING
         self._promised += reply.bill is not None
         return reply
 

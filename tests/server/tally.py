@@ -17,7 +17,9 @@ def digest(raw: bytes) -> str:
 
 @dataclasses.dataclass(slots=True)
 class Bill:
-    """What is charged. Cached tokens are part of the prompt's, reasoning of the completion's."""
+    """What is charged. Cached tokens are part of the prompt's, reasoning of the completion's.
+    `cache_writes` are the requests that wrote to the cache.
+    """
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -25,6 +27,7 @@ class Bill:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_writes: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -37,6 +40,7 @@ class Bill:
         self.cached_tokens += other.cached_tokens
         self.reasoning_tokens += other.reasoning_tokens
         self.cache_write_tokens += other.cache_write_tokens
+        self.cache_writes += other.cache_writes
 
     def cost_usd(self, *, prompt: str, completion: str, cached: str | None = None) -> Decimal:
         """Price it, in USD per million tokens; cached ones cost as the others unless priced, those

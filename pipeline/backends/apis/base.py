@@ -37,7 +37,8 @@ class Manner:
 
     `bound` is what the API calls the longest answer, `defaults` are parameters that a request may
     set otherwise, `refused` those that are left out, `lowered` the most that is taken of others.
-    `efforts` are those that a model which reasons takes, the least first.
+    `efforts` are those that a model which reasons takes, the least first. With `marks` it is told
+    where what a request shares with others ends: it keeps that.
     """
 
     rung: Rung = RUNGS[0]
@@ -46,6 +47,7 @@ class Manner:
     refused: frozenset[str] = frozenset()
     lowered: Mapping[str, object] = field(default_factory=dict)
     efforts: tuple[str, ...] = ()
+    marks: bool = False
 
     def taken(self, wanted: Mapping[str, object]) -> dict[str, object]:
         """Return parameters as this server takes them."""

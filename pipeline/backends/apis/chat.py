@@ -26,11 +26,14 @@ class Chat:
 
     def body(self, request: Request, urls: Sequence[str], manner: Manner) -> dict[str, object]:
         """Return the body of a request, with these addresses for its images."""
+        prefix = request.prefix if manner.marks else None
         body: dict[str, object] = {
             "model": request.model,
-            "messages": messages(request, urls),
+            "messages": messages(request, urls, prefix),
             **manner.taken(request.parameters),
         }
+        if prefix is not None and "prompt_cache_key" not in manner.refused:
+            body.setdefault("prompt_cache_key", prefix.key)
         if request.max_tokens is not None:
             body[manner.bound] = request.max_tokens
         if request.schema is not None:

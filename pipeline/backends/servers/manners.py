@@ -34,11 +34,16 @@ def find_manner(model: str, base_url: str) -> Manner:
     vendor = vendor_of(base_url)
     # Some gateways stream unless they are told not to.
     defaults: dict[str, object] = {"stream": False}
-    if vendor is Vendor.OPENAI and _WRITES_CACHE.match(plain_name(model)):
+    if vendor is Vendor.OPENAI and writes_cache(model):
         defaults |= _UNCACHED
     # Other servers mostly know the older name of the bound only.
     bound = "max_tokens" if vendor is Vendor.OTHER else "max_completion_tokens"
     return thinking_least(Manner(bound=bound, defaults=defaults), efforts_of(model))
+
+
+def writes_cache(model: str) -> bool:
+    """Return whether prompts to a model are written to a cache at a price."""
+    return _WRITES_CACHE.match(plain_name(model)) is not None
 
 
 @lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ from pipeline.backends.apis.messages import names
 from pipeline.backends.apis.replies import THOUGHTS_ONLY
 from pipeline.backends.apis.thoughts import spoken
 from pipeline.backends.base import Server
+from pipeline.backends.servers.caching import LEAST_TOKENS, Caching, is_explicit
 from pipeline.backends.servers.formats import Formats
 from pipeline.backends.servers.headers import read_levels
 from pipeline.backends.servers.manners import (
@@ -27,6 +28,7 @@ from pipeline.backends.servers.manners import (
     thinking_least,
     with_other_effort,
     without_thinking,
+    writes_cache,
 )
 from pipeline.backends.servers.pictures import Pictures
 from pipeline.backends.servers.refusals import (
@@ -39,7 +41,7 @@ from pipeline.backends.servers.refusals import (
 from pipeline.backends.servers.schema_limits import check_limits
 from pipeline.backends.servers.transport import Transport
 from pipeline.backends.servers.truncation import ADVICE, Truncation
-from pipeline.costs import Counter, Price, find_price
+from pipeline.costs import TOKENS_PER_REPLY, Counter, Price, find_price
 from pipeline.errors import AccessError, DocumentError, PackedError, UnsentError
 from pipeline.prompting.strictness import strictly
 from pipeline.showing import keep
@@ -95,6 +97,8 @@ class Online(Server):
         self._pictures = Pictures(counter.image_rule)
         self._manner = manner or find_manner(model, self.base_url)
         self._formats = Formats(model, self.notices)
+        self._caching = Caching()
+        self._prefix_tokens: dict[str, int] = {}
         self._answers = 0
         self._bound_changed = False
         self._truncation = Truncation()
@@ -114,18 +118,32 @@ class Online(Server):
         """Return the body; a file's image stands in it by its name."""
         return self._body(request, names(request), self._formats.rung)
 
-    def _body(self, request: Request, urls: Sequence[str], rung: Rung) -> dict[str, object]:
+    def _body(
+        self, request: Request, urls: Sequence[str], rung: Rung, *, marks: bool = False
+    ) -> dict[str, object]:
         if rung != self._manner.rung:
             self._manner = replace(self._manner, rung=rung)
-        return self.api.body(request, urls, self._manner)
+        marked = marks and not self._caching.off
+        manner = replace(self._manner, marks=True) if marked else self._manner
+        return self.api.body(request, urls, manner)
 
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
+        if request.prefix is None or not self._keeps(request):
+            return await self._complete(request, timeout_seconds)
+        with self._caching.marking(request.prefix.key) as mark:
+            response = await self._complete(request, timeout_seconds, marks=mark.on)
+            mark.usage = response.usage
+        return response
+
+    async def _complete(
+        self, request: Request, timeout_seconds: float, *, marks: bool = False
+    ) -> Response:
         urls = await self._urls(request) if (shown := names(request)) else ()
         rung = self._formats.rung
         first: Refusal | None = None
         while True:
-            body = self._body(request, shown, rung)
-            sent = _encode(self._body(request, urls, rung) if urls else body)
+            body = self._body(request, shown, rung, marks=marks)
+            sent = _encode(self._body(request, urls, rung, marks=marks) if urls else body)
             # A token of the prompt has a byte at least.
             asked = _asked(request, body, len(sent) + IMAGE_TOKENS * len(shown))
             answer = await self._ask(sent, asked, timeout_seconds)
@@ -135,8 +153,10 @@ class Online(Server):
                 return self._taken(answer, request, body, rung)
             if answer.subject is Subject.SHAPE and request.schema is not None:
                 return self._misshapen(answer)
+            if self._adapt(answer, body, marks=marks):
+                continue
             # Others in flight may have found out the same; the body then differs by now.
-            if self._adapt(answer, body) or self._body(request, shown, rung) != body:
+            if self._body(request, shown, rung, marks=marks) != body:
                 continue
             lower = self._formats.after(rung, answer) if request.schema is not None else None
             if lower is None:
@@ -170,6 +190,7 @@ class Online(Server):
             self._manner = thinking_least(self._manner, efforts_of(response.model))
         if body.get("logprobs") and not response.tokens and response.content:
             self._miss_logprobs()
+        self._save(response)
         problem = self._truncation.problem(
             request, response.usage, lambda: self.count_tokens(request)
         )
@@ -178,6 +199,15 @@ class Online(Server):
         if response.content:
             response = _without_thoughts(response, request)
         return self._formatted(response, request, rung)
+
+    def _save(self, response: Response) -> None:
+        """Add up what the server's cache has saved, or cost where nobody reads it."""
+        usage = response.usage
+        if usage is None or not (usage.cached_tokens or usage.cache_write_tokens):
+            return
+        price = self._price_of(response.service_tier, response.model)
+        if price is not None:
+            self.saved_usd += price.saved_usd(usage)
 
     def _misshapen(self, refusal: Refusal) -> Response:
         """Take what the server couldn't make fit for an answer that doesn't fit."""
@@ -214,10 +244,12 @@ class Online(Server):
         except DocumentError as error:
             raise UnsentError(str(error)) from error
 
-    def _adapt(self, refusal: Refusal, body: Mapping[str, object]) -> bool:
+    def _adapt(self, refusal: Refusal, body: Mapping[str, object], *, marks: bool) -> bool:
         """Learn from a refusal how this model wants to be asked; False if it was none."""
         if refusal.subject is not Subject.REST or refusal.status in _NOT_OF_THE_BODY:
             return False
+        if marks and not self._caching.off and self._caching.refused(refusal.words):
+            return True
         named = refusal.named(body)
         if "top_logprobs" in named and body["top_logprobs"] != FEW_LOGPROBS:
             lowered = {**self._manner.lowered, "top_logprobs": FEW_LOGPROBS}
@@ -268,20 +300,46 @@ class Online(Server):
     def cost_usd(
         self, usage: Usage, service_tier: str | None = None, model: str = ""
     ) -> Decimal | None:
-        """Price a usage at the tier that the server says it used.
+        price = self._price_of(service_tier, model)
+        return None if price is None else price.cost_usd(usage)
+
+    def _price_of(self, service_tier: str | None, model: str) -> Price | None:
+        """Return the price of the tier that the server says it used.
 
         By the model that the reply names if a name of the user's own was asked for: that of a
         deployment of Azure, or of what a gateway chooses from.
         """
         if self.price is not None and self.price.source == "--price":
-            return self.price.cost_usd(usage)
+            return self.price
         tier = None if service_tier in ("default", "auto") else service_tier
         named = model if self.price is None or vendor_of(self.base_url) is Vendor.AZURE else ""
         price = named and find_price(named, self.base_url, tier)
         if not price and self.price is not None and tier is not None:
             price = find_price(self.model, self.base_url, tier)
-        price = price or self.price
-        return None if price is None else price.cost_usd(usage)
+        return price or self.price
+
+    def _keeps(self, request: Request) -> bool:
+        """Return whether the server keeps what this request shares with others, if it is marked."""
+        if request.prefix is None or request.prefix.key not in self.shared:
+            return False
+        return self.shared_tokens(request) > 0
+
+    def shared_tokens(self, request: Request) -> int:
+        prefix = request.prefix
+        if prefix is None or not is_explicit(self._manner.taken(request.parameters)):
+            return 0
+        tokens = self._prefix_tokens.get(prefix.key)
+        if tokens is None:
+            tokens = self.counter.count_messages(prefix.messages) - TOKENS_PER_REPLY
+            kept = tokens + self._schema_tokens(request.schema) >= LEAST_TOKENS
+            tokens = self._prefix_tokens[prefix.key] = tokens if kept else 0
+        return tokens
+
+    def written_tokens(self, request: Request, most_tokens: int, *, begins: bool) -> int:
+        if not is_explicit(self._manner.taken(request.parameters)):
+            return most_tokens if writes_cache(self.model) else 0
+        shared = self.shared_tokens(request) if begins else 0
+        return shared + self._schema_tokens(request.schema) if shared else 0
 
     def check(self, parameters: Mapping[str, object], schema: Mapping[str, object] | None) -> None:
         if schema is not None and vendor_of(self.base_url) is not Vendor.OTHER:

@@ -22,7 +22,7 @@ lock:
 	$(UV) lock -q $(UPGRADE)
 	$(EXPORT) --only-group uv -o requirements-uv.lock
 	$(EXPORT) --extra evaluate --extra local --group build -o requirements.lock
-	$(EXPORT) --extra remote $(call EXCEPT,requirements.lock) -o requirements-remote.lock
+	$(EXPORT) --extra remote --extra entra $(call EXCEPT,requirements.lock) -o requirements-remote.lock
 	$(EXPORT) --group dev $(call EXCEPT,requirements.lock requirements-remote.lock) -o requirements-dev.lock
 
 # What the locks hold and its licences: docs/sbom.json, and a table in docs/security.md.

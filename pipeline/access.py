@@ -13,12 +13,14 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.showing import shown
 from pipeline.sources.decoding import decode
+from pipeline.vendors import Vendor, vendor_of
 
 KEY, ADDRESS = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 _ACCOUNT = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")  # the SDK sends these as they are
@@ -30,6 +32,13 @@ _WRAPPING = " \t\r\n\"'`\u00a0\u200b\u2060\ufeff\u2018\u2019\u201a\u201c\u201d\u
 
 # The address of one kind of request, which follows the server's.
 _PATH = re.compile(r"/(?:chat/completions|completions|responses)/*(?=\?|\Z)", re.I)
+
+
+class Auth(StrEnum):
+    """How a server knows the user: by a key, or by Entra ID."""
+
+    KEY = "key"
+    ENTRA = "entra"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +55,22 @@ class Access:
     notices: tuple[str, ...] = ()
     warning: str | None = None
     account: bool = True
+    auth: Auth = Auth.KEY
 
 
 def find_access(
     *,
     api_key: str | None = None,
     base_url: str | None = None,
+    auth: Auth = Auth.KEY,
     environ: Mapping[str, str] = os.environ,
     folder: Path = Path(),
 ) -> Access:
     """Return the key and the address: these, or the environment's, or those of `.env` in `folder`.
 
-    An address in `.env` is used only together with a key in it. Raises UsageError for a key or an
-    address that can't be one, and if the file is needed and can't be read.
+    An address in `.env` is used only together with a key in it. With Entra ID there is no key, and
+    the file isn't read. Raises UsageError for a key or an address that can't be one, and if the
+    file is needed and can't be read.
     """
     for name in _ACCOUNT:
         _check_header(name, environ.get(name, ""))
@@ -67,6 +79,13 @@ def find_access(
     key = _first(api_key, environ.get(KEY))
     address = _first(base_url, environ.get(ADDRESS))
     url = None if address is None else check_address(address, "--base-url")
+    if auth is Auth.ENTRA:
+        if url is None or vendor_of(url) is Vendor.OPENAI:
+            raise UsageError(
+                "--auth entra signs in to Azure: give the address of your resource, such as "
+                "--base-url https://NAME.openai.azure.com"
+            )
+        return Access(base_url=url, auth=auth)
     file = (folder / ".env").absolute()
     if key is None:
         return _from_file(file, url)

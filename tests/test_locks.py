@@ -24,7 +24,7 @@ LOCKS = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("requ
 HOLDS = {
     "requirements-uv.lock": ("uv",),
     "requirements.lock": ("", "evaluate", "local", "model", "build"),
-    "requirements-remote.lock": ("remote",),
+    "requirements-remote.lock": ("remote", "entra"),
     "requirements-dev.lock": ("dev",),
 }
 # The wheel of the model file asks for these, which must be compiled and aren't needed.

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from pipeline.access import Auth
 from pipeline.costs import read_amount, read_price
 from pipeline.engine.settings import Settings, Stronger
 from pipeline.errors import PipelineError, UsageError
@@ -85,7 +86,7 @@ def _value(name: str, value: Any) -> Any:
         return read_amount(value, "--max-cost")
     if name in ("glob", "exclude", "image_host"):
         return (value,) if isinstance(value, str) else tuple(value)
-    kinds: dict[str, type[StrEnum]] = {"long": Long, "image_detail": Detail}
+    kinds: dict[str, type[StrEnum]] = {"auth": Auth, "long": Long, "image_detail": Detail}
     if name in kinds:
         try:
             return kinds[name](value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from pipeline.access import Auth
 from pipeline.backends.apis.base import Api
 from pipeline.backends.lanes.live import Live
 from pipeline.costs import Price, counter, find_price, find_window
@@ -45,6 +46,7 @@ def open_lane(
     service_tier: str | None = None,
     price_option: str = "--price",
     account: bool = True,
+    auth: Auth = Auth.KEY,
 ) -> Live:
     """Make the way to a model: `local`, `local:FILE`, `echo`, or one that a server knows.
 
@@ -64,7 +66,7 @@ def open_lane(
         return Live(Local(file=model_file(model), counter=counter("local")), gate)
     if model.lower() in ("local", "echo"):
         raise UsageError(f"--model {model}: did you mean {model.lower()}?")
-    if base_url is None and not api_key:
+    if base_url is None and not api_key and auth is Auth.KEY:
         raise UsageError(
             "no API key: put OPENAI_API_KEY=... in the environment or in a .env file here, "
             "or try it free on this machine with --model local"
@@ -76,6 +78,7 @@ def open_lane(
             f"--max-cost needs the price of {model}, which isn't published for {base_url}: "
             f"give it with {price_option} INPUT,OUTPUT (USD per million tokens)"
         )
+    from pipeline.backends.servers.entra import open_entra
     from pipeline.backends.servers.online import Online
 
     server = Online(
@@ -87,6 +90,7 @@ def open_lane(
         price=price,
         window_tokens=find_window(model, base_url),
         account=account,
+        entra=open_entra() if auth is Auth.ENTRA else None,
     )
     return Live(server, _gate(limits, price), hedge=limits.hedge)
 

@@ -100,6 +100,7 @@ class AskOptions(Chosen):
         "base_url": typer.Option(
             envvar="OPENAI_BASE_URL", help="Server that speaks the OpenAI API.", show_envvar=True
         ),
+        "auth": typer.Option(help="Whether a key or Entra ID (Azure's) lets you in."),
         "text_column": typer.Option(help="Column that holds the text. [default: detected]"),
         "image_column": typer.Option(help="Column that holds images: paths, or http(s) addresses."),
         "image_root": typer.Option(

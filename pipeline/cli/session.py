@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import sys
@@ -46,6 +47,7 @@ def go(settings: Settings, terminal: Terminal) -> int:
     """Make a run and say how it goes; give the exit code."""
     _collect_garbage()
     _open_more_files()
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # our error says it in a line
     progress, command = _watch(terminal), shown(command_line())
     try:
         with open_run(settings, command=command, dry=terminal.dry_run, note=progress.note) as run:

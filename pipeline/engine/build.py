@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import costs, scratch
-from pipeline.access import Access, find_access
+from pipeline.access import Access, Auth, find_access
 from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import Limits, is_offline, open_lane
 from pipeline.engine.ending import INTERRUPTED
@@ -148,7 +148,9 @@ def _build(settings: Settings, store: Store, target: Target | None, stack: ExitS
     model = prompt.model or costs.DEFAULT_MODEL
     models = [model, *([stronger.model] if stronger else [])]
     offline = all(is_offline(name) for name in models)
-    access = Access() if offline else find_access(base_url=settings.base_url)
+    if offline and settings.auth is not Auth.KEY:
+        raise UsageError(f"--auth {settings.auth} does nothing with --model {model}: leave it out")
+    access = Access() if offline else find_access(base_url=settings.base_url, auth=settings.auth)
     notices += access.notices
     tier = prompt.options.additional_properties.get("service_tier")
     lane = _lane(model, settings, access, tier, settings.price)
@@ -363,6 +365,7 @@ def _lane(
         service_tier=service_tier,
         price_option=price_option,
         account=access.account,
+        auth=access.auth,
     )
 
 

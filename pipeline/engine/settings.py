@@ -8,6 +8,7 @@ from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
 
+from pipeline.access import Auth
 from pipeline.costs import Price, read_price
 from pipeline.errors import UsageError, without_partner
 from pipeline.evaluation.threshold import LEVEL, check
@@ -114,6 +115,7 @@ class Settings:
     # Of whom, and what it may take.
     model: str | None = None
     base_url: str | None = None
+    auth: Auth = Auth.KEY
     api: Api | None = None
     stronger: Stronger | None = None
     rpm: float | None = None

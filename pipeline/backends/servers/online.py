@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import orjson
 
+from pipeline.access import Auth
 from pipeline.backends.apis.base import SAMPLING, Api, Asked, Manner, Rung
 from pipeline.backends.apis.chat import Chat
 from pipeline.backends.apis.complaints import ErrorReplyError
@@ -20,6 +21,7 @@ from pipeline.backends.apis.replies import THOUGHTS_ONLY
 from pipeline.backends.apis.thoughts import spoken
 from pipeline.backends.base import Server
 from pipeline.backends.servers.caching import LEAST_TOKENS, Caching, is_explicit
+from pipeline.backends.servers.entra import Entra
 from pipeline.backends.servers.formats import Formats
 from pipeline.backends.servers.headers import read_levels
 from pipeline.backends.servers.manners import (
@@ -86,6 +88,7 @@ class Online(Server):
         api: Api | None = None,
         manner: Manner | None = None,
         account: bool = True,
+        entra: Entra | None = None,
     ) -> None:
         super().__init__(counter=counter, price=price, window_tokens=window_tokens)
         self.model = model
@@ -93,7 +96,10 @@ class Online(Server):
         self.name = name or self.base_url
         self.api = api or Chat()
         keep(api_key)
-        self._transport = Transport(self.base_url, api_key, self.api.path, account=account)
+        self._auth = Auth.KEY if entra is None else Auth.ENTRA
+        self._transport = Transport(
+            self.base_url, api_key, self.api.path, account=account, entra=entra
+        )
         self._pictures = Pictures(counter.image_rule)
         self._manner = manner or find_manner(model, self.base_url)
         self._formats = Formats(model, self.notices)
@@ -162,7 +168,8 @@ class Online(Server):
             if lower is None:
                 if first is not None and answer.status in (400, 422):
                     answer = first  # it wasn't the format
-                raise explain(answer, request, self.base_url, body, fatal=not self._answers)
+                fatal = not self._answers
+                raise explain(answer, request, self.base_url, body, fatal=fatal, auth=self._auth)
             rung, first = lower, first or answer
 
     async def _ask(self, sent: bytes, asked: Asked, timeout_seconds: float) -> Response | Refusal:

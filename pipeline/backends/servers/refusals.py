@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from http import HTTPStatus
 
+from pipeline.access import Auth
 from pipeline.backends.apis.complaints import Complaint, read_complaint
 from pipeline.backends.servers.headers import read_levels, retry_after, wait_in_words
 from pipeline.backends.servers.transport import Reply
@@ -110,6 +111,19 @@ _MODEL = re.compile(
 _BLIND = re.compile(r"image input is not supported")  # llama.cpp says it with status 500
 
 
+_LOGINS = {
+    Auth.KEY: ("the key", "check OPENAI_API_KEY"),
+    Auth.ENTRA: (
+        "the sign-in by Entra ID",
+        "you need the role Cognitive Services OpenAI User at this resource",
+    ),
+}
+_ALLOWED = {
+    Auth.KEY: "check what OPENAI_API_KEY is allowed to do",
+    Auth.ENTRA: _LOGINS[Auth.ENTRA][1],
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A reply that is an error. `status` is that of the reply, or what a good one says inside."""
@@ -194,9 +208,11 @@ def explain(
     body: Mapping[str, object],
     *,
     fatal: bool = True,
+    auth: Auth = Auth.KEY,
 ) -> BackendError:
     """Return the error of ours that a refusal of this request, sent as this body, is. What is
-    refused concerns all requests, and is `fatal`, rather if none was answered yet.
+    refused concerns all requests, and is `fatal`, rather if none was answered yet. `auth` is how
+    the user is known.
     """
     status, subject = refusal.status, refusal.subject
     levels, wait = read_levels(refusal.headers), retry_after(refusal.headers)
@@ -204,7 +220,7 @@ def explain(
     said = f"HTTP {status}: {refusal.words}"
     known = not fatal and status not in (401, 403, 404)  # the key and the model: rows were answered
     if subject is Subject.QUOTA or (subject in (Subject.KEY, Subject.MODEL) and not known):
-        return _fatal(refusal, said, request.model, base_url)
+        return _fatal(refusal, said, request.model, base_url, auth)
     name = f" {refusal.told.name}" if refusal.told.name else ""
     if subject is Subject.LENGTH:
         return RejectedError(
@@ -220,7 +236,7 @@ def explain(
             usage=refusal.usage,
             overloaded=status == OVERLOADED,
         )
-    if subject is Subject.REST and (access := _access(refusal, said, base_url)) is not None:
+    if subject is Subject.REST and (access := _access(refusal, said, base_url, auth)) is not None:
         return access
     refused = [param for param in refusal.named(body) if param not in ("messages", "model")]
     if fatal and subject is Subject.REST and refused:
@@ -228,7 +244,7 @@ def explain(
     return RejectedError(f"HTTP {status}{name}: {refusal.words}", levels=levels)
 
 
-def _fatal(refusal: Refusal, said: str, model: str, base_url: str) -> FatalError:
+def _fatal(refusal: Refusal, said: str, model: str, base_url: str, auth: Auth) -> FatalError:
     """Return what no waiting mends, whatever its status."""
     if refusal.subject is Subject.QUOTA:
         return FatalError(
@@ -236,22 +252,22 @@ def _fatal(refusal: Refusal, said: str, model: str, base_url: str) -> FatalError
             "add credit or raise the limit with the provider"
         )
     if refusal.subject is Subject.KEY:
-        return AccessError(f"{base_url} refuses the key ({said}); check OPENAI_API_KEY")
+        login, advice = _LOGINS[auth]
+        return AccessError(f"{base_url} refuses {login} ({said}); {advice}")
     return AccessError(
         f"{base_url} doesn't know model {model!r} ({said}); "
         "see `pipeline models`, --model and --base-url"
     )
 
 
-def _access(refusal: Refusal, said: str, base_url: str) -> AccessError | None:
+def _access(refusal: Refusal, said: str, base_url: str, auth: Auth) -> AccessError | None:
     """Return what is wrong with the address or the account; None if it isn't that."""
     if refusal.status < 400:
         return _redirected(refusal, base_url)
     name = f" {refusal.told.name}" if refusal.told.name else ""
     if refusal.status == 403:
         return AccessError(
-            f"{base_url} refuses to answer (HTTP 403{name}: {refusal.words}); "
-            "check what OPENAI_API_KEY is allowed to do"
+            f"{base_url} refuses to answer (HTTP 403{name}: {refusal.words}); {_ALLOWED[auth]}"
         )
     if refusal.status not in (404, 405):
         return None

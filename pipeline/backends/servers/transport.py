@@ -17,6 +17,7 @@ import httpx2
 import openai
 
 from pipeline.backends.servers.bodies import ENCODINGS, Bodies
+from pipeline.backends.servers.entra import Entra
 from pipeline.backends.servers.proxies import find_proxy
 from pipeline.backends.servers.trust import trusting
 from pipeline.errors import (
@@ -35,7 +36,7 @@ ERROR_BYTES = 2**16  # of an error are read: its first words count
 MOST_REDIRECTS = 5
 # Of a request that is sent again with its body: a 303 asks for another.
 _REDIRECTS, _MOVED = {301, 302, 307, 308}, {301, 308}
-_PROXY_LOGIN = 407
+_UNAUTHORIZED, _PROXY_LOGIN = 401, 407
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 # What belongs to the rehearsed request alone.
 _OWN_HEADERS = {"host", "content-length", "connection", "idempotency-key", "accept-encoding"}
@@ -63,13 +64,23 @@ class Rehearsal(httpx2.AsyncBaseTransport):
 class Transport:
     """Posts to one path of a server. `open` it first.
 
-    Without `account` nothing of the environment goes along.
+    Without `account` nothing of the environment goes along. With `entra` its tokens are sent, and
+    no key.
     """
 
-    def __init__(self, base_url: str, api_key: str, path: str, *, account: bool = True) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        path: str,
+        *,
+        account: bool = True,
+        entra: Entra | None = None,
+    ) -> None:
         keep_address(base_url)
         self.base_url = base_url
         self._path = path
+        self._entra = entra
         self._key = api_key if vendor_of(base_url) is Vendor.AZURE else None
         self._answered = False
         self._rehearsal = Rehearsal()
@@ -104,7 +115,11 @@ class Transport:
         }
         for name, value in self._headers.items():
             keep_header(name, value)
-        if self._key is not None:  # Azure takes no key as `authorization`, but for its newest paths
+        if self._entra is not None:
+            await self._entra.token()  # without one nothing is asked
+        elif (
+            self._key is not None
+        ):  # Azure takes no key as `authorization`, but for its newest paths
             self._headers.pop("authorization", None)
             self._headers["api-key"] = self._key
         self._headers["accept-encoding"] = ENCODINGS
@@ -121,6 +136,8 @@ class Transport:
         """Close the connections."""
         if hasattr(self, "_session"):
             await self._session.close()
+        if self._entra is not None:
+            await self._entra.close()
         await self._sdk.close()
 
     async def post(self, body: bytes, timeout_seconds: float, most_bytes: int) -> Reply:
@@ -128,6 +145,17 @@ class Transport:
         came, AccessError if none ever will, OversizedError or another TransientError when it can't
         be taken.
         """
+        if self._entra is None:
+            return await self._post(body, timeout_seconds, most_bytes)
+        token = await self._entra.token()
+        self._headers["authorization"] = f"Bearer {token}"
+        reply = await self._post(body, timeout_seconds, most_bytes)
+        if reply.status == _UNAUTHORIZED and await self._entra.replace(token):
+            self._headers["authorization"] = f"Bearer {await self._entra.token()}"
+            reply = await self._post(body, timeout_seconds, most_bytes)
+        return reply
+
+    async def _post(self, body: bytes, timeout_seconds: float, most_bytes: int) -> Reply:
         url = self._url
         for _ in range(MOST_REDIRECTS):
             try:

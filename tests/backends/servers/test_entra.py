@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,6 +203,15 @@ def test_without_a_way_to_sign_in_nothing_is_sent(tmp_path: Path, server: Server
     (line,) = ended.errors
     assert "Entra ID gives no token (no way to sign in was found); sign in with `az login`" in line
     assert server.tally.received == 0
+
+
+def test_a_missing_extra_is_named(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)
+    ended = ask(tmp_path, server, None)
+    assert ended.code == 2
+    assert "--auth entra needs the extra `entra`, which isn't installed" in ended.errors[0]
 
 
 @pytest.mark.parametrize("address", [(), ("--base-url", "https://api.openai.com/v1")])

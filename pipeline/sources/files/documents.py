@@ -7,8 +7,7 @@ off. It resolves no external entities and unpacks no more than it is told here.
 from __future__ import annotations
 
 import codecs
-import io
-import zipfile
+import re
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -17,40 +16,44 @@ from pipeline.errors import DocumentError
 from pipeline.sources.base import Extracted
 from pipeline.sources.decoding import looks_binary
 from pipeline.sources.files import pdf
-from pipeline.sources.files.kinds import HEAD_BYTES, OFFICE_BEFORE_2007, is_pdf
+from pipeline.sources.files.guards import (
+    MOST_PARTS,
+    MOST_RATIO,
+    MOST_UNPACKED_BYTES,
+    PROTECTED,
+    TOO_LARGE,
+    TOO_MANY,
+)
+from pipeline.sources.files.kinds import HEAD_BYTES, is_pdf
 
 if TYPE_CHECKING:
     from xberg import ExtractedDocument
 
-_MOST_UNPACKED_BYTES = 500_000_000
-_MOST_PARTS = 10_000
-_MOST_RATIO = 100
 _MOST_CELLS = 5_000_000
 _PDF = "application/pdf"
 _NAMELESS = "compressed_content"  # what xberg calls the one file in a .gz
-# How a compound file lists the stream of that name: the name, and its length in bytes.
-_ENCRYPTED = "EncryptedPackage".encode("utf-16-le").ljust(64, b"\0") + b"\x22\0"
 # Their paragraphs are lines, which Markdown would join.
 _LINES = frozenset({".doc", ".dot", ".msg"})
+# Of these formats xberg escapes every backslash, and some more characters.
+_ESCAPING = (_PDF, "application/rtf", "text/rtf", "application/vnd.o", "application/vnd.ms-")
+_ESCAPE = re.compile(r"\\([\\<>`+.])")
+_FENCED = re.compile(r"(^```.*?^```$)", re.M | re.S)
 _UNKNOWN = "not text, and not a document format that can be read"
 _DAMAGED = "damaged, or not what its name says"
-_PROTECTED = "protected by a password"
 _NO_PAGES = "there are no pages in it: it may be damaged"
-_TOO_LARGE = f"it unpacks to more than {_MOST_UNPACKED_BYTES // 1_000_000} MB"
-_TOO_MANY = f"it holds more than {_MOST_PARTS:,} files: unpack it"
-_TOO_DENSE = f"it unpacks to more than {_MOST_RATIO} times its size: unpack it"
+_TOO_DENSE = f"it unpacks to more than {MOST_RATIO} times its size: unpack it"
 # What xberg says, and what it means.
 _REASONS = (
-    ("password", _PROTECTED),
-    ("ncrypted", _PROTECTED),
+    ("password", PROTECTED),
+    ("ncrypted", PROTECTED),
     ("Transcription", "sound or video has no text"),
     ("No page boundaries", _NO_PAGES),
     ("Table cell limit", f"its tables have over {_MOST_CELLS:,} cells: split it"),
-    ("too many files", _TOO_MANY),
-    ("max_files_in_archive", _TOO_MANY),
+    ("too many files", TOO_MANY),
+    ("max_files_in_archive", TOO_MANY),
     ("bomb", _TOO_DENSE),
-    ("size exceeds", _TOO_LARGE),
-    ("max_archive_size", _TOO_LARGE),
+    ("size exceeds", TOO_LARGE),
+    ("max_archive_size", TOO_LARGE),
     ("exceed", "too large to be read"),
     ("Unsupported format", _UNKNOWN),
 )
@@ -62,10 +65,6 @@ def read_document(data: bytes, name: str) -> Extracted:
     Raises DocumentError, saying why, where it can't be read.
     """
     suffix = PurePath(name).suffix.lower()
-    if data.startswith(b"PK"):
-        _check_archive(data)
-    if data.startswith(OFFICE_BEFORE_2007):
-        _check_compound(data)
     data = data.removeprefix(codecs.BOM_UTF8)  # which JSON may not have
     mime_type = _PDF if is_pdf(data[:HEAD_BYTES], suffix) else None
     found = _ask_xberg(data, filename=name, mime_type=mime_type, markdown=suffix not in _LINES)
@@ -75,7 +74,8 @@ def read_document(data: bytes, name: str) -> Extracted:
     text = _text(found)
     if found.mime_type == _PDF:
         fields = {field.name: field.value for field in found.form_fields if field.value}
-        text = pdf.upright(data, text, [page.content for page in found.pages or []], fields)
+        pages = [_unescaped(page.content) for page in found.pages or []]
+        text = pdf.upright(data, text, pages, fields)
     extracted = Extracted(
         text,
         title=_line(found.metadata.title or found.metadata.subject),
@@ -105,36 +105,6 @@ def page_text(source: str) -> str:
     return _ask_xberg(source.encode(errors="replace"), mime_type="text/html").content
 
 
-def _check_archive(data: bytes) -> None:
-    """Refuse what would unpack to more than can be held; damage is for xberg to judge."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            parts = archive.infolist()
-            manifest = archive.read("META-INF/manifest.xml") if _has_manifest(parts) else b""
-    except Exception:  # a damaged archive can raise anything
-        return
-    if len(parts) > _MOST_PARTS:
-        raise DocumentError(_TOO_MANY)
-    if sum(part.file_size for part in parts) > _MOST_UNPACKED_BYTES:
-        raise DocumentError(_TOO_LARGE)
-    # OpenDocument encrypts the parts and says so in its list of them.
-    if b"encryption-data" in manifest or any(part.flag_bits & 1 for part in parts):
-        raise DocumentError(_PROTECTED)
-
-
-def _has_manifest(parts: list[zipfile.ZipInfo]) -> bool:
-    return any(p.filename == "META-INF/manifest.xml" and p.file_size < 1 << 20 for p in parts)
-
-
-def _check_compound(data: bytes) -> None:
-    """Refuse what Office has encrypted: xberg would take the bytes of an old document for text."""
-    sectors = range(512, min(len(data), 1 << 20), 512)
-    word = next((at for at in sectors if data.startswith(b"\xec\xa5", at)), None)
-    flags = b"" if word is None else data[word + 11 : word + 12]
-    if any(flag & 1 for flag in flags) or _ENCRYPTED in data:
-        raise DocumentError(_PROTECTED)
-
-
 def _ask_xberg(
     data: bytes,
     *,
@@ -158,9 +128,9 @@ def _ask_xberg(
         # Otherwise all <meta> of a page are put before its text, as a broken heading.
         html_options=xberg.ConversionOptions(extract_metadata=False),
         security_limits=xberg.SecurityLimits(
-            max_archive_size=_MOST_UNPACKED_BYTES,
-            max_files_in_archive=_MOST_PARTS,
-            max_compression_ratio=_MOST_RATIO,
+            max_archive_size=MOST_UNPACKED_BYTES,
+            max_files_in_archive=MOST_PARTS,
+            max_compression_ratio=MOST_RATIO,
             max_table_cells=_MOST_CELLS,
         ),
     )
@@ -180,7 +150,17 @@ def _reason(message: str) -> str:
 def _text(found: ExtractedDocument) -> str:
     """Return the text of a document; of an archive, that of all the documents in it."""
     about = found.metadata.format
-    return "\n\n".join(_headed(_parts(found))) if about and about.archive else found.content
+    if about and about.archive:
+        return "\n\n".join(_headed(_parts(found)))
+    is_escaped = found.mime_type.startswith(_ESCAPING)
+    return _unescaped(found.content) if is_escaped else found.content
+
+
+def _unescaped(markdown: str) -> str:
+    """Take the backslashes out that were put in, as Markdown but not a reader wants them."""
+    parts = _FENCED.split(markdown)
+    parts[::2] = [_ESCAPE.sub(r"\1", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _parts(found: ExtractedDocument) -> list[tuple[str, str]]:

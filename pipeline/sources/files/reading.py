@@ -9,8 +9,10 @@ from pathlib import PurePath
 from pipeline.sources.base import Extracted
 from pipeline.sources.files.charsets import decode_page, decode_xml
 from pipeline.sources.files.documents import page_text, read_document
+from pipeline.sources.files.guards import check
 from pipeline.sources.files.kinds import HEAD_BYTES, kind
 from pipeline.sources.files.mails import read_mails, read_saved_page
+from pipeline.sources.files.word import as_shown
 
 _TITLE = re.compile(r"<title[^>]{0,999}>(.{0,9999}?)</title>", re.I | re.S)
 _AUTHOR = re.compile(
@@ -36,7 +38,8 @@ def read(data: bytes, name: str) -> Extracted:
         case "image":
             return Extracted()
         case "document":
-            return read_document(data, name)
+            check(data)
+            return read_document(as_shown(data, read) if data[:2] == b"PK" else data, name)
 
 
 def read_page(source: str) -> Extracted:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from pipeline.costs import Counter, Price
 from pipeline.errors import BackendError
+from pipeline.limits.budget import Budget
 from pipeline.types import Request, Response, Usage
 
 
@@ -166,8 +167,8 @@ class Lane(Protocol):
         """How many requests were refused for a limit."""
 
     @property
-    def unsure_usd(self) -> Decimal:
-        """What requests may have cost besides whose answer was lost."""
+    def budget(self) -> Budget:
+        """What may be spent on it, and was."""
 
     @property
     def in_flight(self) -> int:

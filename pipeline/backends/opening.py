@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pipeline.access import Auth
 from pipeline.backends.apis.base import Api
+from pipeline.backends.base import Lane
 from pipeline.backends.lanes.live import Live
 from pipeline.costs import Price, counter, find_price, find_window
 from pipeline.errors import UsageError
@@ -47,7 +48,7 @@ def open_lane(
     price_option: str = "--price",
     account: bool = True,
     auth: Auth = Auth.KEY,
-) -> Live:
+) -> Lane:
     """Make the way to a model: `local`, `local:FILE`, `echo`, or one that a server knows.
 
     Without `account` the server isn't told the organization, the project and the headers that the

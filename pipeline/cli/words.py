@@ -150,7 +150,7 @@ def _refused(run: Run) -> int:
 
 def _spent(progress: Watch, run: Run) -> str:
     spent = progress.spent
-    unsure = run.engine.lane.unsure_usd
+    unsure = sum((lane.budget.unsure_usd for lane in run.lanes), Decimal(0))
     parts = [
         f"{spent.tokens:,} tokens ({spent.prompt_tokens:,} in, {spent.completion_tokens:,} out)",
         spent.cost() if run.engine.lane.server.price else "cost unknown",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline import costs, scratch
 from pipeline.access import Access, Auth, find_access
-from pipeline.backends.lanes.live import Live
+from pipeline.backends.base import Lane
 from pipeline.backends.opening import Limits, is_offline, open_lane
 from pipeline.engine.ending import INTERRUPTED
 from pipeline.engine.escalation import Escalation, Promise
@@ -191,7 +191,7 @@ def _escalation(
     prompt: Prompt,
     settings: Settings,
     access: Access,
-    lane: Live,
+    lane: Lane,
     store: Store,
     notices: list[str],
 ) -> Escalation:
@@ -202,8 +202,8 @@ def _escalation(
     strong = _lane(
         stronger.model, settings, access, tier, stronger.price, price_option="--escalate-price"
     )
-    strong.gate.budget.beside.append(lane.gate.budget)
-    lane.gate.budget.beside.append(strong.gate.budget)
+    strong.budget.beside.append(lane.budget)
+    lane.budget.beside.append(strong.budget)
     asked = _answered_by(strong, replace(prompt, model=stronger.model, votes=1))
     if strong.server.price is None:
         notices.append(
@@ -225,13 +225,13 @@ def _escalation(
     return Escalation(Engine(strong, store), steps, below, promise)
 
 
-def _costs_of(lane: Live) -> str:
+def _costs_of(lane: Lane) -> str:
     """Say what becomes of the costs if the model that is asked for has no price."""
     deployed = vendor_of(lane.server.name) is Vendor.AZURE
     return "costs go by the model that replies name" if deployed else "costs are not shown"
 
 
-def _answered_by(lane: Live, prompt: Prompt) -> Prompt:
+def _answered_by(lane: Lane, prompt: Prompt) -> Prompt:
     """Fit a prompt to who answers it. Raises UsageError if it can't be asked there."""
     server, parameters = lane.server, prompt.options.parameters()
     server.check(parameters, prompt.outputs)
@@ -239,7 +239,7 @@ def _answered_by(lane: Live, prompt: Prompt) -> Prompt:
     return replace(prompt, server=server.identity, sees=server.sees, thinking=thinking)
 
 
-def _steps(prompt: Prompt, lane: Live, settings: Settings) -> Steps:
+def _steps(prompt: Prompt, lane: Lane, settings: Settings) -> Steps:
     return Steps(
         prompt,
         lane.server.counter,
@@ -346,7 +346,7 @@ def _lane(
     price: costs.Price | None,
     *,
     price_option: str = "--price",
-) -> Live:
+) -> Lane:
     limits = Limits(
         rpm=settings.rpm,
         tpm=settings.tpm,

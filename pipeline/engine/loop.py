@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 
 from pipeline.backends.base import Answered, Lane
 from pipeline.engine.judge import Judge
@@ -37,11 +36,11 @@ class Engine:
         self._lately: set[bytes] = set()  # answered since the reader last looked
         self._news = asyncio.Event()
 
-    async def run(self, requests: Iterable[Request]) -> AsyncIterator[Result]:
+    async def run(self, requests: Iterable[Request | None]) -> AsyncIterator[Result]:
         """Answer requests, in the order in which the answers come.
 
-        Unusable answers (`again`) and single votes (`vote`) are yielded, too; the final result
-        follows.
+        A None among them is no request: those before it need not wait for those after it. Unusable
+        answers (`again`) and single votes (`vote`) are yielded, too; the final result follows.
         """
         async for batch in self.lane.complete_all(self._pending(requests)):
             settled = [self._settle(answered) for answered in batch]
@@ -83,7 +82,7 @@ class Engine:
                 self.lane.note(f"{error}; {len(results):,} answers wait to be written")
                 await asyncio.sleep(FULL_SECONDS)
 
-    async def _pending(self, requests: Iterable[Request]) -> AsyncIterator[Request]:
+    async def _pending(self, requests: Iterable[Request | None]) -> AsyncIterator[Request]:
         """Yield what is to be asked, and first what is to be asked again; end when all is answered.
 
         A thread of its own goes through `requests`, which may block, a handful at a time, and looks
@@ -112,7 +111,7 @@ class Engine:
                         reading.add_done_callback(lambda _: self._news.set())
                     await self._news.wait()
 
-    def _read(self, iterator: Iterator[Request]) -> Sequence[Unanswered] | None:
+    def _read(self, iterator: Iterator[Request | None]) -> Sequence[Unanswered] | None:
         """Read on; return what of it the journal doesn't know, or None at the end."""
         batch = _take(iterator)
         return self.store.unanswered(batch) if batch else None
@@ -128,11 +127,13 @@ class Engine:
 Unanswered = tuple[Request, list[Result]]
 
 
-def _take(iterator: Iterator[Request]) -> Sequence[Request]:
+def _take(iterator: Iterator[Request | None]) -> Sequence[Request]:
+    """Take what comes in a moment, or the first that comes at all; nothing at the end."""
     until = time.monotonic() + READ_SECONDS
     batch: list[Request] = []
-    for request in islice(iterator, READ_AT_ONCE):
-        batch.append(request)
-        if time.monotonic() > until:
+    for request in iterator:
+        if request is not None:
+            batch.append(request)
+        if len(batch) == READ_AT_ONCE or (batch and time.monotonic() > until):
             break
     return batch

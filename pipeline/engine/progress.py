@@ -71,10 +71,10 @@ class Progress:
         self.spent = Spent()
         self.requests = requests
 
-    def expect(self, requests: Iterable[Request]) -> Iterator[Request]:
+    def expect(self, requests: Iterable[Request | None]) -> Iterator[Request | None]:
         """Count towards more, as they come to light."""
         for request in requests:
-            self.requests += 1
+            self.requests += request is not None
             yield request
 
     def add(self, result: Result) -> None:

@@ -167,38 +167,41 @@ class Run:
             await self._ask(stage, self._unsure, progress)
 
     async def _ask(
-        self, stage: Stage, choose: Callable[[Stage], Iterator[Slot]], progress: Progress
+        self,
+        stage: Stage,
+        choose: Callable[[Stage, Iterable[Slot]], Iterator[Slot]],
+        progress: Progress,
     ) -> None:
         """Ask a model about what is chosen, a level of the documents' steps at a time."""
         for level in itertools.count():
-            walk = Walk(choose(stage), stage, level)
+            walk = Walk(self.spool, stage, level, partial(choose, stage))
             requests = walk if stage is self.first else progress.expect(walk)
             async for result in stage.engine.run(requests):
                 progress.add(result)
             if stage.engine.lane.stopped or not walk.goes_on:
                 return
 
-    def _unfinished(self, stage: Stage) -> Iterator[Slot]:
-        """Go through the documents that the first model is to be asked about.
+    def _unfinished(self, stage: Stage, slots: Iterable[Slot]) -> Iterator[Slot]:
+        """Yield the documents that the first model is to be asked about.
 
         What it failed at before is not asked again if a stronger one has answered.
         """
         if not self.later:
-            yield from self._askable(stage)
+            yield from self._askable(stage, slots)
             return
-        for slot, trail in self._look_up(self._askable(stage)):
+        for slot, trail in self._look_up(self._askable(stage, slots)):
             if not trail.finished:
                 yield slot
 
-    def _unsure(self, stage: Stage) -> Iterator[Slot]:
-        """Go through the documents that a stronger model is to be asked about."""
-        for slot, first in self._look_up_first(self._askable(stage)):
+    def _unsure(self, stage: Stage, slots: Iterable[Slot]) -> Iterator[Slot]:
+        """Yield the documents that a stronger model is to be asked about."""
+        for slot, first in self._look_up_first(self._askable(stage, slots)):
             if isinstance(stage, Escalation) and stage.unsure(first):
                 yield slot
 
-    def _askable(self, stage: Stage) -> Iterator[Slot]:
+    def _askable(self, stage: Stage, slots: Iterable[Slot]) -> Iterator[Slot]:
         idle = self.steps.prompt.idle
-        for slot in self.spool:
+        for slot in slots:
             if stage.is_done(slot):
                 continue
             document = slot.document

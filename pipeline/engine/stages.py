@@ -6,8 +6,9 @@ of one level of all documents.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from itertools import chain, islice
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.engine.steps import Outline, Steps, Trail
 from pipeline.sources.spool import Slot
 from pipeline.types import Record, Request, Usage
 
+PASSED_AT_ONCE = 500  # documents, in 5 ms if they are answered
 MOST_KEPT = 2_000  # characters of answers that stay with a document; longer ones would cost disk
 
 # Objects as they are take twice as long to write down and to read again.
@@ -59,19 +61,34 @@ class Stage:
 class Walk:
     """The requests of a level of the documents' steps, read once by whoever asks them.
 
+    Of the documents it takes those that `choose` yields. After every few of them, taken or not,
+    comes a None: what was found by then need not wait for what follows, which may all be answered.
     When it has been read, `goes_on` says whether another level follows.
     """
 
-    def __init__(self, slots: Iterable[Slot], stage: Stage, level: int) -> None:
+    def __init__(
+        self,
+        slots: Iterable[Slot],
+        stage: Stage,
+        level: int,
+        choose: Callable[[Iterable[Slot]], Iterable[Slot]] = iter,
+    ) -> None:
         self.goes_on = False
         self._slots = slots
         self._stage = stage
         self._level = level
+        self._choose = choose
 
-    def __iter__(self) -> Iterator[Request]:
+    def __iter__(self) -> Iterator[Request | None]:
+        slots = iter(self._slots)
+        for slot in slots:
+            yield from self._requests(chain([slot], islice(slots, PASSED_AT_ONCE - 1)))
+            yield None
+
+    def _requests(self, slots: Iterable[Slot]) -> Iterator[Request]:
         steps, find = self._stage.steps, self._stage.engine.store.get_all
-        for slot, trail in look_up(self._slots, self._follow, find):
-            if trail.missing and trail.level == self._level:
+        for slot, trail in look_up(self._choose(slots), self._follow, find):
+            if trail.missing and len(trail.said) == self._level:
                 self.goes_on = self.goes_on or steps.goes_on(trail)
                 for step in steps.missing(slot, trail):
                     yield step.request

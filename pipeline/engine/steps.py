@@ -79,11 +79,6 @@ class Trail:
         return not (self.missing or self.problem)
 
     @property
-    def level(self) -> int:
-        """Return the number of the level that can't be passed yet."""
-        return len(self.said)
-
-    @property
     def answers(self) -> list[str]:
         """Return the final answers, by turn. Those to parts are one, once they are merged."""
         if self.outline.chunks > 1:
@@ -197,7 +192,7 @@ class Steps:
 
     def goes_on(self, trail: Trail) -> bool:
         """Return whether more will have to be asked once what is missing has been answered."""
-        return len(trail.known) > 1 or trail.level + 1 < len(self.prompt.turns)
+        return len(trail.known) > 1 or len(trail.said) + 1 < len(self.prompt.turns)
 
     def forecast(self, slot: Slot, trail: Trail) -> list[Step]:
         """Return the steps after the missing ones; answers not there yet are empty in them."""

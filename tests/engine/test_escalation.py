@@ -191,6 +191,17 @@ def test_both_models_share_the_budget(folder: Path, server: Server) -> None:
     assert spent == paid
 
 
+def test_what_a_lost_answer_of_the_stronger_model_may_have_cost_is_said(
+    folder: Path, server: Server
+) -> None:
+    lost = Fault("truncated", where=lambda body: body["model"] == "big", times=1)
+    server.change(faults=(lost,))
+    ended = classify(folder, server, *ESCALATE, "--max-cost", "5")
+    assert (ended.code, ended.errors) == (0, [])
+    (summary,) = (line for line in ended.lines if line.startswith("this run: "))
+    assert "more for requests whose answer was lost" in summary
+
+
 def test_votes_tell_who_is_unsure(folder: Path, server: Server) -> None:
     ended = classify(folder, server, *ESCALATE, "--votes", 3)
     assert ended.code == 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from pipeline.costs import counter
 from pipeline.engine.loop import READ_AT_ONCE, Engine
 from pipeline.errors import AccessError, DocumentError, RejectedError
 from pipeline.journal.store import Store
+from pipeline.limits.budget import Budget
 from pipeline.types import Request, Response, Result, Usage
 from tests.backends.asking import request
 from tests.journal.samples import opened
@@ -36,7 +38,7 @@ class ByScript:
     patience_seconds = 1.0
     stopped = False
     in_flight = 0
-    unsure_usd = Decimal(0)
+    budget = Budget()
 
     def __init__(self, script: Script, *, affords: bool = True) -> None:
         self.server = Echo(counter=counter("echo"))
@@ -115,14 +117,14 @@ def output(tmp_path: Path) -> Path:
     return tmp_path / "out.csv"
 
 
-def run(store: Store, lane: ByScript, requests: Iterable[Request]) -> list[Result]:
+def run(store: Store, lane: ByScript, requests: Iterable[Request | None]) -> list[Result]:
     async def main() -> list[Result]:
         return [result async for result in Engine(lane, store).run(requests)]
 
     return asyncio.run(main())
 
 
-def ask(output: Path, lane: ByScript, requests: Iterable[Request]) -> list[tuple[str, str]]:
+def ask(output: Path, lane: ByScript, requests: Iterable[Request | None]) -> list[tuple[str, str]]:
     """Run once over these requests; give the texts of the results and what became of them."""
     with opened(output) as store:
         return [
@@ -187,6 +189,45 @@ def test_what_is_asked_again_comes_before_anything_new_and_says_why(output: Path
     assert [message.role for message in second.messages] == ["user", "assistant", "user"]
     assert "spam" in second.messages[1].text
     assert lane.texts[::3] == ["a", "c"]
+
+
+def test_it_does_not_end_while_an_answer_may_have_to_be_asked_for_again(output: Path) -> None:
+    """A lane waits for the next request while those before are on their way."""
+    drained = threading.Event()
+
+    def requests() -> Iterator[Request]:
+        yield request("a", schema=LABEL)
+        drained.set()
+
+    async def script(asked: AsyncIterator[Request]) -> AsyncIterator[list[Answered]]:
+        first = await anext(asked)
+        following = asyncio.ensure_future(anext(asked))
+        turns = 0
+        while not (drained.is_set() and turns > 1_000):  # time enough to see the end of the input
+            turns += 1
+            await asyncio.sleep(0)
+        yield [said(first, BAD)]
+        yield [said(await following, GOOD)]
+
+    assert ask(output, ByScript(script), requests()) == [("a", "again"), ("a", "ok")]
+
+
+def test_a_request_does_not_wait_for_what_comes_after_it(output: Path) -> None:
+    answered = threading.Event()
+
+    def requests() -> Iterator[Request | None]:
+        yield request("a")
+        until = time.monotonic() + 30
+        while not answered.is_set() and time.monotonic() < until:
+            yield None  # what is passed over
+        yield request(str(answered.is_set()))
+
+    async def script(asked: AsyncIterator[Request]) -> AsyncIterator[list[Answered]]:
+        async for item in asked:
+            yield [said(item)]
+            answered.set()
+
+    assert ask(output, ByScript(script), requests()) == [("a", "ok"), ("True", "ok")]
 
 
 def test_it_ends_only_when_what_is_asked_again_has_been_answered(output: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from pipeline.backends.opening import Limits, open_lane
 from pipeline.engine.lookups import look_up
 from pipeline.engine.loop import Engine
-from pipeline.engine.stages import MOST_KEPT, Stage, Walk
+from pipeline.engine.stages import MOST_KEPT, PASSED_AT_ONCE, Stage, Walk
 from pipeline.engine.steps import Steps
 from pipeline.journal.store import Store
 from pipeline.prompting.loading import parse
@@ -76,17 +76,41 @@ def test_what_is_known_stays_with_the_documents_from_walk_to_walk(
         ]
         assert walked == [(text, ["yes", "yes"]) for text in texts]
         assert all(stage.is_done(slot) for slot in spool)
-        assert list(Walk(spool, stage, 0)) == []
+        assert not any(Walk(spool, stage, 0))
     source.close()
 
 
 def test_a_walk_says_afterwards_whether_another_level_follows(stage: Stage) -> None:
     slots = [Slot(Document(0, "row 1", {}, "a"))]
     walk = Walk(slots, stage, 0)
-    assert [request.turn for request in walk] == [0]
+    assert [request.turn for request in walk if request] == [0]
     assert walk.goes_on
     deeper = Walk(slots, stage, 1)
-    assert (list(deeper), deeper.goes_on) == ([], False)  # the first level has no answer yet
+    assert (any(deeper), deeper.goes_on) == (False, False)  # the first level has no answer yet
+
+
+def test_a_new_document_is_asked_about_before_all_that_are_answered_have_been_passed(
+    stage: Stage,
+) -> None:
+    new = Slot(Document(0, "new", {}, "a"))
+    passed = 0
+
+    def answered() -> Iterator[Slot]:
+        nonlocal passed
+        yield new
+        while passed < 100 * PASSED_AT_ONCE:
+            passed += 1
+            yield Slot(Document(1, "answered", {}, "b"))
+
+    def choose(slots: Iterable[Slot]) -> Iterator[Slot]:
+        return (slot for slot in slots if slot is new)
+
+    walk = iter(Walk(answered(), stage, 0, choose))
+    request = next(walk)
+    assert request is not None and request.document.name == "new"
+    assert passed < PASSED_AT_ONCE
+    assert not any(walk)
+    assert passed == 100 * PASSED_AT_ONCE
 
 
 def test_short_answers_stay_with_a_finished_document_and_long_ones_do_not(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from decimal import Decimal
 
 from tenacity import (
     AsyncRetrying,
@@ -17,6 +16,7 @@ from pipeline.backends.base import Answered, Server
 from pipeline.backends.lanes.attempts import Asking, Attempts
 from pipeline.backends.lanes.tasks import Tasks
 from pipeline.errors import BackendError, FatalError, LimitError, TransientError
+from pipeline.limits.budget import Budget
 from pipeline.limits.gate import Gate, Pass
 from pipeline.types import Request, Response
 
@@ -70,9 +70,9 @@ class Live:
         return self.gate.refused
 
     @property
-    def unsure_usd(self) -> Decimal:
-        """What requests may have cost besides whose answer was lost."""
-        return self.gate.budget.unsure_usd
+    def budget(self) -> Budget:
+        """What may be spent on it, and was."""
+        return self.gate.budget
 
     @property
     def in_flight(self) -> int:
@@ -138,12 +138,13 @@ class Live:
                 waiting = 0
                 await asyncio.sleep(0)
 
-    async def _answer(self, asking: Asking, taken: Pass) -> None:
+    async def _answer(self, asking: Asking, taken: Pass, *, retries: bool = True) -> None:
         """Ask until there is an answer, or a reason to ask no more."""
         try:
             answer: Response | BackendError = await self._attempts.make(asking, taken)
         except TransientError as error:
-            answer = error if self.stopped else await self._again(asking, error)
+            ends = self.stopped or not retries
+            answer = error if ends else await self._again(asking, error)
             if self.stopped and isinstance(answer, TransientError):
                 return  # nothing more is sent; the next run asks for this row
         except FatalError:
@@ -207,16 +208,7 @@ class Live:
         if taken is not None:
             asking.hedged = True
             self.hedges += 1
-            asking.tasks.append(self._tasks.start(self._second(asking, taken)))
-
-    async def _second(self, asking: Asking, taken: Pass) -> None:
-        try:
-            answer: Response | BackendError = await self._attempts.make(asking, taken)
-        except FatalError:
-            raise
-        except BackendError as error:
-            answer = error
-        self._deliver(asking, answer)
+            asking.tasks.append(self._tasks.start(self._answer(asking, taken, retries=False)))
 
 
 def _wait(state: RetryCallState) -> float:

@@ -32,7 +32,7 @@ class Limits:
 
 
 def is_offline(model: str) -> bool:
-    """Say whether a model answers on this machine, without a key."""
+    """Return True if a model answers on this machine, without a key."""
     return model.lower() in ("echo", "local") or model.startswith("local:")
 
 

@@ -91,20 +91,20 @@ class Asked:
 
     @property
     def most_bytes(self) -> int:
-        """Say how long a reply can be, with all that is told of its answer."""
+        """Return how long a reply can be, with all that is told of its answer."""
         each = TOKEN_BYTES
         if self.alternatives is not None:
             each += (1 + self.alternatives) * ALTERNATIVE_BYTES
         return min(FRAME_BYTES + each * (self.max_tokens or LONGEST_TOKENS), MOST_BYTES)
 
     def believes(self, usage: Usage) -> bool:
-        """Say whether a usage is possible."""
+        """Return True if a usage is possible."""
         return usage.prompt_tokens <= self.prompt_tokens + HIDDEN_TOKENS and (
             usage.completion_tokens <= (self.max_tokens or LONGEST_TOKENS) + HIDDEN_TOKENS
         )
 
     def doubts(self, usage: Usage) -> bool:
-        """Say whether a usage is far more than what was asked for explains."""
+        """Return True if a usage is far more than what was asked for explains."""
         return usage.prompt_tokens > self.prompt_tokens + FAR_TOKENS or (
             self.max_tokens is not None and usage.completion_tokens > self.max_tokens + FAR_TOKENS
         )

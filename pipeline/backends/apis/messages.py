@@ -12,7 +12,7 @@ Written = str | list[Part]
 
 
 def names(request: Request) -> list[str]:
-    """Name the images of a request: what stands for them where they are only talked about."""
+    """Return the names of a request's images, which stand for them wherever they aren't sent."""
     return [_name(image) for image in request.images]
 
 
@@ -57,7 +57,7 @@ def _text(text: str) -> Part:
 
 
 def _image_url(image: Image, url: str) -> dict[str, str]:
-    """Say where an image is and how closely to look.
+    """Return where an image is and how closely to look at it.
 
     A file has its size already, so that `auto` may be left to the server. It must not choose for an
     address, of which it could make ten times the tokens.

@@ -177,7 +177,7 @@ def _tokens(data: Any) -> tuple[Token, ...]:
 
 
 def _bytes(entry: Any) -> bytes:
-    """Give what a token stands for; its text alone doesn't tell where it is a part of a character.
+    """Return what a token stands for: its text doesn't tell if it is a part of a character.
     Raises TypeError or ValueError where it is nothing.
     """
     text, raw = entry["token"], entry.get("bytes")

@@ -169,7 +169,7 @@ def _is_meant(mark: re.Match[str], code: Sequence[range], about: bool) -> bool:
 
 
 def _alone(mark: re.Match[str], about: bool) -> bool:
-    """Say whether a mark that nothing closes begins thoughts, and isn't just spoken of."""
+    """Return True if a mark that nothing closes begins thoughts, and isn't just spoken of."""
     before, after = mark.string[: mark.start()].strip(), mark.string[mark.end() :][:1]
     if not before and not about:
         return True

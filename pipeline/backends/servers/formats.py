@@ -58,7 +58,7 @@ class Formats:
         return text if shaped(text, wanted) else extract(text, wanted)
 
     def _constrained(self, content: str, wanted: Schema, rung: Rung) -> bool:
-        """Say whether somebody looks at the schema, by what has come back so far."""
+        """Return True if somebody looks at the schema, by what has come back so far."""
         if rung != self.rung:
             return True
         if shaped(content, wanted):
@@ -68,7 +68,7 @@ class Formats:
         return self._misshapen <= self._shaped * _MISSHAPEN
 
     def after(self, rung: Rung, refusal: Refusal) -> Rung | None:
-        """Give the way to try after a refusal; None if the refusal is not about the way.
+        """Return the way to try after a refusal, or None if the refusal isn't about the way.
 
         One that names it is learned from at once. One that doesn't may be about anything: as long
         as no answer has come by this way, the next may be tried, and `learn` told if it works.

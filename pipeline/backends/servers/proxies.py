@@ -65,7 +65,7 @@ def _checked(address: str, name: str) -> str:
 
 
 def _bypassed(host: str, port: int, environ: Mapping[str, str]) -> bool:
-    """Say whether `no_proxy` has a host: its name, domain or network, with a port or not."""
+    """Return True if `no_proxy` has a host: its name, domain or network, with a port or not."""
     listed = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     return any(_covers(entry.lower(), host.lower(), port) for entry in re.split(r"[,\s]+", listed))
 

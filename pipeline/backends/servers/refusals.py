@@ -183,7 +183,7 @@ class Refusal:
 
 
 def _mentions(text: str, name: str) -> bool:
-    """Say whether words are about a parameter: one that is also a word must be quoted."""
+    """Return True if words are about a parameter: one that is also a word must be quoted."""
     if "_" in name or name in ("temperature", "seed", "logprobs"):
         return re.search(rf"(?<!\w){name}(?!\w)", text) is not None
     return re.search(rf"['\"`]{name}['\"`]|\bbody\.{name}\b|(?<!\w){name} ?=", text) is not None

@@ -221,7 +221,7 @@ class Transport:
         return self._unreachable(said, lost=False)
 
     def _is_unknown(self, error: aiohttp.ClientConnectorError) -> bool:
-        """Say whether nobody knows the host. Later on that may pass, as any outage does."""
+        """Return True if nobody knows the host. Later on that may pass, as any outage does."""
         cause = error.os_error
         nobody = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
         return not self._answered and isinstance(cause, socket.gaierror) and cause.errno in nobody

@@ -12,7 +12,7 @@ from decimal import Decimal
 import orjson
 
 from pipeline.access import Auth
-from pipeline.backends.apis.base import SAMPLING, Api, Asked, Manner, Rung
+from pipeline.backends.apis.base import Api, Asked, Manner, Rung
 from pipeline.backends.apis.chat import Chat
 from pipeline.backends.apis.complaints import ErrorReplyError
 from pipeline.backends.apis.ends import End, end_of
@@ -24,12 +24,9 @@ from pipeline.backends.servers.caching import LEAST_TOKENS, Caching, is_explicit
 from pipeline.backends.servers.entra import Entra
 from pipeline.backends.servers.formats import Formats
 from pipeline.backends.servers.headers import read_levels
+from pipeline.backends.servers.learning import NO_LOGPROBS, Learner
 from pipeline.backends.servers.manners import (
-    efforts_of,
     find_manner,
-    thinking_least,
-    with_other_effort,
-    without_thinking,
     writes_cache,
 )
 from pipeline.backends.servers.pictures import Pictures
@@ -44,29 +41,13 @@ from pipeline.backends.servers.schema_limits import check_limits
 from pipeline.backends.servers.transport import Transport
 from pipeline.backends.servers.truncation import ADVICE, Truncation
 from pipeline.costs import TOKENS_PER_REPLY, Counter, Price, find_price
-from pipeline.errors import AccessError, DocumentError, PackedError, UnsentError
+from pipeline.errors import AccessError, PackedError, UnsentError
 from pipeline.prompting.strictness import strictly
 from pipeline.showing import keep
 from pipeline.types import Request, Response, Usage
 from pipeline.vendors import Vendor, vendor_of
 
-NO_LOGPROBS = (
-    "gives no log-probabilities: confidence stays empty; "
-    "--votes 5 asks five times and takes the share that agrees"
-)
 IMAGE_TOKENS = 20_000  # no rule counts more for one
-FEW_LOGPROBS = 5  # what servers tell that don't tell 20
-# What only steers how an answer is made. A model that doesn't take it is asked without.
-_OPTIONAL = {
-    *("reasoning_effort", "temperature", "top_p", "top_k", "min_p", "seed", "verbosity"),
-    *("frequency_penalty", "presence_penalty", "repetition_penalty", "enable_thinking"),
-    *("chat_template_kwargs", "parallel_tool_calls", "stream", "stream_options", "store"),
-    *("metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_options"),
-    *("prompt_cache_retention", "logit_bias"),
-}
-_NOT_OF_THE_BODY = {401, 403, 429}  # statuses of refusals that no other body would mend
-
-BOUNDS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
 class Online(Server):
@@ -101,12 +82,12 @@ class Online(Server):
             self.base_url, api_key, self.api.path, account=account, entra=entra
         )
         self._pictures = Pictures(counter.image_rule)
-        self._manner = manner or find_manner(model, self.base_url)
+        manner = manner or find_manner(model, self.base_url)
+        self._learner = Learner(manner, self.base_url, self._notice)
         self._formats = Formats(model, self.notices)
         self._caching = Caching()
         self._prefix_tokens: dict[str, int] = {}
         self._answers = 0
-        self._bound_changed = False
         self._truncation = Truncation()
 
     @property
@@ -127,10 +108,9 @@ class Online(Server):
     def _body(
         self, request: Request, urls: Sequence[str], rung: Rung, *, marks: bool = False
     ) -> dict[str, object]:
-        if rung != self._manner.rung:
-            self._manner = replace(self._manner, rung=rung)
-        marked = marks and not self._caching.off
-        manner = replace(self._manner, marks=True) if marked else self._manner
+        manner = self._learner.asked_by(rung)
+        if marks and not self._caching.off:
+            manner = replace(manner, marks=True)
         return self.api.body(request, urls, manner)
 
     async def complete(self, request: Request, timeout_seconds: float) -> Response:
@@ -144,7 +124,7 @@ class Online(Server):
     async def _complete(
         self, request: Request, timeout_seconds: float, *, marks: bool = False
     ) -> Response:
-        urls = await self._urls(request) if (shown := names(request)) else ()
+        urls = await self._pictures.urls(request.images) if (shown := names(request)) else ()
         rung = self._formats.rung
         first: Refusal | None = None
         while True:
@@ -159,8 +139,10 @@ class Online(Server):
                 return self._taken(answer, request, body, rung)
             if answer.subject is Subject.SHAPE and request.schema is not None:
                 return self._misshapen(answer)
-            if self._adapt(answer, body, marks=marks):
-                continue
+            if answer.of_the_body:
+                refused = marks and not self._caching.off and self._caching.refused(answer.words)
+                if refused or self._learner.learn(answer, body):
+                    continue
             # Others in flight may have found out the same; the body then differs by now.
             if self._body(request, shown, rung, marks=marks) != body:
                 continue
@@ -193,10 +175,9 @@ class Online(Server):
         self, response: Response, request: Request, body: Mapping[str, object], rung: Rung
     ) -> Response:
         """Take an answer for what was asked, and learn from it how the server answers."""
-        if not self._manner.efforts:  # behind a name of the user's own there may be a known model
-            self._manner = thinking_least(self._manner, efforts_of(response.model))
+        self._learner.meet(response.model)
         if body.get("logprobs") and not response.tokens and response.content:
-            self._miss_logprobs()
+            self._notice(NO_LOGPROBS)
         self._save(response)
         problem = self._truncation.problem(
             request, response.usage, lambda: self.count_tokens(request)
@@ -205,7 +186,10 @@ class Online(Server):
             return replace(response, problem=problem, advice=ADVICE)
         if response.content:
             response = _without_thoughts(response, request)
-        return self._formatted(response, request, rung)
+        if request.schema is None or not _is_whole(response):
+            return response
+        content = self._formats.read(response.content, request.schema, rung)
+        return response if content is response.content else replace(response, content=content)
 
     def _save(self, response: Response) -> None:
         """Add up what the server's cache has saved, or cost where nobody reads it."""
@@ -227,82 +211,10 @@ class Online(Server):
             levels=read_levels(refusal.headers),
         )
 
-    def _miss_logprobs(self) -> None:
-        self._notice(NO_LOGPROBS)
-
     def _notice(self, text: str) -> None:
         notice = f"{self.model} {text}"
         if notice not in self.notices:
             self.notices.append(notice)
-
-    def _formatted(self, response: Response, request: Request, rung: Rung) -> Response:
-        """Take the answer as it was asked for."""
-        if request.schema is None or response.refusal or response.problem:
-            return response
-        if end_of(response.finish_reason) is not End.WHOLE:
-            return response
-        content = self._formats.read(response.content, request.schema, rung)
-        return response if content is response.content else replace(response, content=content)
-
-    async def _urls(self, request: Request) -> list[str]:
-        """Read the request's images. Raises UnsentError where one can't be."""
-        try:
-            return await self._pictures.urls(request.images)
-        except DocumentError as error:
-            raise UnsentError(str(error)) from error
-
-    def _adapt(self, refusal: Refusal, body: Mapping[str, object], *, marks: bool) -> bool:
-        """Learn from a refusal how this model wants to be asked; False if it was none."""
-        if refusal.subject is not Subject.REST or refusal.status in _NOT_OF_THE_BODY:
-            return False
-        if marks and not self._caching.off and self._caching.refused(refusal.words):
-            return True
-        named = refusal.named(body)
-        if "top_logprobs" in named and body["top_logprobs"] != FEW_LOGPROBS:
-            lowered = {**self._manner.lowered, "top_logprobs": FEW_LOGPROBS}
-            self._manner = replace(self._manner, lowered=lowered)
-            return True
-        if self._rethink(refusal, named, body):
-            return True
-        if "logprobs" in body and "logprobs" in f"{named} {refusal.words}".lower():
-            self._refuse("logprobs", "top_logprobs")
-            self._miss_logprobs()
-            return True
-        if self._manner.bound in named and self._rename_bound(refusal):
-            return True
-        for name in named:
-            if name in _OPTIONAL and name not in self._manner.refused:
-                self._leave_out(name, body)
-                return True
-        return False
-
-    def _rethink(self, refusal: Refusal, named: Sequence[str], body: Mapping[str, object]) -> bool:
-        """Learn how hard the model can be told to think; False if the refusal isn't about that."""
-        manner = None
-        if "reasoning_effort" in named:
-            manner = with_other_effort(self._manner, refusal, body["reasoning_effort"])
-        elif SAMPLING & set(named):
-            manner = without_thinking(self._manner, body, self.base_url)
-        if manner is None:
-            return False
-        self._manner = manner
-        return True
-
-    def _rename_bound(self, refusal: Refusal) -> bool:
-        """Use the bound's other name, once, unless it is its number that is refused."""
-        if self._bound_changed or refusal.of_a_number or self._manner.bound not in BOUNDS:
-            return False
-        self._bound_changed = True
-        self._manner = replace(self._manner, bound=BOUNDS[self._manner.bound])
-        return True
-
-    def _leave_out(self, name: str, body: Mapping[str, object]) -> None:
-        self._refuse(name)
-        if name not in self._manner.defaults and body[name] is not False:
-            self.notices.append(f"{body['model']} does not take `{name}`: it is asked without")
-
-    def _refuse(self, *names: str) -> None:
-        self._manner = replace(self._manner, refused=self._manner.refused | set(names))
 
     def cost_usd(
         self, usage: Usage, service_tier: str | None = None, model: str = ""
@@ -333,7 +245,7 @@ class Online(Server):
 
     def shared_tokens(self, request: Request) -> int:
         prefix = request.prefix
-        if prefix is None or not is_explicit(self._manner.taken(request.parameters)):
+        if prefix is None or not is_explicit(self._learner.manner.taken(request.parameters)):
             return 0
         tokens = self._prefix_tokens.get(prefix.key)
         if tokens is None:
@@ -343,7 +255,7 @@ class Online(Server):
         return tokens
 
     def written_tokens(self, request: Request, most_tokens: int, *, begins: bool) -> int:
-        if not is_explicit(self._manner.taken(request.parameters)):
+        if not is_explicit(self._learner.manner.taken(request.parameters)):
             return most_tokens if writes_cache(self.model) else 0
         shared = self.shared_tokens(request) if begins else 0
         return shared + self._schema_tokens(request.schema) if shared else 0
@@ -351,15 +263,15 @@ class Online(Server):
     def check(self, parameters: Mapping[str, object], schema: Mapping[str, object] | None) -> None:
         if schema is not None and vendor_of(self.base_url) is not Vendor.OTHER:
             check_limits(strictly(schema), self.base_url)
-        taken = self._manner.taken(parameters)
+        taken = self._learner.manner.taken(parameters)
         for name in parameters.keys() - taken.keys():
             if name == "logprobs":
-                self._miss_logprobs()
+                self._notice(NO_LOGPROBS)
             elif name != "top_logprobs":
                 self._notice(f"does not take `{name}`: it is asked without")
 
     def thinking_tokens(self, parameters: Mapping[str, object]) -> int:
-        return self._manner.thinking_tokens(parameters)
+        return self._learner.manner.thinking_tokens(parameters)
 
 
 def _without_thoughts(response: Response, request: Request) -> Response:
@@ -369,6 +281,11 @@ def _without_thoughts(response: Response, request: Request) -> Response:
     thoughts = not content and end_of(response.finish_reason) is End.CUT
     problem = THOUGHTS_ONLY if thoughts else response.problem
     return replace(response, content=content, problem=problem)
+
+
+def _is_whole(response: Response) -> bool:
+    spoilt = response.refusal or response.problem
+    return not spoilt and end_of(response.finish_reason) is End.WHOLE
 
 
 def _asked(request: Request, body: Mapping[str, object], prompt_tokens: int) -> Asked:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
-from pipeline.errors import DocumentError
+from pipeline.errors import DocumentError, UnsentError
 from pipeline.processes.child import CrashError
 from pipeline.processes.pool import Pool
 from pipeline.sources.files.images import encode, is_address
@@ -48,15 +48,19 @@ class Pictures:
     async def urls(self, images: Sequence[Image]) -> list[str]:
         """Return images as servers take them: an address as it is, a file as a data URL.
 
-        Raises DocumentError if one can't be read, or all are too much for a request.
+        Raises UnsentError if one can't be read, or all are too much for a request.
         """
         urls: list[str] = []
         size = 0
         for image in images:
-            urls.append(image.source if is_address(image.source) else await self._encode(image))
-            size += len(urls[-1])
+            try:
+                url = image.source if is_address(image.source) else await self._encode(image)
+            except DocumentError as error:
+                raise UnsentError(str(error)) from error
+            urls.append(url)
+            size += len(url)
             if size > _MOST_SENT_BYTES:
-                raise DocumentError(
+                raise UnsentError(
                     f"its images come to over {_MOST_SENT_BYTES // 1_000_000} MB: split it, "
                     "or use --image-detail low"
                 )

@@ -148,6 +148,11 @@ class Refusal:
         return self.status == 429 or _RATE.search(self.told.text.lower()) is not None
 
     @property
+    def of_the_body(self) -> bool:
+        """Whether another body might mend it."""
+        return self.subject is Subject.REST and self.status not in (401, 403, 429)
+
+    @property
     def of_a_number(self) -> bool:
         """Whether it is about how large the longest answer is, not about what it is called."""
         return _BOUND.search(self.told.text.lower()) is not None

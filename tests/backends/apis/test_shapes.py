@@ -143,7 +143,8 @@ def judge(content: bytes) -> str | None:
         response = read_response(content, asked=Asked(1000, 100, 20))
     except TransientError as error:
         answer: Response | TransientError = error
-        assert str(error).startswith("HTTP 200, but not a chat completion: ")
+        begins = ("HTTP 200, but not a chat completion: ", "HTTP 200, but an error: ")
+        assert str(error).startswith(begins)
     else:
         for rung in ("json_schema", "tools", "json_object", "words"):
             Formats("m", []).read(response.content, SCHEMA, rung)  # type: ignore[arg-type]

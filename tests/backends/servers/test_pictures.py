@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from pipeline import vision
 from pipeline.backends.servers.pictures import Pictures
-from pipeline.errors import DocumentError
+from pipeline.errors import UnsentError
 from pipeline.sources.files import images
 from pipeline.types import Image
 from tests.pictures import write
@@ -68,7 +68,7 @@ def test_a_run_that_stops_leaves_the_processes_to_the_next(
 def test_the_images_of_a_row_are_bounded_in_sum(pictures: Pictures) -> None:
     address = Image("data:image/png;base64," + "A" * 26_000_000, b"")
     assert len(asyncio.run(pictures.urls([address] * 3))) == 3
-    with pytest.raises(DocumentError) as raised:
+    with pytest.raises(UnsentError) as raised:
         asyncio.run(pictures.urls([address] * 4))
     assert str(raised.value) == (
         "its images come to over 100 MB: split it, or use --image-detail low"

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _DOWNWARD = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")  # may be written downward
-_FEW = 6  # words prove nothing
 _ARABIC = re.compile("[\u0600-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
 # Runs of a line that is read from right to left which are read from left to right all the same: by
 # what `_class` calls each character.
@@ -34,7 +33,14 @@ _RUNS = {
 _FOREIGN = re.compile(r"R(?:[^L]*R)?")  # in a line that is read from left to right
 _CLASSES = {"L": "L", "R": "R", "AL": "R", "EN": "N", "AN": "N", "CS": "s", "ES": "e", "ET": "e"}
 _GAP = 0.12  # of the font's size is a space
-_SAMPLE = 400  # characters of a page tell how its lines run
+_SAMPLE = 120  # characters of a page tell how its lines run
+
+
+class Page(NamedTuple):
+    """The text of a page, and whether its lines run otherwise than from left to right."""
+
+    text: str
+    is_turned: bool
 
 
 class _Glyph(NamedTuple):
@@ -46,32 +52,15 @@ class _Glyph(NamedTuple):
     text: str
 
 
-def is_suspect(text: str) -> bool:
-    """Return whether a text as the extractor has it may come from lines of another direction."""
-    return bool(
-        _RIGHT_TO_LEFT.search(text)
-        or _DOWNWARD.search(text)
-        or any(map(_is_shattered, text.split("\n\n")))
-    )
-
-
-def _is_shattered(paragraph: str) -> bool:
-    """Return whether letters were read across their lines: most words are of a letter."""
-    words = paragraph.split()
-    letters = sum(len(word) == 1 and word.isalpha() for word in words)
-    return len(words) > _FEW and 2 * letters > len(words)
-
-
-def read_pages(data: bytes) -> dict[int, str]:
-    """Return the texts of the pages with lines of another direction, by page number."""
+def read_pages(data: bytes) -> list[Page]:
+    """Return the pages as PDFium has them; none if it can't read the file."""
     import pypdfium2
 
     try:
         with explained("the PDF can't be read"), pypdfium2.PdfDocument(data) as document:
-            texts = {number + 1: _read(document[number]) for number in range(len(document))}
+            return [_read(document[number]) for number in range(len(document))]
     except DocumentError:  # the extractor has read it as it is
-        return {}
-    return {number: text for number, text in texts.items() if text}
+        return []
 
 
 def logical(glyphs: Sequence[str], *, leftward: bool) -> str:
@@ -115,8 +104,7 @@ def _class(glyph: str) -> str:
     return _CLASSES.get(unicodedata.bidirectional(glyph[0]), " ")
 
 
-def _read(page: PdfPage) -> str | None:
-    """Return the text of a page, or None if its lines run from left to right."""
+def _read(page: PdfPage) -> Page:
     text_page = page.get_textpage()
     if is_turned := _is_upside_down(text_page):
         page.set_rotation((page.get_rotation() + 180) % 360)
@@ -124,10 +112,11 @@ def _read(page: PdfPage) -> str | None:
     text = str(text_page.get_text_range()).replace("\r\n", "\n")
     if foreign := len(_RIGHT_TO_LEFT.findall(text)):
         leftward = 2 * foreign > sum(map(str.isalpha, text))
-        return "\n".join(logical(_drawn(line), leftward=leftward) for line in _lines(text_page))
+        lines = (logical(_drawn(line), leftward=leftward) for line in _lines(text_page))
+        return Page("\n".join(lines), True)
     if downward := _downward(text_page):
-        return _sideways(text, [line[0].left for line in _lines(text_page)], downward)
-    return text if is_turned else None
+        return Page(_sideways(text, [line[0].left for line in _lines(text_page)], downward), True)
+    return Page(text, is_turned)
 
 
 def _sideways(text: str, places: Sequence[float], downward: int) -> str:
@@ -144,6 +133,7 @@ def _downward(page: PdfTextPage) -> int:
     moves = [
         (abs(after[0] - before[0]), before[1] - after[1])
         for before, after in pairwise(_origins(page))
+        if before and after
     ]
     across = sum(dx > abs(dy) for dx, dy in moves)
     down, up = sum(dy > dx for dx, dy in moves), sum(-dy > dx for dx, dy in moves)
@@ -160,12 +150,15 @@ def _is_upside_down(page: PdfTextPage) -> bool:
     return 2 * turned > len(angles)
 
 
-def _origins(page: PdfTextPage) -> Iterator[tuple[float, float]]:
+def _origins(page: PdfTextPage) -> Iterator[tuple[float, float] | None]:
+    """Yield where characters stand, and None for the end of a line."""
     from pypdfium2.raw import FPDFText_GetCharOrigin, FPDFText_IsGenerated
 
     x, y = c_double(), c_double()
-    for at in range(min(page.count_chars(), _SAMPLE)):
-        if not FPDFText_IsGenerated(page.raw, at):
+    for at, letter in enumerate(page.get_text_range(0, min(page.count_chars(), _SAMPLE))):
+        if letter in "\r\n":
+            yield None
+        elif not FPDFText_IsGenerated(page.raw, at):
             FPDFText_GetCharOrigin(page.raw, at, x, y)
             yield x.value, y.value
 

@@ -25,6 +25,7 @@ from pipeline.sources.files.guards import (
     TOO_MANY,
 )
 from pipeline.sources.files.kinds import HEAD_BYTES, is_pdf
+from pipeline.sources.files.slides import read_extras, with_extras
 
 if TYPE_CHECKING:
     from xberg import ExtractedDocument
@@ -36,7 +37,7 @@ _NAMELESS = "compressed_content"  # what xberg calls the one file in a .gz
 _LINES = frozenset({".doc", ".dot", ".msg"})
 # Of these formats xberg escapes every backslash, and some more characters.
 _ESCAPING = (_PDF, "application/rtf", "text/rtf", "application/vnd.o", "application/vnd.ms-")
-_ESCAPE = re.compile(r"\\([\\<>`+.])")
+_ESCAPE = re.compile(r"\\([\\<>`+.!~&])")
 _FENCED = re.compile(r"(^```.*?^```$)", re.M | re.S)
 _UNKNOWN = "not text, and not a document format that can be read"
 _DAMAGED = "damaged, or not what its name says"
@@ -67,15 +68,24 @@ def read_document(data: bytes, name: str) -> Extracted:
     suffix = PurePath(name).suffix.lower()
     data = data.removeprefix(codecs.BOM_UTF8)  # which JSON may not have
     mime_type = _PDF if is_pdf(data[:HEAD_BYTES], suffix) else None
-    found = _ask_xberg(data, filename=name, mime_type=mime_type, markdown=suffix not in _LINES)
+    extras = read_extras(data) if data.startswith(b"PK") else []
+    found = _ask_xberg(
+        data,
+        filename=name,
+        mime_type=mime_type,
+        markdown=suffix not in _LINES,
+        by_page=bool(mime_type or extras),
+    )
     if found.mime_type == "text/plain" and looks_binary(data[:HEAD_BYTES]):
         raise DocumentError(_UNKNOWN)  # what xberg doesn't know it takes for text
     scanned = _scanned_pages(found)
     text = _text(found)
+    pages = [_unescaped(page.content) for page in found.pages or []]
+    if extras:
+        text = with_extras(pages, extras)
     if found.mime_type == _PDF:
         fields = {field.name: field.value for field in found.form_fields if field.value}
-        pages = [_unescaped(page.content) for page in found.pages or []]
-        text = pdf.upright(data, text, pages, fields)
+        text = pdf.as_read(data, text, pages, fields)
     extracted = Extracted(
         text,
         title=_line(found.metadata.title or found.metadata.subject),
@@ -111,6 +121,7 @@ def _ask_xberg(
     filename: str | None = None,
     mime_type: str | None = None,
     markdown: bool = True,
+    by_page: bool = False,
 ) -> ExtractedDocument:
     import asyncio
 
@@ -122,8 +133,7 @@ def _ask_xberg(
         disable_ocr=True,
         output_format="markdown" if markdown else "plain",
         escape_markdown=False,
-        # Only what is kept page by page has the notes of slides.
-        pages=xberg.PageConfig(extract_pages=mime_type == _PDF),
+        pages=xberg.PageConfig(extract_pages=by_page),
         extraction_timeout_secs=None,  # the worker's time is bounded
         # Otherwise all <meta> of a page are put before its text, as a broken heading.
         html_options=xberg.ConversionOptions(extract_metadata=False),

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import zip_longest
 
 from pipeline.errors import DocumentError
 from pipeline.sources.files.comments import attached, read_comments
-from pipeline.sources.files.directions import is_suspect, read_pages
+from pipeline.sources.files.directions import read_pages
+from pipeline.sources.files.ligatures import restored
 
 # What stands in a form of Adobe's for programs that don't know such forms.
 _NO_FORM = re.compile(r"Please wait\.\.\.\s*If this message is not eventually replaced")
 
 
-def upright(data: bytes, text: str, pages: Sequence[str], fields: Mapping[str, str]) -> str:
-    """Return the text with the pages read anew whose lines don't run from left to right.
+def as_read(data: bytes, text: str, pages: Sequence[str], fields: Mapping[str, str]) -> str:
+    """Return the text with what the extractor has made of it undone.
 
+    That are pages whose lines don't run from left to right, and what it takes for ligatures.
     `fields` are those of a form, which the text has behind its pages.
     """
     if _NO_FORM.search(text):
         raise DocumentError("a form that only Adobe Reader shows: print it to another PDF")
-    turned = read_pages(data) if is_suspect(text) else {}
-    if not turned:
-        return text
-    parts = [turned.get(number, page) for number, page in enumerate(pages, 1)]
-    parts += [f"{name}: {value}" for name, value in fields.items()]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    drawn = read_pages(data)
+    if any(page.is_turned for page in drawn):
+        parts = [
+            own.text if own and own.is_turned else page
+            for page, own in zip_longest(pages, drawn[: len(pages)])
+        ]
+        parts += [f"{name}: {value}" for name, value in fields.items()]
+        text = "\n\n".join(part.strip("\n") for part in parts) + "\n"
+    return restored(text, "\n".join(page.text for page in drawn))
 
 
 def with_comments(data: bytes, text: str) -> str:

@@ -51,11 +51,17 @@ def test_vertical_lines_come_in_the_order_of_reading(tmp_path: Path) -> None:
 )
 def test_turned_lines_come_in_the_order_of_reading(turn: str) -> None:
     pages = read_pages(paper(f"q {turn} cm {lines(ENGLISH[:31], ENGLISH[31:])} Q"))
-    assert pages == {1: f"{ENGLISH[:31]}\n{ENGLISH[31:]}"}
+    assert pages == [(f"{ENGLISH[:31]}\n{ENGLISH[31:]}", True)]
 
 
 def test_upright_lines_are_left_to_the_extractor() -> None:
-    assert read_pages(paper(lines(ENGLISH[:31], ENGLISH[31:]))) == {}
+    (page,) = read_pages(paper(lines(*ENGLISH[:31], ENGLISH[31:])))
+    assert not page.is_turned
+
+
+def test_a_page_upside_down_is_read(tmp_path: Path) -> None:
+    content = f"q -1 0 0 -1 600 700 cm {lines('The rent is due.', 'At once.')} Q"
+    assert read(tmp_path, paper(content)) == "The rent is due.\nAt once.\n"
 
 
 def test_a_page_whose_letters_were_scattered_is_read_anew(tmp_path: Path) -> None:

@@ -213,7 +213,8 @@ class Token:
 @dataclass(frozen=True, slots=True)
 class Response:
     """A server's answer. `usage` and `levels` are None where the server did not say, `tokens` empty
-    where it gave no log-probabilities. `problem` is what went wrong on the way to this answer, as
+    where it gave no log-probabilities. `values` are what a structured answer says, if it has been
+    read on the way. `problem` is what went wrong on the way to this answer, as
     far as anybody says so, and `advice` what the user can do if asking again would not mend it.
     """
 
@@ -227,6 +228,7 @@ class Response:
     service_tier: str | None = None
     levels: Levels | None = None
     tokens: tuple[Token, ...] = ()
+    values: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

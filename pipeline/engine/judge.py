@@ -98,7 +98,7 @@ class Judge:
         if not request.schema:
             return Fitted(content, {})
         try:
-            return self._checker_of(request.schema).fit(content)
+            return self._checker_of(request.schema).fit(content, response.values)
         except RejectedError as error:
             return Flaw(str(error))
 

@@ -149,12 +149,13 @@ class Checker:
         except jsonschema_rs.ValidationError as error:
             raise UsageError(f"outputs: the schema can't be used: {error.message}") from error
 
-    def fit(self, content: str) -> Fitted:
-        """Return an answer as it fits; RejectedError says what doesn't.
+    def fit(self, content: str, given: Mapping[str, object] | None = None) -> Fitted:
+        """Return an answer as it fits; RejectedError says what doesn't. `given` is what it says, if
+        it has been read.
 
         What names a value of an enum becomes that value, and texts that may be there once are.
         """
-        given = parse(content)
+        given = parse(content) if given is None else given
         value = _spelled(given, self._schema, self._schema, MOST_STEPS)
         assert isinstance(value, dict), "it is an object as before"
         if self._counts:
@@ -234,16 +235,17 @@ def _number(text: str) -> float:
     return number if math.isfinite(number) else _no_number(text)
 
 
-def shaped(content: str, schema: Schema) -> bool:
-    """Say whether an answer has the outer shape: an object with the properties, and no others."""
+def shaped(content: str, schema: Schema) -> dict[str, object] | None:
+    """Return what an answer says if it has the outer shape: the properties, and no others."""
     try:
-        return parse(content).keys() == set(schema["properties"])
+        value = parse(content)
     except RejectedError:
-        return False
+        return None
+    return value if value.keys() == schema["properties"].keys() else None
 
 
 def extract(content: str, schema: Schema) -> str:
-    """Take the JSON object out of prose or a code fence; a bare value of a lone enum is made one.
+    """Return the JSON object in prose or in a code fence; a bare value of a lone enum is made one.
 
     An answer in which nothing is found stays as it is, and so does one with several objects that
     fit and differ: which of them is meant, nobody knows.

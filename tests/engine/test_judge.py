@@ -375,3 +375,11 @@ def test_an_answer_to_a_part_of_a_prompt_is_no_value(tmp_path: Path, server: Ser
     assert row["error"].startswith("the server read 2,048 of about ")
     assert row["error"].endswith("or use --chunk-tokens N")
     assert (row["output"], row["attempts"], row["prompt_tokens"]) == ("", "1", "2048")
+
+
+def test_an_answer_that_was_read_on_its_way_is_not_read_again() -> None:
+    values = {"label": "bug"}
+    answer = Response("read already", "stop", "m", Usage(3, 2), values=values)
+    schema = {"type": "object", "properties": {"label": {"enum": ["bug"]}}}
+    result = Judge().settle(Answered(request("a", schema=schema), answer, attempts=1))
+    assert (result.status, result.content) == ("ok", "read already")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pipeline.backends.apis.base import RUNGS, Rung
 from pipeline.backends.servers.refusals import Refusal, Subject
 from pipeline.prompting.schema import extract, shaped
-from pipeline.prompting.strictness import Schema, strictly
+from pipeline.prompting.strictness import strictly
 
 _SAID: dict[Rung, str] = {
     "json_schema": "`response_format: json_schema`",
@@ -33,6 +33,7 @@ _PARAMS: dict[Rung, tuple[str, ...]] = {
     "json_object": ("response_format",),
     "words": (),
 }
+_CONSTRAINED: tuple[Rung, ...] = ("json_schema", "tools")
 _MISSHAPEN = 0.1  # of the answers may be, before the way is taken for one that nobody looks at
 
 
@@ -46,26 +47,27 @@ class Formats:
         self._shaped = 0
         self._misshapen = 0
 
-    def read(self, content: str | None, schema: Mapping[str, object], rung: Rung) -> str | None:
-        """Take an answer as it was asked for, and learn from its shape; cut-off ones have none."""
-        if not (content or "").strip():
-            return content
-        text, wanted = content or "", strictly(schema)
-        if rung in ("json_schema", "tools") and not self._constrained(text, wanted, rung):
-            self._lower(rung, "json_object", "is ignored")
-        if RUNGS.index(self.rung) < RUNGS.index("json_object"):
-            return text
-        return text if shaped(text, wanted) else extract(text, wanted)
+    def read(
+        self, content: str, schema: Mapping[str, object], rung: Rung
+    ) -> tuple[str, Mapping[str, object] | None]:
+        """Return an answer as it was asked for, and what it says if it has the right shape.
 
-    def _constrained(self, content: str, wanted: Schema, rung: Rung) -> bool:
-        """Return True if somebody looks at the schema, by what has come back so far."""
-        if rung != self.rung:
-            return True
-        if shaped(content, wanted):
-            self._shaped += 1
-            return True
-        self._misshapen += 1
-        return self._misshapen <= self._shaped * _MISSHAPEN
+        Learns from its shape, which those that are cut off don't have.
+        """
+        wanted = strictly(schema)
+        values = shaped(content, wanted)
+        if rung == self.rung and rung in _CONSTRAINED:
+            self._count(rung, right=values is not None)
+        if values is not None or self.rung in _CONSTRAINED:
+            return content, values
+        return extract(content, wanted), None
+
+    def _count(self, rung: Rung, *, right: bool) -> None:
+        """Count an answer: if too many are misshapen, nobody looks at the schema."""
+        self._shaped += right
+        self._misshapen += not right
+        if self._misshapen > self._shaped * _MISSHAPEN and not right:
+            self._lower(rung, "json_object", "is ignored")
 
     def after(self, rung: Rung, refusal: Refusal) -> Rung | None:
         """Return the way to try after a refusal, or None if the refusal isn't about the way.

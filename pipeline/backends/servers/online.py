@@ -188,8 +188,8 @@ class Online(Server):
             response = _without_thoughts(response, request)
         if request.schema is None or not _is_whole(response):
             return response
-        content = self._formats.read(response.content, request.schema, rung)
-        return response if content is response.content else replace(response, content=content)
+        content, values = self._formats.read(response.content or "", request.schema, rung)
+        return replace(response, content=content, values=values)
 
     def _save(self, response: Response) -> None:
         """Add up what the server's cache has saved, or cost where nobody reads it."""
@@ -284,8 +284,9 @@ def _without_thoughts(response: Response, request: Request) -> Response:
 
 
 def _is_whole(response: Response) -> bool:
-    spoilt = response.refusal or response.problem
-    return not spoilt and end_of(response.finish_reason) is End.WHOLE
+    if response.refusal or response.problem or not (response.content or "").strip():
+        return False
+    return end_of(response.finish_reason) is End.WHOLE
 
 
 def _asked(request: Request, body: Mapping[str, object], prompt_tokens: int) -> Asked:

@@ -147,7 +147,7 @@ def judge(content: bytes) -> str | None:
         assert str(error).startswith(begins)
     else:
         for rung in ("json_schema", "tools", "json_object", "words"):
-            Formats("m", []).read(response.content, SCHEMA, rung)  # type: ignore[arg-type]
+            Formats("m", []).read(response.content or "", SCHEMA, rung)  # type: ignore[arg-type]
         answer = response
     result = Judge().settle(Answered(request=asked, answer=answer, attempts=1))
     assert "unexpected" not in (result.error or "")

@@ -22,6 +22,20 @@ class Detail(StrEnum):
     ORIGINAL = "original"
 
 
+class Undecodable(StrEnum):
+    """What becomes of bytes of a text table that aren't of its encoding."""
+
+    STRICT = "strict"
+    REPLACE = "replace"
+
+
+class Hidden(StrEnum):
+    """What becomes of the hidden rows and columns of a workbook."""
+
+    KEEP = "keep"
+    SKIP = "skip"
+
+
 class Long(StrEnum):
     """What becomes of a text that is too long to be asked about at once."""
 

@@ -209,7 +209,7 @@ def test_a_table_of_the_web_is_read_and_its_signature_shown_nowhere(here: Elsewh
             "s3://bucket/in/",
             "s3://bucket/out.xls",
             "the name of the output out.xls says no format: "
-            "end it in .csv, .tsv, .xlsx, .parquet, .jsonl, such as out.xlsx",
+            "end it in .csv, .tsv, .xlsx, .parquet, .jsonl, .tab, .psv, .ndjson, such as out.xlsx",
         ),
         (
             "s3://bucket/in/",

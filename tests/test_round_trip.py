@@ -7,6 +7,7 @@ import datetime as dt
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
+from pipeline.sources.opening import open_source
 from pipeline.sources.tables.table import unique_names
 from tests.running import run_here
 
@@ -79,6 +81,69 @@ def test_any_table_comes_out_of_csv(
     text = through(tmp_path, suffix).read_bytes().decode()
     found = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     assert [row[: len(names)] for row in found] == [names, *rows]
+
+
+@dataclass(frozen=True)
+class Written:
+    """How a text table is written: more ways than programs have."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = '"'
+    line_end: str = "\n"
+    encoding: str = "utf-8"
+    ends: str = ""
+    """What stands at the end of each row."""
+
+    def dump(self, rows: list[list[str]]) -> bytes:
+        lines = [self.delimiter.join(map(self._cell, row)) + self.ends for row in rows]
+        return "".join(line + self.line_end for line in lines).encode(self.encoding)
+
+    def _cell(self, cell: str) -> str:
+        marks = {self.delimiter[0], self.quote, self.escape, *'\r\n"\\'}
+        if not marks & set(cell) and cell == cell.strip():
+            return cell
+        escaped = cell.replace(self.escape, self.escape * 2) if self.escape != self.quote else cell
+        return f"{self.quote}{escaped.replace(self.quote, self.escape + self.quote)}{self.quote}"
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "cp1252"]
+DELIMITERS = [",", ";", "\t", "|", "\x01", "||"]
+LINES = [["text", "id"], ["Le café était déjà fermé à l’été, où est la clé ?", "1"]]
+
+
+@pytest.mark.parametrize("quotes", [('"', '"'), ('"', "\\"), ("'", "'")])
+@any_table
+@given(data=st.data())
+def test_any_table_in_any_style_comes_back_in_its_own_columns_or_is_refused(
+    tmp_path: Path, quotes: tuple[str, str], data: st.DataObject
+) -> None:
+    written = Written(
+        data.draw(st.sampled_from(DELIMITERS)),
+        *quotes,
+        data.draw(st.sampled_from(["\n", "\r\n", "\r"])),
+        data.draw(st.sampled_from(ENCODINGS)),
+    )
+    written = replace(written, ends=data.draw(st.sampled_from(["", written.delimiter])))
+    letters = "ab é’ ,;|\t\x01\"'\\"
+    texts = st.text(letters, max_size=8)
+    proof = [f"a{written.delimiter} {written.quote}b{written.quote}", "x"]  # that quotes are meant
+    rows = [*LINES, proof, *data.draw(st.lists(st.tuples(texts, texts).map(list), max_size=4))]
+    ragged = quotes == ('"', '"') and not written.ends and data.draw(st.booleans())
+    (tmp_path / "in.csv").write_bytes(written.dump([*rows, ["short"]] if ragged else rows))
+    output = tmp_path / "out.csv"
+    for old in tmp_path.glob("out*"):
+        old.unlink()
+    ended = run_here("run", tmp_path / "in.csv", "-o", output, "--text-column", "text", *ECHO)
+    if ended.code == 2:
+        assert "error:" in ended.err
+        return
+    assert ended.code == int(ragged), ended.err
+    text = output.read_bytes().decode(written.encoding)
+    assert text.splitlines()[0].startswith(f"text{written.delimiter}id")
+    assert written.line_end == "\r" or "\r" not in text.replace("\r\n", "")
+    found = [list(row.fields.values())[:2] for row in open_source(str(output))]
+    assert found == [*rows[1:], *([["short", ""]] if ragged else [])]
 
 
 @any_table

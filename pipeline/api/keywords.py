@@ -20,7 +20,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.prompting.choosing import Labelling, choose
 from pipeline.prompting.prompt import Prompt
 from pipeline.sources.tables.frame import Frame, as_arrow, is_pandas
-from pipeline.types import Detail, Long
+from pipeline.types import Detail, Hidden, Long, Undecodable
 
 Arguments = ParamSpec("Arguments")
 Given = TypeVar("Given")
@@ -86,7 +86,13 @@ def _value(name: str, value: Any) -> Any:
         return read_amount(value, "--max-cost")
     if name in ("glob", "exclude", "image_host"):
         return (value,) if isinstance(value, str) else tuple(value)
-    kinds: dict[str, type[StrEnum]] = {"auth": Auth, "long": Long, "image_detail": Detail}
+    kinds: dict[str, type[StrEnum]] = {
+        "auth": Auth,
+        "long": Long,
+        "image_detail": Detail,
+        "encoding_errors": Undecodable,
+        "hidden": Hidden,
+    }
     if name in kinds:
         try:
             return kinds[name](value)

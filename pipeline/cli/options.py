@@ -115,12 +115,16 @@ class AskOptions(Chosen):
         "encoding": typer.Option(
             metavar="NAME", help="Encoding of a text table: utf-8, cp1252... [default: detected]"
         ),
+        "encoding_errors": typer.Option(
+            help="Bytes of a text table that aren't of its encoding. [default: strict]"
+        ),
         "delimiter": typer.Option(
-            metavar="CHAR", help="Delimiter of a .csv: ';', tab... [default: detected]"
+            metavar="CHARS", help="Delimiter of a .csv: ';', tab, '||'... [default: detected]"
         ),
         "sheet": typer.Option(
             metavar="NAME", help="Sheet of a workbook, by name or number. [default: the first]"
         ),
+        "hidden": typer.Option(help="Hidden rows and columns of a workbook. [default: keep]"),
         "header_row": typer.Option(
             metavar="N",
             help="Row of a table that names its columns, as Excel counts; those above are no part "

@@ -106,12 +106,13 @@ def _write(run: Run, outcome: Outcome, grader: gold.Grader | None) -> None:
     if run.target is None:
         return
     columns, rows = run.rows.columns, outcome.counted(run.rows, grader)
+    style = run.spool.source.style
     said = _corrections(run)
     if said is None or not said.rows:
-        outcome.notes = write_table(run.target.path, columns, rows)
+        outcome.notes = write_table(run.target.path, columns, rows, style)
     else:
         written = said.columns(columns)
-        outcome.notes = write_table(run.target.path, written, Corrected(rows, said))
+        outcome.notes = write_table(run.target.path, written, Corrected(rows, said), style)
 
 
 def _corrections(run: Run) -> Corrections | None:

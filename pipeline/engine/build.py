@@ -280,8 +280,10 @@ def _open_input(
         fetch_to=stack.enter_context(fetching(input)),
         dialect=Dialect(
             encoding=settings.encoding,
+            encoding_errors=settings.encoding_errors,
             delimiter=settings.delimiter,
             sheet=settings.sheet,
+            hidden=settings.hidden,
             header_row=settings.header_row,
             doubts_header=True,
         ),

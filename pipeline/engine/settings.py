@@ -12,7 +12,7 @@ from pipeline.access import Auth
 from pipeline.costs import Price, read_price
 from pipeline.errors import UsageError, without_partner
 from pipeline.evaluation.threshold import LEVEL, check
-from pipeline.types import Detail, Long
+from pipeline.types import Detail, Hidden, Long, Undecodable
 
 if TYPE_CHECKING:
     from pipeline.backends.apis.base import Api
@@ -95,8 +95,10 @@ class Settings:
     image_host: tuple[str, ...] = ()
     image_detail: Detail = Detail.AUTO
     encoding: str | None = None
+    encoding_errors: Undecodable | None = None
     delimiter: str | None = None
     sheet: str | None = None
+    hidden: Hidden | None = None
     header_row: int | None = None
     glob: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

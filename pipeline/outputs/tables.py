@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from pipeline import scratch
@@ -18,9 +19,10 @@ from pipeline.outputs import excel
 from pipeline.outputs.cells import Rows
 from pipeline.places import follow
 from pipeline.scratch import Scratch
+from pipeline.sources.tables.cells import Style
 from pipeline.types import Column
 
-Writer = Callable[[Path, Sequence[Column], Rows], list[str]]
+Writer = Callable[..., list[str]]
 
 _REMEDIES = {
     errno.ENOSPC: "free some space there",
@@ -52,16 +54,22 @@ def check_columns(path: Path, columns: Sequence[Column]) -> None:
         excel.check_columns(columns)
 
 
-def write_table(path: Path, columns: Sequence[Column], rows: Rows) -> list[str]:
+def write_table(
+    path: Path, columns: Sequence[Column], rows: Rows, style: Style | None = None
+) -> list[str]:
     """Write a header and the rows to `path`; return what the user should know of it, in lines.
 
-    Of a row only the `columns` are written. `rows` may be read more than once, each time from its
-    start (a view, not a generator). An older file at `path` stays until the new one is on disk,
-    which is then for the same people to read.
+    A text table is written in the `style` of one of the same kind. Of a row only the `columns` are
+    written. `rows` may be read more than once, each time from its start (a view, not a generator).
+    An older file at `path` stays until the new one is on disk, which is then for the same people to
+    read.
     """
     if isinstance(rows, Iterator):
         raise TypeError("rows must be iterable more than once, not an iterator")
-    write: Writer = named(find_format(path).writer or "")
+    format = find_format(path)
+    write: Writer = named(format.writer or "")
+    if format.sheet:
+        write = partial(write, style=style)
     with drafted(path) as draft:
         return write(draft, columns, rows)
 

@@ -208,7 +208,7 @@ def apply(corrections: Corrections) -> bool:
         return False
     with closing(open_source(str(path))) as source:
         columns = corrections.columns(source.columns)
-        write_table(path, columns, Corrected(_Fields(source), corrections))
+        write_table(path, columns, Corrected(_Fields(source), corrections), source.style)
     return True
 
 

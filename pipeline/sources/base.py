@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.sources.tables.cells import Style
 from pipeline.types import Column, Document, Image
 
 METADATA = ("title", "author", "pages")
@@ -18,7 +19,8 @@ class Source(Protocol):
     their `metadata`. `text_column` is where `text` comes from: a column of a table, "document" for
     a folder, or None when a table has no column that is clearly the text.
     `image_column` is where images come from: "document" for a folder, None where there can be none.
-    `notices` are what the user should know of how it is read.
+    `notices` are what the user should know of how it is read. `style` is how a text table is
+    written.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Source(Protocol):
     text_column: str | None
     image_column: str | None
     notices: Sequence[str]
+    style: Style | None
 
     def __iter__(self) -> Iterator[Document]:
         """Yield the documents in order; one that can't be read has its `error` set."""
@@ -55,6 +58,7 @@ class Wrapper:
         self.text_column = source.text_column
         self.image_column = source.image_column
         self.notices = source.notices
+        self.style = source.style
 
     def __iter__(self) -> Iterator[Document]:
         return iter(self._source)

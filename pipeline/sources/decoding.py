@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -21,6 +22,8 @@ _WORD, _FOREIGN, _ASCII_LETTER = map(re.compile, (r"\w+", "[\u0370-\u07ff]", "[A
 _LATIN = "Windows-1252"
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 16
+_UTF8 = re.compile(rb"\xc3[\x80-\xbf]|\xe2\x80[\x80-\xbf]")
+_SOME = 10
 LINE_BYTES = 1 << 25  # a few megabytes of gzip can unpack to a line that no memory holds
 PROOF_BYTES = 4  # this many continuation bytes don't come about by chance: the text is UTF-8
 
@@ -31,6 +34,15 @@ class _Fault:
 
     offset: int
     continued: int
+
+
+@dataclass(slots=True)
+class _Scan:
+    """What reading a file through has found."""
+
+    fault: _Fault | None = None
+    marks: bool = False
+    escapes: bool = False
 
 
 def decode(data: bytes) -> str:
@@ -57,27 +69,72 @@ def looks_binary(head: bytes) -> bool:
     return head.count(0) > len(head) / 20 or not _is_utf8(head, cut=True)
 
 
-def encoding_of(file: BinaryIO, name: str, wanted: str | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Script:
+    """How the text of a table is encoded, and what of it needs a closer look.
+
+    `exact` is the encoding of what is behind a byte-order `mark`. `damaged` are the lines with
+    bytes that don't decode and are read as U+FFFD. `marks`: there is another mark further down.
+    `escapes`: there is a backslash before a quote.
+    """
+
+    encoding: str
+    exact: str
+    mark: bool = False
+    damaged: Sequence[int] = ()
+    marks: bool = False
+    escapes: bool = False
+
+    @property
+    def errors(self) -> str:
+        """What a decoder does with bytes that don't decode."""
+        return "replace" if self.damaged else "strict"
+
+    def notices(self, wanted: str | None) -> list[str]:
+        """Say what of it may be wrong; the user has named the `wanted` encoding."""
+        said = []
+        if not wanted and is_guess(self.encoding):
+            said.append(f"detected encoding {self.encoding} (use --encoding to change it)")
+        if self.damaged:
+            said.append(
+                f"bytes that are not {_said(self.encoding)} text are read as \ufffd, on line "
+                f"{some(self.damaged)}"
+            )
+        return said
+
+
+def examine(
+    file: BinaryIO, name: str, wanted: str | None = None, errors: str | None = None
+) -> Script:
     """Find out the encoding of a table, and read it through to make sure (0.1 s for 100 MB).
 
     `wanted` is what the user says it is. Raise UsageError, before anything has been paid for, where
-    a byte doesn't decode or a line is too long to be one of a table.
+    a byte doesn't decode, unless `errors` is "replace", or a line is too long to be one of a table.
     """
     head = file.read(_SAMPLE_BYTES)
     encoding = _wanted(wanted, head) or _marked(head) or _unmarked_utf16(head) or "utf-8"
-    fault = _fault(file, encoding, name)
-    if fault and not wanted and encoding == "utf-8" and fault.continued < PROOF_BYTES:
-        encoding = _guess_around(file, fault.offset, name)
-        fault = _fault(file, encoding, name)
-    if fault is None:
-        return encoding
-    line = _line(file, fault.offset, encoding)
-    said = encoding.removesuffix("-sig").upper()
+    scan = _scan(file, encoding, name)
+    if scan.fault and not wanted and encoding == "utf-8" and scan.fault.continued < PROOF_BYTES:
+        guess = _guess_around(file, scan.fault.offset, name)
+        if guess != _LATIN or not _has_utf8(file):
+            encoding, scan = guess, _scan(file, guess, name)
+    if scan.fault is None or errors == "replace":
+        damaged = tuple(_damaged(file, encoding)) if scan.fault else ()
+        mark = _marked(head) == encoding
+        exact = _exact(head) if mark else encoding
+        return Script(encoding, exact, mark, damaged, scan.marks, scan.escapes)
+    line = _line(file, scan.fault.offset, encoding)
     hint = "leave --encoding out" if wanted else "name its encoding with --encoding"
     raise UsageError(
-        f"{name}, line {line}: byte {fault.offset} of the file is not {said} text; "
-        f"{hint}, or save the file as UTF-8"
+        f"{name}, line {line}: byte {scan.fault.offset} of the file is not {_said(encoding)} text; "
+        f"{hint}, or save the file as UTF-8 (--encoding-errors replace reads such bytes as \ufffd)"
     )
+
+
+def some(numbers: Sequence[int]) -> str:
+    """List the first few numbers, and count the rest."""
+    more = len(numbers) - _SOME
+    return ", ".join(map(str, numbers[:_SOME])) + (f" and {more:,} more" if more > 0 else "")
 
 
 def is_guess(encoding: str) -> bool:
@@ -85,9 +142,8 @@ def is_guess(encoding: str) -> bool:
     return not codecs.lookup(encoding).name.startswith("utf")
 
 
-def guessed(encoding: str) -> str:
-    """Say to the user that an encoding may be wrong."""
-    return f"detected encoding {encoding} (use --encoding to change it)"
+def _said(encoding: str) -> str:
+    return encoding.removesuffix("-sig").upper()
 
 
 def _wanted(encoding: str | None, head: bytes) -> str | None:
@@ -122,6 +178,13 @@ def is_wide(data: bytes) -> bool:
 
 def _marked(data: bytes) -> str | None:
     return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), None)
+
+
+def _exact(head: bytes) -> str:
+    """Name the encoding of what follows a mark."""
+    order = "le" if head[:2] == codecs.BOM_UTF16_LE else "be"
+    marked = _marked(head)
+    return "utf-8" if marked == "utf-8-sig" else f"{marked}-{order}"
 
 
 def _unmarked_utf16(head: bytes) -> str | None:
@@ -176,7 +239,25 @@ def _guess_around(file: BinaryIO, offset: int, name: str) -> str:
     )
 
 
-def _fault(file: BinaryIO, encoding: str, name: str) -> _Fault | None:
+def _has_utf8(file: BinaryIO) -> bool:
+    """Return whether characters of UTF-8 stand in a file: in Windows-1252, `Ã¼` or `â€œ`."""
+    file.seek(0)
+    return any(_UTF8.search(chunk) for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""))
+
+
+def _damaged(file: BinaryIO, encoding: str) -> Iterator[int]:
+    """Number the lines that have bytes which don't decode."""
+    file.seek(0)
+    decode = codecs.getreader(encoding)(file, "replace")
+    lines = 1
+    while text := decode.read(_CHUNK_BYTES):
+        found = [part.count("\ufffd") for part in text.split("\n")]
+        yield from (lines + place for place, count in enumerate(found) if count)
+        lines += len(found) - 1
+
+
+def _scan(file: BinaryIO, encoding: str, name: str) -> _Scan:
+    scan = _Scan()
     decoder = codecs.getincrementaldecoder(encoding)()
     read = characters = line = 0
     file.seek(0)
@@ -188,9 +269,13 @@ def _fault(file: BinaryIO, encoding: str, name: str) -> _Fault | None:
             # The decoder puts the bytes that it kept from the last chunk before this one.
             offset = read - (len(error.object) - len(chunk)) + error.start
             characters += len(error.object[: error.start].decode(encoding, "ignore"))
-            return _Fault(offset, offset - characters)
+            scan.fault = _Fault(offset, offset - characters)
+            return scan
         if not chunk:
-            return None
+            return scan
+        scan.marks = scan.marks or (not text.isascii() and "\ufeff" in text[not read :])
+        # The backslash alone is found at once, the two of them only between all quotes.
+        scan.escapes = scan.escapes or ("\\" in text and '\\"' in text)
         read += len(chunk)
         characters += len(text)
         # Not in the bytes: in UTF-16 a line end is a part of many a character.

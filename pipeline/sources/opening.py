@@ -24,6 +24,7 @@ from pipeline.sources.piped import PipedDocument, sniff
 from pipeline.sources.remote import RemoteFile, RemoteFolder
 from pipeline.sources.tables.archives import find_table, is_packed
 from pipeline.sources.tables.bounded import BoundedTable
+from pipeline.sources.tables.contents import settle
 from pipeline.sources.tables.frame import Frame, FrameTable, Held
 from pipeline.sources.tables.inputs import FileInput, PipedInput
 from pipeline.sources.tables.table import Dialect, Origin, Table, TableSource
@@ -150,6 +151,7 @@ def _file(path: Path, wish: _Wish) -> Source:
 
 
 def _table(file: FileInput, kind: Format, wish: _Wish) -> Source:
+    kind = settle(file, kind)
     read = named(kind.reader)
     table = BoundedTable(read, file, wish.dialect) if kind.grid else read(file, wish.dialect)
     return _table_of(file, table, wish)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 
 from pipeline.errors import DocumentError, UsageError
 from pipeline.sources.base import METADATA
-from pipeline.sources.decoding import decode, encoding_of
-from pipeline.sources.tables.csv import UnreadableRow, read_cells, sniff_delimiter
+from pipeline.sources.decoding import decode, examine
+from pipeline.sources.tables.cells import RowLines, Style, read_rows
 from pipeline.sources.tables.inputs import PipedInput
 from pipeline.sources.tables.jsonl import parse_object
+from pipeline.sources.tables.styles import find_delimiter
 from pipeline.sources.tables.table import Dialect
 from pipeline.types import Column, Document
 
@@ -21,6 +21,7 @@ class PipedDocument:
     columns: Sequence[Column] = (Column("document", "text"),)
     variables: Sequence[str] = METADATA
     notices: Sequence[str] = ()
+    style: Style | None = None
 
     def __init__(self, piped: PipedInput) -> None:
         self.name = piped.name
@@ -61,8 +62,8 @@ class PipedDocument:
 def sniff(piped: PipedInput, dialect: Dialect) -> str | None:
     """Name the suffix that a table on standard input would have; None if it is plain text."""
     with piped.open() as raw:
-        encoding = encoding_of(raw, piped.name, dialect.encoding)
-    with piped.lines(encoding) as lines:
+        script = examine(raw, piped.name, dialect.encoding, dialect.encoding_errors)
+    with piped.lines(script.encoding, script.errors) as lines:
         first = next((line for line in lines if line.strip()), None)
     if first is None:
         raise UsageError("standard input is empty; pipe a table or a text into it, or name a file")
@@ -72,14 +73,16 @@ def sniff(piped: PipedInput, dialect: Dialect) -> str | None:
         return ".jsonl"
     if dialect.header_row is not None:
         return ".csv"
-    delimiter = sniff_delimiter(first)
+    delimiter = find_delimiter(first)
     if delimiter is None:
         return None
-    with piped.lines(encoding) as lines:
-        filled = (cells for cells in read_cells(lines, delimiter) if cells)
-        try:
-            counts = [len(cells) for cells in islice(filled, 2)]
-        except UnreadableRow:
-            return ".csv"  # which says where
+    with piped.lines(script.encoding, script.errors) as lines:
+        rows = RowLines(lines, piped.name, 1, delimiter)
+        counts = []
+        for cells, _ in read_rows(rows, Style(delimiter=delimiter)):
+            counts += [len(cells)] if cells else []
+            rows.proceed()
+            if len(counts) == 2:
+                break
     # Prose has commas too, but seldom as many in its second line.
     return ".csv" if len(counts) == 2 and counts[0] == counts[1] else None

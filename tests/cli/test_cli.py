@@ -150,12 +150,12 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "unknown output suffix": (
         echoing(output="out.xls"),
         "the name of the output out.xls says no format: end it in "
-        ".csv, .tsv, .xlsx, .parquet, .jsonl, such as out.xlsx",
+        ".csv, .tsv, .xlsx, .parquet, .jsonl, .tab, .psv, .ndjson, such as out.xlsx",
     ),
     "no output suffix": (
         echoing(output="out"),
         "the name of the output out says no format: end it in "
-        ".csv, .tsv, .xlsx, .parquet, .jsonl, such as out.csv",
+        ".csv, .tsv, .xlsx, .parquet, .jsonl, .tab, .psv, .ndjson, such as out.csv",
     ),
     "column collision": (
         echoing(given="with-a-status.csv"),

@@ -42,7 +42,7 @@ def test_an_unknown_suffix_names_the_known_ones(tmp_path: Path, name: str, bette
         check_output(tmp_path / name)
     assert str(caught.value) == (
         f"the name of the output {tmp_path / name} says no format: end it in "
-        f".csv, .tsv, .xlsx, .parquet, .jsonl, such as {tmp_path / better}"
+        f".csv, .tsv, .xlsx, .parquet, .jsonl, .tab, .psv, .ndjson, such as {tmp_path / better}"
     )
 
 

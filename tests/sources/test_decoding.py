@@ -6,7 +6,7 @@ import io
 import pytest
 
 from pipeline.errors import DocumentError, UsageError
-from pipeline.sources.decoding import decode, encoding_of, looks_binary
+from pipeline.sources.decoding import decode, examine, looks_binary
 
 FRENCH = "Le café était déjà fermé, où est passée la clé ?"
 RUSSIAN = "Привет мир, как дела сегодня"
@@ -43,12 +43,12 @@ def test_text_is_decoded_whatever_its_encoding(text: str, encoding: str) -> None
 @pytest.mark.parametrize(("text", "encoding"), ENCODED)
 def test_a_table_is_decoded_whatever_its_encoding(text: str, encoding: str) -> None:
     data = text.encode(encoding)
-    assert data.decode(encoding_of(io.BytesIO(data), "t.csv")) == text
+    assert data.decode(examine(io.BytesIO(data), "t.csv").encoding) == text
 
 
 def test_an_accent_far_behind_the_beginning_is_still_seen() -> None:
     data = b"an ordinary line of text\n" * 100_000 + "Müller möchte zurück\n".encode("cp1252")
-    assert encoding_of(io.BytesIO(data), "t.csv") == "Windows-1252"
+    assert examine(io.BytesIO(data), "t.csv").encoding == "Windows-1252"
     assert decode(data)[-21:] == "Müller möchte zurück\n"
 
 
@@ -62,17 +62,20 @@ def test_a_stray_byte_in_a_utf8_document_costs_one_character() -> None:
         (
             "a,b\néé,éé\n1,".encode() + b"\xff\n",
             "t.csv, line 3: byte 16 of the file is not UTF-8 text; "
-            "name its encoding with --encoding, or save the file as UTF-8",
+            "name its encoding with --encoding, or save the file as UTF-8 "
+            "(--encoding-errors replace reads such bytes as \ufffd)",
         ),
         (
             codecs.BOM_UTF8 + b"a\n\xe9\n",
             "t.csv, line 2: byte 5 of the file is not UTF-8 text; "
-            "name its encoding with --encoding, or save the file as UTF-8",
+            "name its encoding with --encoding, or save the file as UTF-8 "
+            "(--encoding-errors replace reads such bytes as \ufffd)",
         ),
         (
             codecs.BOM_UTF16_LE + "a\n".encode("utf-16-le") + b"\x00\xd8a\x00",
             "t.csv, line 2: byte 6 of the file is not UTF-16 text; "
-            "name its encoding with --encoding, or save the file as UTF-8",
+            "name its encoding with --encoding, or save the file as UTF-8 "
+            "(--encoding-errors replace reads such bytes as \ufffd)",
         ),
         (
             b"PK\x03\x04" + bytes(range(256)) * 4,
@@ -82,20 +85,20 @@ def test_a_stray_byte_in_a_utf8_document_costs_one_character() -> None:
 )
 def test_a_table_with_bytes_that_do_not_decode_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        encoding_of(io.BytesIO(data), "t.csv")
+        examine(io.BytesIO(data), "t.csv")
     assert str(raised.value) == message
 
 
 def test_a_character_across_two_chunks_is_not_a_fault() -> None:
     data = b"x" * ((1 << 20) - 1) + "é".encode() * 10
-    assert encoding_of(io.BytesIO(data), "t.csv") == "utf-8"
+    assert examine(io.BytesIO(data), "t.csv").encoding == "utf-8"
 
 
 @pytest.mark.parametrize("at", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1])
 def test_a_fault_across_two_chunks_has_its_offset(at: int) -> None:
     data = "éééé".encode() + b"x" * (at - 8) + b"\xc3("
     with pytest.raises(UsageError, match=f"line 1: byte {at} of the file"):
-        encoding_of(io.BytesIO(data), "t.csv")
+        examine(io.BytesIO(data), "t.csv")
 
 
 @pytest.mark.parametrize(

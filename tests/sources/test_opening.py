@@ -98,7 +98,7 @@ def test_a_table_among_documents_is_a_document(here: Path) -> None:
 
 def test_every_table_format_has_a_suffix() -> None:
     tables = [".csv", ".tsv", ".xlsx", ".parquet", ".jsonl"]
-    assert list(FORMATS) == [*tables, ".xlsm", ".xlsb", ".xls", ".ods"]
+    assert list(FORMATS) == [*tables, ".tab", ".psv", ".ndjson", ".xlsm", ".xlsb", ".xls", ".ods"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pipeline.processes.pool import Pool
 from pipeline.sources.base import METADATA, Extracted
 from pipeline.sources.files.extract import Readers, extract_all, extract_several
 from pipeline.sources.files.walk import Listed, listed, walk
+from pipeline.sources.tables.cells import Style
 from pipeline.types import Column, Document
 
 MOST_NAMED = 10  # pages are named in a remark
@@ -23,6 +24,7 @@ class FilesSource:
     columns: Sequence[Column] = (Column("document", "text"),)
     variables: Sequence[str] = METADATA
     notices: Sequence[str] = ()
+    style: Style | None = None
 
     def __init__(self, name: str) -> None:
         self.name = name

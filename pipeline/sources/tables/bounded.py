@@ -18,6 +18,7 @@ from pipeline.errors import DocumentError, PipelineError, UsageError
 from pipeline.processes.child import MEMORY_BYTES, TIMEOUT_SECONDS, Child
 from pipeline.sources.decoding import LINE_BYTES
 from pipeline.sources.tables import excel
+from pipeline.sources.tables.cells import Style
 from pipeline.sources.tables.inputs import FileInput, unpack
 from pipeline.sources.tables.table import PEEK_ROWS, Dialect, Row
 from pipeline.types import Column
@@ -56,6 +57,7 @@ class BoundedTable:
     """The rows that a reader, a function or class of a module, finds in a file."""
 
     unit = "row"
+    style: Style | None = None
 
     def __init__(self, read: Reader, file: FileInput, dialect: Dialect) -> None:
         with file.open():  # if it can't be opened, no process has to say so

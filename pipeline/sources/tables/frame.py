@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pipeline.errors import UsageError
+from pipeline.sources.tables.cells import Style
 from pipeline.sources.tables.table import Dialect, Row, check_width, unique_names
 from pipeline.types import Column
 
@@ -42,6 +43,7 @@ class FrameTable:
 
     unit = "row"
     notices: Sequence[str] = ()
+    style: Style | None = None
 
     def __init__(self, frame: Frame, held: Held, dialect: Dialect) -> None:
         dialect.only(held.name)

@@ -60,9 +60,11 @@ class FileInput:
         return buffered
 
     @contextmanager
-    def lines(self, encoding: str) -> Iterator[TextIO]:
+    def lines(
+        self, encoding: str, errors: str = "strict", *, newline: str = ""
+    ) -> Iterator[TextIO]:
         """Open it as lines of text that keep their own line ends."""
-        with io.TextIOWrapper(self.open(), encoding, newline="") as text:
+        with io.TextIOWrapper(self.open(), encoding, errors, newline) as text:
             try:
                 yield text
             except UnicodeDecodeError as error:  # it was checked at opening

@@ -10,7 +10,8 @@ from itertools import chain
 import orjson
 
 from pipeline.errors import UsageError
-from pipeline.sources.decoding import encoding_of, guessed, is_guess
+from pipeline.sources.decoding import examine
+from pipeline.sources.tables.cells import Style
 from pipeline.sources.tables.inputs import FileInput
 from pipeline.sources.tables.table import MOST_LEVELS, MOST_VALUES, Dialect, Row, check_width
 from pipeline.types import Column
@@ -44,12 +45,13 @@ class JsonlTable:
     """Lines of objects. The columns are the keys of all of them, in the order they come up."""
 
     unit = "line"
+    style: Style | None = None
 
     def __init__(self, file: FileInput, dialect: Dialect) -> None:
-        dialect.only(file.name, "encoding")
+        dialect.only(file.name, "encoding", "encoding_errors")
         self._file = file
         with file.open() as raw:
-            self._encoding = encoding_of(raw, file.name, dialect.encoding)
+            self._script = examine(raw, file.name, dialect.encoding, dialect.encoding_errors)
         names: dict[str, None] = {}
         for _, fields, _ in self.rows():
             if not fields.keys() <= names.keys():
@@ -60,12 +62,11 @@ class JsonlTable:
                 f"{file.name} has no columns; each of its lines has to be a JSON object"
             )
         self.columns: Sequence[Column] = tuple(map(Column, names))
-        guess = not dialect.encoding and is_guess(self._encoding)
-        self.notices: Sequence[str] = [guessed(self._encoding)] if guess else []
+        self.notices: Sequence[str] = self._script.notices(dialect.encoding)
 
     def rows(self) -> Iterator[Row]:
         """Yield the lines that aren't blank; one that is no object has an error and no fields."""
-        with self._file.lines(self._encoding) as lines:
+        with self._file.lines(self._script.encoding, self._script.errors) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.isspace():
                     fields, error = parse_object(line), None

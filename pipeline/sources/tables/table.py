@@ -18,6 +18,7 @@ from pipeline.errors import DocumentError, UsageError
 from pipeline.processes.pool import Pool
 from pipeline.sources.files import images
 from pipeline.sources.files.reach import Reach
+from pipeline.sources.tables.cells import Style
 from pipeline.types import Column, Document, Image
 
 Row = tuple[int, dict[str, object], str | None]
@@ -29,8 +30,10 @@ MOST_COLUMNS = 100_000
 MOST_VALUES, MOST_LEVELS = 2_000_000, 50  # of a row, where values lie in each other
 _SAYS = {
     "encoding": "is of a table that is text",
+    "encoding_errors": "is of a table that is text",
     "delimiter": "is of a .csv or .tsv table",
     "sheet": "names a sheet of a workbook",
+    "hidden": "is of a workbook",
     "header_row": "is of a workbook, a .csv or a .tsv table",
 }
 # fmt: off
@@ -51,8 +54,10 @@ class Dialect:
     """
 
     encoding: str | None = None
+    encoding_errors: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
+    hidden: str | None = None
     header_row: int | None = None
     doubts_header: bool = False
 
@@ -68,12 +73,14 @@ class Dialect:
 class Table(Protocol):
     """A format of tables. `unit` is what the numbers of its rows count: "line" or "row".
 
-    `notices` are what the user should know of how it is read.
+    `notices` are what the user should know of how it is read. `style` is how a text table is
+    written, so far as the output can be like it.
     """
 
     unit: str
     columns: Sequence[Column]
     notices: Sequence[str]
+    style: Style | None
 
     def rows(self) -> Iterator[Row]:
         """Yield each row's number, its fields and why it can't be used, from the start."""
@@ -118,6 +125,7 @@ class TableSource:
     ) -> None:
         self.name = file.name
         self.columns = table.columns
+        self.style = table.style
         self.image_column = self._named(table, image_column) if image_column else None
         self.notices: Sequence[str] = [f"{file.name}: {notice}" for notice in table.notices]
         self.text_column = self._text_column(table, text_column, {image_column, *never_text})

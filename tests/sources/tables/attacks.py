@@ -211,7 +211,7 @@ ATTACKS: Mapping[str, tuple[Callable[[], bytes], str]] = {
         "wide.csv.gz, line 2: over 33 MB without a line end",
     ),
     "cells.csv": (
-        lambda: b"text\n" + b'"\n",' * 7_000_000,
+        lambda: b"text,more\n" + b'"\n",' * 7_000_000,
         "cells.csv, line 2: a row of over 1,000,000 cells",
     ),
     "columns.csv": (

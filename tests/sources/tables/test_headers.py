@@ -173,7 +173,8 @@ def test_a_row_that_is_not_there_or_empty_is_no_header(
 def test_what_has_no_header_takes_no_row_for_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name != ".":
-        path.write_text('{"text": "a"}\n', encoding="utf-8")
+        data = "PAR1" if path.suffix == ".parquet" else '{"text": "a"}\n'
+        path.write_text(data, encoding="utf-8")
     called = name if path.suffix in (".jsonl", ".parquet") else path
     assert refusal(path, Dialect(header_row=1)) == (
         f"--header-row is of a workbook, a .csv or a .tsv table, and {called} is none; "

@@ -208,7 +208,7 @@ def read_amount(given: object, option: str) -> Decimal:
 @lru_cache(maxsize=256)  # replies name models, and may name others each time
 def find_price(model: str, base_url: str, service_tier: str | None = None) -> Price | None:
     """Look up today's published price of a model at a server; None where there is none."""
-    if _own_machine(base_url):
+    if _own_machine(base_url) or (address := _listed_at(base_url)) is None:
         return None
     from genai_prices import data_snapshot
     from genai_prices.types import Usage as LibraryUsage
@@ -216,7 +216,7 @@ def find_price(model: str, base_url: str, service_tier: str | None = None) -> Pr
     context = {"service_tier": service_tier} if service_tier else None
     try:
         found = data_snapshot.get_snapshot().calc(
-            LibraryUsage(input_tokens=0), model, None, _listed_at(base_url), None, context
+            LibraryUsage(input_tokens=0), model, None, address, None, context
         )
     except (LookupError, ValueError):
         return None
@@ -232,14 +232,12 @@ def find_window(model: str, base_url: str) -> int | None:
 
     Where long prompts cost more, the window ends for us where they do.
     """
-    if _own_machine(base_url):
+    if _own_machine(base_url) or (address := _listed_at(base_url)) is None:
         return None
     from genai_prices import data_snapshot
 
     try:
-        _, found = data_snapshot.get_snapshot().find_provider_model(
-            model, None, None, _listed_at(base_url)
-        )
+        _, found = data_snapshot.get_snapshot().find_provider_model(model, None, None, address)
     except LookupError:
         return None
     price = find_price(model, base_url)
@@ -248,9 +246,25 @@ def find_window(model: str, base_url: str) -> int | None:
     return min([*windows, *tiers], default=None)
 
 
-def _listed_at(base_url: str) -> str:
-    """Return the address that the list of prices knows a server by."""
-    return OPENAI_URL if vendor_of(base_url) is Vendor.OPENAI else base_url
+def _listed_at(base_url: str) -> str | None:
+    """Return the address by which the list of prices knows a server; None if it knows none there.
+
+    The list compares beginnings: api.openai.com.example would be OpenAI, and a path with a dot in
+    it a host.
+    """
+    if vendor_of(base_url) is Vendor.OPENAI:
+        return OPENAI_URL
+    from genai_prices import data_snapshot
+
+    parts = urlsplit(base_url)
+    host = f"https://{parts.hostname or ''}".removesuffix(".")
+    address = f"{host}{parts.path.replace('.', '_')}"
+    for provider in data_snapshot.get_snapshot().providers:
+        if match := re.match(provider.api_pattern, address):
+            rest = host[match.end() :]  # https://api.moonshot. has several endings
+            known = not rest or (match[0].endswith(".") and rest.isalpha())
+            return address if known else None
+    return None
 
 
 def _own_machine(base_url: str) -> bool:

@@ -53,20 +53,24 @@ class JournalFullError(JournalError):
 
 
 class BackendError(PipelineError):
-    """A request that wasn't answered. `levels` is what the reply said of the server's limits."""
+    """A request that wasn't answered. `levels` is what the reply said of the server's limits, and
+    `usage` what it says that it billed.
+    """
 
-    def __init__(self, message: str, *, levels: Levels | None = None) -> None:
+    def __init__(
+        self, message: str, *, levels: Levels | None = None, usage: Usage | None = None
+    ) -> None:
         super().__init__(message)
         self.levels = levels
+        self.usage = usage
 
 
 class TransientError(BackendError):
     """What may get better: the request is sent again.
 
     `retry_after_seconds` is how long the server asked to wait, if it did. `lost` says that it may
-    have done the work all the same, and bill it: the answer was lost on its way. `usage` is what it
-    says that it billed, where an answer came that is of no use. `overloaded` is what it says of
-    itself. `weight` is how many failures of its row it counts for.
+    have done the work all the same, and bill it: the answer was lost on its way. `overloaded` is
+    what it says of itself. `weight` is how many failures of its row it counts for.
     """
 
     weight = 1
@@ -81,11 +85,10 @@ class TransientError(BackendError):
         usage: Usage | None = None,
         overloaded: bool = False,
     ) -> None:
-        super().__init__(message, levels=levels)
+        super().__init__(message, levels=levels, usage=usage)
         self.overloaded = overloaded
         self.retry_after_seconds = retry_after_seconds
         self.lost = lost
-        self.usage = usage
 
 
 class LimitError(TransientError):

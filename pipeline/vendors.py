@@ -60,5 +60,14 @@ def full_address(base_url: str, model: str) -> str:
     return urlunsplit(parts._replace(path=f"/openai/{end}"))
 
 
+def without_version(base_url: str) -> str:
+    """Return an address without Azure's `api-version`: another answers no differently."""
+    parts = urlsplit(base_url)
+    rest = [word for word in parts.query.split("&") if not word.startswith("api-version=")]
+    if len(rest) == parts.query.count("&") + 1:
+        return base_url
+    return urlunsplit(parts._replace(query="&".join(rest)))
+
+
 def _host(base_url: str) -> str:
     return (urlsplit(base_url).hostname or "").removesuffix(".")

@@ -268,3 +268,38 @@ def test_models_before_march_2026_have_no_surcharge(model: str) -> None:
 
 def test_a_host_that_only_looks_regional_is_not_openai() -> None:
     assert find_price("gpt-6-luna", "https://eu-api.openai.com/v1") is None
+
+
+@pytest.mark.parametrize(
+    ("model", "url"),
+    [
+        ("gpt-6-luna", "https://api.openai.com.evil.test/v1"),
+        ("gpt-6-luna", "https://api.openai.com@evil.test/v1"),
+        ("gpt-6-luna", "https://evil.test/api.openai.com"),
+        ("gpt-6-luna", "https://api.openai.community/v1"),
+        ("gpt-6-luna", "https://me.openai.azure.com.evil.test/openai/v1"),
+        ("llama-3.3-70b-versatile", "https://api.groq.com.evil.test/openai/v1"),
+        ("gemini-2.5-flash", "https://evil.test/x.googleapis.com/v1beta/openai"),
+        ("mistral-large-latest", "https://api.mistral.ai.evil.test"),
+        ("moonshot-v1-8k", "https://api.moonshot.evil.test/v1"),
+    ],
+)
+def test_a_host_that_only_begins_like_a_providers_has_no_prices(model: str, url: str) -> None:
+    assert find_price(model, url) is None
+    assert find_window(model, url) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "url"),
+    [
+        ("gpt-6-luna", "https://api.openai.com:443/v1"),
+        ("gpt-6-luna", "https://me.openai.azure.com/openai/deployments/x?api-version=1"),
+        ("llama-3.3-70b-versatile", "https://api.groq.com/openai/v1"),
+        ("gemini-2.5-flash", "https://generativelanguage.googleapis.com/v1beta/openai"),
+        ("mistral-large-latest", "https://api.mistral.ai./v1"),
+        ("moonshot-v1-8k", "https://api.moonshot.cn/v1"),
+        ("openai/gpt-5", "https://openrouter.ai/api/v1"),
+    ],
+)
+def test_a_providers_host_has_its_prices(model: str, url: str) -> None:
+    assert find_price(model, url) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.vendors import Vendor, full_address, vendor_of
+from pipeline.vendors import Vendor, full_address, vendor_of, without_version
 
 AZURE = "https://me.openai.azure.com"
 
@@ -50,3 +50,17 @@ def test_a_vendor_is_known_by_its_address(url: str, vendor: Vendor) -> None:
 )
 def test_an_address_of_azure_gets_its_end(given: str, full: str) -> None:
     assert full_address(given, "sorting") == full
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (f"{AZURE}/openai/deployments/x?api-version=2025-04-01", f"{AZURE}/openai/deployments/x"),
+        ("https://gateway.test/v1?a=1&api-version=2&b=3", "https://gateway.test/v1?a=1&b=3"),
+        ("https://gateway.test/v1?a=1&version=2", "https://gateway.test/v1?a=1&version=2"),
+        ("https://gateway.test/v1?a=%20&b", "https://gateway.test/v1?a=%20&b"),
+        ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+    ],
+)
+def test_an_answer_stands_whatever_the_version_of_azures_api(given: str, known: str) -> None:
+    assert without_version(given) == known

@@ -236,10 +236,10 @@ class Gate:
         self.window.in_flight -= 1
         self._news.set()
 
-    def reject(self, taken: Pass, levels: Levels | None) -> None:
-        """Note a request that was refused for what it is: the server is there, bills nothing."""
+    def reject(self, taken: Pass, levels: Levels | None, cost_usd: Decimal | None = None) -> None:
+        """Note a request that was refused for what it is: the server is there, bills little."""
         self._alive()
-        self.budget.settle(taken.ceiling_usd, None)
+        self.budget.settle(taken.ceiling_usd, cost_usd)
         self._ceilings.refund(taken.tokens)
         self._return(self._clock(), taken, levels)
         self.release()

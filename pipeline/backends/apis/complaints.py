@@ -38,6 +38,7 @@ _PHRASES = {status.phrase.lower() for status in HTTPStatus}
 # Words that say nothing.
 _EMPTY = _PHRASES | {"error", "provider returned error", "none", "null", "true", "invalid_argument"}
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body|!--)\b", re.I)
 _TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", re.I | re.S)
 _NAMED_STATUS = re.compile(
     r"(?:\A|\b(?:status|status code|error code|code|http|error)[\s:=(]{1,3})([45]\d\d)\b", re.I
@@ -85,9 +86,14 @@ def read_complaint(content: bytes) -> Complaint:
     try:
         return complaint(load(content))
     except ValueError:
-        text = content.decode("utf-8", "replace")
+        text = content.decode("utf-8-sig", "replace")
         title = _TITLE.search(text)
         return Complaint(_line(title[1] if title and title[1].strip() else _TAG.sub(" ", text)))
+
+
+def is_page(content: bytes) -> bool:
+    """Return whether a reply is a page for people: HTML."""
+    return _PAGE.match(content) is not None
 
 
 def complaint(data: Any) -> Complaint:

@@ -117,7 +117,7 @@ class Attempts:
         elif isinstance(error, BackendError):
             if isinstance(error, FatalError):
                 self._fail(error)
-            self._gate.reject(taken, error.levels)
+            self._gate.reject(taken, error.levels, self._bill(asking, error.usage))
         else:
             self._gate.cancel(taken)
 

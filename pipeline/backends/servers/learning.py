@@ -25,7 +25,7 @@ _OPTIONAL = {
     *("frequency_penalty", "presence_penalty", "repetition_penalty", "enable_thinking"),
     *("chat_template_kwargs", "parallel_tool_calls", "stream", "stream_options", "store"),
     *("metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_options"),
-    *("prompt_cache_retention", "logit_bias"),
+    *("prompt_cache_retention", "logit_bias", "stop"),
 }
 _BOUNDS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
@@ -94,7 +94,8 @@ class Learner:
     def _leave_out(self, name: str, body: Mapping[str, object]) -> None:
         self._refuse(name)
         if name not in self.manner.defaults and body[name] is not False:
-            self._notice(f"does not take `{name}`: it is asked without")
+            without = "answers are cut there" if name == "stop" else "it is asked without"
+            self._notice(f"does not take `{name}`: {without}")
 
     def _refuse(self, *names: str) -> None:
         self.manner = replace(self.manner, refused=self.manner.refused | set(names))

@@ -14,7 +14,7 @@ import orjson
 from pipeline.access import Auth
 from pipeline.backends.apis.base import Api, Asked, Manner, Rung
 from pipeline.backends.apis.chat import Chat
-from pipeline.backends.apis.complaints import ErrorReplyError
+from pipeline.backends.apis.complaints import ErrorReplyError, is_page, read_complaint
 from pipeline.backends.apis.ends import End, end_of
 from pipeline.backends.apis.messages import names
 from pipeline.backends.apis.replies import THOUGHTS_ONLY
@@ -38,16 +38,18 @@ from pipeline.backends.servers.refusals import (
     refusal_of,
 )
 from pipeline.backends.servers.schema_limits import check_limits
-from pipeline.backends.servers.transport import Transport
+from pipeline.backends.servers.transport import Reply, Transport
 from pipeline.backends.servers.truncation import ADVICE, Truncation
 from pipeline.costs import TOKENS_PER_REPLY, Counter, Price, find_price
-from pipeline.errors import AccessError, PackedError, UnsentError
+from pipeline.errors import AccessError, PackedError, TransientError, UnsentError
 from pipeline.prompting.strictness import strictly
 from pipeline.showing import keep
 from pipeline.types import Request, Response, Usage
-from pipeline.vendors import Vendor, vendor_of
+from pipeline.vendors import Vendor, vendor_of, without_version
 
 IMAGE_TOKENS = 20_000  # no rule counts more for one
+MOST_DENIED = 5  # of one row after the other, and no answer: then it isn't about what they ask
+MOST_PAGES = 5
 
 
 class Online(Server):
@@ -88,11 +90,13 @@ class Online(Server):
         self._caching = Caching()
         self._prefix_tokens: dict[str, int] = {}
         self._answers = 0
+        self._denied = 0  # since the last answer
+        self._pages = 0
         self._truncation = Truncation()
 
     @property
     def identity(self) -> str:
-        return f"{self.api.name} {self.name}"
+        return f"{self.api.name} {without_version(self.name)}"
 
     async def open(self) -> None:
         await self._transport.open()
@@ -150,7 +154,8 @@ class Online(Server):
             if lower is None:
                 if first is not None and answer.status in (400, 422):
                     answer = first  # it wasn't the format
-                fatal = not self._answers
+                self._denied += answer.status == 403 and answer.subject is Subject.REST
+                fatal = not self._answers or self._denied >= MOST_DENIED
                 raise explain(answer, request, self.base_url, body, fatal=fatal, auth=self._auth)
             rung, first = lower, first or answer
 
@@ -168,8 +173,23 @@ class Online(Server):
             response = self.api.read(reply.content, levels, asked=asked, note=self._notice)
         except ErrorReplyError as error:
             return refusal_inside(error.told, reply, error.usage)
+        except TransientError:
+            if is_page(reply.content) and not self._answers:
+                self._count_page(reply)
+            raise
         self._answers += 1
+        self._denied = 0
         return response
+
+    def _count_page(self, reply: Reply) -> None:
+        """Raise AccessError if nothing but web pages has come: no waiting mends that."""
+        self._pages += 1
+        if self._pages >= MOST_PAGES:
+            said = read_complaint(reply.content).text[:100]
+            raise AccessError(
+                f"{self.base_url} answers with a web page ('{said}') and not as an API: check "
+                "--base-url, and whether a proxy or a portal wants you to log in first"
+            )
 
     def _taken(
         self, response: Response, request: Request, body: Mapping[str, object], rung: Rung
@@ -186,6 +206,8 @@ class Online(Server):
             return replace(response, problem=problem, advice=ADVICE)
         if response.content:
             response = _without_thoughts(response, request)
+            if "stop" in self._learner.manner.refused:
+                response = _stopped(response, request.parameters.get("stop"))
         if request.schema is None or not _is_whole(response):
             return response
         content, values = self._formats.read(response.content or "", request.schema, rung)
@@ -287,6 +309,16 @@ def _is_whole(response: Response) -> bool:
     if response.refusal or response.problem or not (response.content or "").strip():
         return False
     return end_of(response.finish_reason) is End.WHOLE
+
+
+def _stopped(response: Response, stop: object) -> Response:
+    """Cut an answer where the server would have stopped, if it took `stop`."""
+    words = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else ()
+    content = response.content or ""
+    places = [content.find(word) for word in words if word and word in content]
+    if not places:
+        return response
+    return replace(response, content=content[: min(places)], finish_reason="stop")
 
 
 def _asked(request: Request, body: Mapping[str, object], prompt_tokens: int) -> Asked:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from http import HTTPStatus
 
 from pipeline.access import Auth
@@ -108,6 +109,11 @@ _MODEL = re.compile(
     r"(?:model|deployment)|is not a valid model|no (?:allowed )?(?:endpoints|providers) (?:found"
     r"|are available) for|no model\b"
 )
+_WHO = re.compile(
+    r"permission|privilege|(?:not|un)[ _-]?(?:authori[sz]ed|enabled|activated)|countr(?:y|ies)"
+    r"|region|territory|subscription|organi[sz]ation|workspace|project|tenant|suspended|deactivated"
+    r"|credential|\broles?\b|\bip\b|firewall rules|network"
+)
 _BLIND = re.compile(r"image input is not supported")  # llama.cpp says it with status 500
 
 
@@ -156,6 +162,11 @@ class Refusal:
     def of_a_number(self) -> bool:
         """Whether it is about how large the longest answer is, not about what it is called."""
         return _BOUND.search(self.told.text.lower()) is not None
+
+    @property
+    def concerns_all(self) -> bool:
+        """Whether it is about who asks, or from where, not about what is asked."""
+        return _WHO.search(" ".join([self.told.text.lower(), *self.told.codes])) is not None
 
     def named(self, body: Mapping[str, object]) -> list[str]:
         """List the parameters of a body that it speaks of."""
@@ -227,10 +238,9 @@ def explain(
     if subject is Subject.QUOTA or (subject in (Subject.KEY, Subject.MODEL) and not known):
         return _fatal(refusal, said, request.model, base_url, auth)
     name = f" {refusal.told.name}" if refusal.told.name else ""
+    rejected = partial(RejectedError, levels=levels, usage=refusal.usage)
     if subject is Subject.LENGTH:
-        return RejectedError(
-            f"HTTP {status}{name}: {refusal.words}; {_shorter(refusal)}", levels=levels
-        )
+        return rejected(f"HTTP {status}{name}: {refusal.words}; {_shorter(refusal)}")
     if status == 429:
         return LimitError(said, levels=levels, retry_after_seconds=wait)
     if subject is Subject.REST and (status in _BUSY or status >= 500 or status < 300):
@@ -241,12 +251,14 @@ def explain(
             usage=refusal.usage,
             overloaded=status == OVERLOADED,
         )
+    if subject is Subject.REST and status == 403 and not (fatal or refusal.concerns_all):
+        return rejected(f"HTTP {status}{name}: {refusal.words}")  # others are let in
     if subject is Subject.REST and (access := _access(refusal, said, base_url, auth)) is not None:
         return access
     refused = [param for param in refusal.named(body) if param not in ("messages", "model")]
     if fatal and subject is Subject.REST and refused:
         return AccessError(f"{request.model} refuses `{refused[0]}` ({said})")
-    return RejectedError(f"HTTP {status}{name}: {refusal.words}", levels=levels)
+    return rejected(f"HTTP {status}{name}: {refusal.words}")
 
 
 def _fatal(refusal: Refusal, said: str, model: str, base_url: str, auth: Auth) -> FatalError:

@@ -200,3 +200,14 @@ def test_a_prompt_that_was_written_to_a_cache_is_billed_as_that(
     assert price.cost_usd(answer.usage) == server.tally.billed.cost_usd(
         prompt="0.1", completion="0.5"
     )
+
+
+def test_answers_stand_whatever_the_version_of_azures_api() -> None:
+    address = "https://me.openai.azure.com/openai/deployments/sorting"
+    lanes = [
+        open_lane("sorting", base_url=f"{address}?api-version={version}", api_key="k")
+        for version in ("2024-10-21", "2025-04-01-preview")
+    ]
+    assert {lane.server.identity for lane in lanes} == {f"chat {address}"}
+    plain = open_lane("gpt-6-luna", base_url=OPENAI_URL, api_key="k").server
+    assert plain.identity == f"chat {OPENAI_URL}"

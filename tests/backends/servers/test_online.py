@@ -358,9 +358,9 @@ def test_a_probe_that_is_not_sent_lets_another_go() -> None:
             "HTTP 413: The request failed.; --chunk-tokens N asks part by part",
         ),
         (
-            Fault("unsupported_parameter", param="stop"),
+            Fault("unsupported_parameter", param="modalities"),
             AccessError,
-            f"{MODEL} refuses `stop` (HTTP 400: This model does not support this parameter.)",
+            f"{MODEL} refuses `modalities` (HTTP 400: This model does not support this parameter.)",
         ),
         (
             Fault("invalid_api_key"),
@@ -420,7 +420,7 @@ def test_an_error_has_its_class_and_its_line(
     server: Server, fault: Fault, kind: type[BackendError], message: str
 ) -> None:
     server.change(faults=(fault,))
-    asked = request(parameters={"stop": ["x"]})
+    asked = request(parameters={"modalities": ["x"]})
     error = failure(server, asked)
     assert (type(error), str(error)) == (kind, message.replace("URL", server.base_url))
 
@@ -574,8 +574,8 @@ def test_a_bound_that_is_refused_by_both_names_is_never_left_out(server: Server)
 
 
 def test_a_parameter_that_changes_the_answer_is_never_left_out(server: Server) -> None:
-    server.change(faults=refusing("stop"))
-    error = failure(server, request(parameters={"stop": ["x"]}))
+    server.change(faults=refusing("modalities"))
+    error = failure(server, request(parameters={"modalities": ["x"]}))
     assert type(error) is AccessError
     assert server.tally.received == 1
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 
+from pipeline.backends.base import Answered
 from pipeline.backends.lanes.live import Live
-from pipeline.backends.opening import open_lane
+from pipeline.backends.opening import Limits, open_lane
+from pipeline.backends.servers.online import MOST_DENIED, MOST_PAGES
+from pipeline.costs import fixed_price
 from pipeline.errors import AccessError, BackendError, FatalError, RejectedError, TransientError
 from pipeline.types import Request, Response, Usage
 from tests.backends.asking import MODEL, complete, complete_all, request
@@ -335,3 +339,141 @@ def test_what_is_counted_and_cannot_be_read_is_seldom_asked_again(server: Server
     found = complete_all(connect(server), [request(text) for text in "abcdef"])
     assert {item.attempts for item in found.values()} == {3}
     assert {item.usage for item in found.values()} == {Usage(27, 9)}
+
+
+# A 403 in the middle of a run
+
+
+def many(server: Server, *names: str) -> dict[str, Answered]:
+    """Ask about some texts, one after the other."""
+    limits = Limits(max_concurrency=1)
+    lane = open_lane(MODEL, base_url=server.base_url, api_key="sk-test", limits=limits)
+    return complete_all(lane, [request(name) for name in names])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        said("Forbidden"),
+        "<html><title>Attention Required! | Cloudflare</title></html>",
+        said("Request blocked by rule 949110"),
+        "",
+    ],
+)
+def test_a_row_that_is_forbidden_fails_alone_while_others_are_let_in(
+    server: Server, body: object
+) -> None:
+    server.change(faults=(refusing(403, body, contains="bad"),))
+    names = [f"{'bad' if number % 5 else 'good'} {number}" for number in range(20)]
+    for name, answered in many(server, *names).items():
+        bad = name.startswith("bad")
+        assert isinstance(answered.answer, RejectedError if bad else Response)
+        assert answered.attempts == 1
+
+
+def test_rows_that_are_all_forbidden_end_the_run_soon(server: Server) -> None:
+    server.change(faults=(refusing(403, said("Forbidden"), after=3),))
+    with pytest.raises(AccessError, match=r"refuses to answer \(HTTP 403: Forbidden"):
+        many(server, *map(str, range(100)))
+    assert server.tally.statuses == {200: 3, 403: MOST_DENIED}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        said("No.", code="unsupported_country_region_territory"),
+        said("You have insufficient permissions for this operation. Missing scopes: model.request"),
+        said("Your organization was suspended."),
+        said("Your API key has expired"),
+        said("You don't have the role that this needs", code="PermissionDenied"),
+    ],
+)
+def test_what_is_forbidden_to_all_ends_the_run_at_once(server: Server, body: object) -> None:
+    server.change(faults=(refusing(403, body, after=3),))
+    with pytest.raises(AccessError):
+        many(server, *map(str, range(100)))
+    assert server.tally.statuses == {200: 3, 403: 1}
+
+
+def test_a_403_before_any_answer_ends_the_run_at_once(server: Server) -> None:
+    server.change(faults=(refusing(403, said("Forbidden")),))
+    with pytest.raises(AccessError):
+        many(server, *map(str, range(100)))
+    assert server.tally.received == 1
+
+
+# What is billed though it is refused
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (said("The input was flagged", code="content_filter"), RejectedError),
+        (said("prompt is too long", code=400), RejectedError),
+    ],
+)
+def test_a_refusal_that_says_what_it_billed_is_billed(
+    server: Server, body: dict[str, object], kind: type[BackendError]
+) -> None:
+    counted = {"usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+    server.change(faults=(refusing(200, {**body, **counted}, contains="bad"),))
+    price = fixed_price(Decimal(3), Decimal(17))
+    lane = open_lane(MODEL, base_url=server.base_url, api_key="sk-test", price=price)
+    found = complete_all(lane, [request("good"), request("bad")])
+    bad = found["bad"]
+    assert isinstance(bad.answer, kind)
+    assert (bad.usage, bad.cost_usd) == (Usage(7, 2), price.cost_usd(Usage(7, 2)))
+    spent = [answered.cost_usd or 0 for answered in found.values()]
+    assert lane.gate.budget.spent_usd == sum(spent)
+
+
+# Parameters whose work can be done here
+
+
+@pytest.mark.parametrize("stop", ["END", ["zzz", "END", "tail"]])
+def test_stop_is_kept_to_if_the_server_does_not_take_it(server: Server, stop: object) -> None:
+    words = "Unsupported parameter: 'stop' is not supported with this model."
+    told = said(words, param="stop", code="unsupported_parameter")
+    server.change(
+        faults=(refusing(400, told, has="stop"),), answer=lambda body: "one two END tail zzz"
+    )
+    lane = connect(server)
+    first, second = complete(lane, *(request(text, parameters={"stop": stop}) for text in "ab"))
+    assert first.content == second.content == "one two "
+    assert lane.server.notices == [f"{MODEL} does not take `stop`: answers are cut there"]
+    assert server.tally.received == 3
+
+
+def test_an_answer_that_was_cut_off_after_its_stop_is_whole(server: Server) -> None:
+    server.change(
+        faults=(refusing(400, said("'stop' is not supported"), has="stop"),),
+        answer=lambda body: "one END two three four",
+    )
+    asked = request(parameters={"stop": ["END"]}, max_tokens=3)
+    (answer,) = complete(connect(server), asked)
+    assert (answer.content, answer.finish_reason) == ("one ", "stop")
+
+
+# Web pages in place of answers
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!DOCTYPE html><html><title>Sign in to Contoso</title><form></form></html>",
+        "\ufeff\n<html><body>Sign in to Contoso</body></html>",
+    ],
+)
+def test_a_page_to_log_in_to_ends_the_run_soon(server: Server, page: str) -> None:
+    server.change(faults=(refusing(200, page),))
+    with pytest.raises(AccessError) as caught:
+        many(server, *map(str, range(100)))
+    assert "answers with a web page ('Sign in to Contoso') and not as an API" in str(caught.value)
+    assert server.tally.received == MOST_PAGES
+
+
+def test_pages_among_answers_are_an_outage(server: Server) -> None:
+    page = "<html><title>Back soon</title></html>"
+    server.change(faults=(refusing(200, page, after=2, times=2 * MOST_PAGES),))
+    found = many(server, *map(str, range(5)))
+    assert all(isinstance(answered.answer, Response) for answered in found.values())

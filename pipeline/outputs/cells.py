@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 
 import orjson
 
 from pipeline.sources.tables.jsonl import Number
+from pipeline.sources.tables.values import Duration, Scaled
 
 Rows = Iterable[Mapping[str, object]]
 
@@ -35,7 +36,9 @@ def to_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return _fixed(value)
+        return str(value) if isinstance(value, Scaled) else _fixed(value)
+    if isinstance(value, timedelta):
+        return str(Duration.of(value))
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, (bytes, bytearray)):
@@ -65,7 +68,7 @@ def _plain(value: object) -> object:
         return orjson.Fragment(str(value))
     if not isinstance(value, Decimal):
         return to_text(value)
-    return orjson.Fragment(_fixed(value)) if value.is_finite() else None
+    return orjson.Fragment(to_text(value)) if value.is_finite() else None
 
 
 def _exact(value: object) -> object:

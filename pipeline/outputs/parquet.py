@@ -168,6 +168,10 @@ class _Field:
 def _class(cell: object) -> type:
     if isinstance(cell, Padded):
         return int
+    if isinstance(cell, timedelta):
+        return timedelta
+    if isinstance(cell, Decimal):
+        return Decimal
     return float if isinstance(cell, float) else type(cell)
 
 

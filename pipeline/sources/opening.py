@@ -22,7 +22,7 @@ from pipeline.sources.files.folder import FolderSource
 from pipeline.sources.files.walk import IGNORE_FILE, walk
 from pipeline.sources.piped import PipedDocument, sniff
 from pipeline.sources.remote import RemoteFile, RemoteFolder
-from pipeline.sources.tables.archives import find_table, is_packed
+from pipeline.sources.tables.archives import find_parts, find_table, is_packed
 from pipeline.sources.tables.bounded import BoundedTable
 from pipeline.sources.tables.contents import settle
 from pipeline.sources.tables.frame import Frame, FrameTable, Held
@@ -112,6 +112,8 @@ def open_source(
         return _file(path, wish)
     if not uri or not os.path.isdir(folder):
         raise _missing(uri, folder)
+    if (parts := find_parts(folder)) and not wish.glob and not patterns:
+        return _parts(folder, parts, wish)
     wish.of_documents(uri)
     patterns += wish.patterns()
     source = FolderSource(
@@ -148,6 +150,17 @@ def _file(path: Path, wish: _Wish) -> Source:
         return _table(*found, wish)
     wish.of_documents(str(path))
     return FolderSource(path)
+
+
+def _parts(folder: Path, parts: Sequence[Path], wish: _Wish) -> Source:
+    """Open a table that is a folder of parts, if it has but one."""
+    (first, *others) = parts
+    if not others and "=" not in first.parent.name:
+        return _file(first, wish)
+    raise UsageError(
+        f"{folder} is a table in a folder, as Spark writes it (parts: {len(parts):,}): write it as "
+        f"one file, or give a part, such as {first}"
+    )
 
 
 def _table(file: FileInput, kind: Format, wish: _Wish) -> Source:
@@ -232,7 +245,11 @@ def _no_match(
             f"the folder {folder} holds no files to read: hidden ones, links that lead out of it, "
             f"what {IGNORE_FILE} or --exclude leaves out and the run's own files don't count"
         )
+    deep = not any("**" in one for each in patterns for one in each) and any(
+        "/" in Path(file.path).as_posix() for file in walk(folder, exclude=exclude)
+    )
     wanted = " and ".join(" or ".join(alternatives) for alternatives in patterns)
     return UsageError(
         f"no file in {folder} matches {wanted}; its files end in {', '.join(suffixes[:10])}"
+        f"{' (** in a pattern leads into folders)' if deep else ''}"
     )

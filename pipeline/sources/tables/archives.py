@@ -12,12 +12,29 @@ from pipeline.formats import FORMATS, Format
 from pipeline.sources.tables.inputs import FileInput, ZippedInput, open_archive
 
 _MOST_NAMES = 10
+_SIGNS = frozenset({"_SUCCESS", "_metadata", "_common_metadata"})
 
 
 def is_packed(path: Path) -> bool:
     """Return whether a path leads into a zip file: `tables.zip/a.csv`."""
     archive = _archive(path)
     return archive is not None and archive != path
+
+
+def find_parts(folder: Path) -> list[Path]:
+    """Find the parts of a table that is a folder, as Spark and others write it: it has the name of
+    a table, or a mark that it is whole, or nothing but Parquet in it.
+    """
+    named = folder.suffix.lower() in FORMATS or any((folder / sign).is_file() for sign in _SIGNS)
+    parts: list[Path] = []
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names if name[0] not in "._"):
+            suffix = _suffix(path)
+            known = suffix in FORMATS if named else suffix == ".parquet"
+            if not known or (parts and suffix != _suffix(parts[0])):
+                return []
+            parts.append(path)
+    return sorted(parts)
 
 
 def find_table(path: Path) -> tuple[FileInput, Format] | None:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -21,6 +22,7 @@ from pipeline.errors import UsageError
 from pipeline.sources.tables.headers import PEEK_ROWS, beyond, doubt, empty, find_header
 from pipeline.sources.tables.inputs import FileInput
 from pipeline.sources.tables.table import Dialect, check_width, renamed, unique_names
+from pipeline.sources.tables.values import Duration
 from pipeline.sources.tables.workbook import check_extent, find_oddities
 from pipeline.types import Column
 
@@ -175,7 +177,7 @@ def _value(cell: object) -> object:
     """Make a whole number an integer, as it is shown."""
     if isinstance(cell, float) and cell.is_integer() and abs(cell) <= _MAX_INTEGER:
         return int(cell)
-    return cell
+    return Duration.of(cell) if isinstance(cell, timedelta) else cell
 
 
 @contextmanager

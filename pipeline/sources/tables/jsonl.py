@@ -19,6 +19,7 @@ from pipeline.types import Column
 # What may be a number that Python, unlike the file, writes otherwise: 1.10, 1E5, -0, or that orjson
 # makes a float of: an integer of more than 64 bits.
 _INEXACT = re.compile(r"\d[.eE]|\d{19}|-0")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _MOST_DIGITS = 4300  # that Python makes an integer of
 _LONG = 1 << 20  # characters: no line that is shorter has too many values
 
@@ -100,11 +101,18 @@ def _exact(line: str) -> object:
     """Parse what orjson doesn't, or not to the digit: NaN, 1.10, integers of any size."""
     try:
         value = json.loads(line, parse_float=_number, parse_int=_integer, parse_constant=Number)
-        # Half of a surrogate pair is a string to json, but no encoding can write it.
-        json.dumps(value, ensure_ascii=False).encode()
+        return _mended(value) if _SURROGATE.search(line) else value
     except (ValueError, RecursionError):
         return None
-    return value
+
+
+def _mended(value: object) -> object:
+    """Put U+FFFD for each half of a surrogate pair, which no encoding can write."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return list(map(_mended, value)) if isinstance(value, list) else value
 
 
 def _count_opened(line: str) -> int:

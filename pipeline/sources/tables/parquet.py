@@ -6,12 +6,16 @@ It is read by a process of its own (`bounded.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from math import isfinite
 from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.sources.tables.inputs import FileInput
+from pipeline.sources.tables.jsonl import Number
 from pipeline.sources.tables.table import (
     MOST_LEVELS,
     MOST_VALUES,
@@ -20,11 +24,13 @@ from pipeline.sources.tables.table import (
     renamed,
     unique_names,
 )
+from pipeline.sources.tables.values import Duration, Scaled
 from pipeline.types import Column, Kind
 
 _BATCH_ROWS, _BATCH_BYTES = 1000, 1 << 24
 _BUFFER_BYTES = 1 << 20  # without one, a whole column of a row group is read at once
 _MOST_CATEGORIES = 10_000
+_CONTROLS = re.compile(r"[\0-\x08\x0e-\x1f]")
 
 
 class ParquetGrid:
@@ -45,8 +51,11 @@ class ParquetGrid:
         self._names = unique_names(schema.names)
         self.notices: Sequence[str] = renamed(schema.names, self._names)
         columns = zip(self._names, schema, categories, strict=True)
+        with _opened(file) as parquet:
+            self._read = [_reader(parquet, field) for field in schema]
         self.columns: Sequence[Column] = tuple(
-            Column(name, _kind(field.type), field, values) for name, field, values in columns
+            Column(name, "text" if read is _texts else _kind(field.type), field, values)
+            for (name, field, values), read in zip(columns, self._read, strict=True)
         )
         self.first = 1
 
@@ -55,7 +64,8 @@ class ParquetGrid:
         with _opened(self._file) as parquet:
             for batch in parquet.iter_batches(self._count, use_threads=False):
                 for part in _parts(batch, f"{self._file.name} has a row"):
-                    yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
+                    pairs = zip(self._read, part.columns, strict=True)
+                    yield from zip(*(read(column) for read, column in pairs), strict=True)
 
 
 @contextmanager
@@ -72,6 +82,58 @@ def _opened(file: FileInput) -> Iterator[Any]:
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             reason = str(error).partition("\n")[0]
             raise UsageError(f"{file.name} can't be read as Parquet: {reason}") from error
+
+
+def _reader(parquet: Any, field: Any) -> Callable[[Any], list[object]]:
+    """Return what makes Python's values of the arrays of a column, as they are to be written."""
+    from pyarrow import types
+
+    kind = field.type
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        return _texts if _has_texts(parquet, field.name) else _values
+    if types.is_float32(kind):
+        return _singles
+    if types.is_decimal(kind):
+        return partial(_each, Scaled)
+    return partial(_each, Duration.of) if types.is_duration(kind) else _values
+
+
+def _has_texts(parquet: Any, name: str) -> bool:
+    """Return whether the bytes of a column are texts: Impala and older Sparks don't mark those."""
+    import pyarrow
+
+    with suppress(pyarrow.ArrowInvalid):
+        for batch in parquet.iter_batches(_BATCH_ROWS, columns=[name], use_threads=False):
+            if batch.num_columns != 1 or any(map(_CONTROLS.search, filter(None, _texts(batch[0])))):
+                return False
+        return True
+    return False
+
+
+def _values(array: Any) -> list[object]:
+    values: list[object] = array.to_pylist()
+    return values
+
+
+def _texts(array: Any) -> list[Any]:
+    import pyarrow
+
+    texts: list[Any] = array.cast(pyarrow.large_binary()).cast(pyarrow.large_string()).to_pylist()
+    return texts
+
+
+def _singles(array: Any) -> list[object]:
+    """Return numbers with the digits that they have as such: 0.1, not 0.10000000149011612."""
+    import numpy
+
+    return [
+        number if number is None or not isfinite(number) else Number(str(numpy.float32(number)))
+        for number in array.to_pylist()
+    ]
+
+
+def _each(make: Callable[[Any], object], array: Any) -> list[object]:
+    return [None if value is None else make(value) for value in array.to_pylist()]
 
 
 def _rows_at_once(metadata: Any) -> int:

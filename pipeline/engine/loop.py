@@ -97,8 +97,11 @@ class Engine:
                 if self._again:
                     yield self._again.popleft()
                 elif fresh:
-                    if request := self._begin(*fresh.popleft()):
-                        yield request
+                    request, trail = fresh.popleft()
+                    # It may be asked already, or was answered after it was looked up.
+                    if request.key not in self._asked and request.key not in self._lately:
+                        self._asked[request.key] = trail
+                        yield (self._judge.again(trail) if trail else None) or request
                 elif reading is not None and reading.done():
                     batch, reading = reading.result(), None
                     ended = batch is None
@@ -115,13 +118,6 @@ class Engine:
         """Read on; return what of it the journal doesn't know, or None at the end."""
         batch = _take(iterator)
         return self.store.unanswered(batch) if batch else None
-
-    def _begin(self, request: Request, trail: list[Result]) -> Request | None:
-        """Return what to ask; None if it is being asked, or was answered since it was looked up."""
-        if request.key in self._asked or request.key in self._lately:
-            return None
-        self._asked[request.key] = trail
-        return (self._judge.again(trail) if trail else None) or request
 
 
 Unanswered = tuple[Request, list[Result]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
+from functools import partial
 from itertools import chain, islice
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -87,14 +88,12 @@ class Walk:
 
     def _requests(self, slots: Iterable[Slot]) -> Iterator[Request]:
         steps, find = self._stage.steps, self._stage.engine.store.get_all
-        for slot, trail in look_up(self._choose(slots), self._follow, find):
+        follow = partial(self._stage.follow, most=self._level)
+        for slot, trail in look_up(self._choose(slots), follow, find):
             if trail.missing and len(trail.said) == self._level:
                 self.goes_on = self.goes_on or steps.goes_on(trail)
                 for step in steps.missing(slot, trail):
                     yield step.request
-
-    def _follow(self, slot: Slot) -> Lookup[Trail]:
-        return self._stage.follow(slot, self._level)
 
 
 def _noted(trail: Trail) -> tuple[Any, ...]:

@@ -50,7 +50,8 @@ class Renderer:
             if place == turns[0]:
                 messages += shown
             after = IMAGE if images and place == self._after_text else ""
-            messages.append(_message(role, template, variables, images, after))
+            fixed = None if after else self._fixed[place]
+            messages.append(fixed or _message(role, template, variables, images, after))
             if place in turns[:turn]:
                 messages.append(Message("assistant", answers[turns.index(place)]))
         last = turn == len(turns) - 1
@@ -71,6 +72,14 @@ class Renderer:
     @cached_property
     def _templates(self) -> list[tuple[Role, Template]]:
         return compiled(self._prompt, self._prompt.templates)
+
+    @cached_property
+    def _fixed(self) -> list[Message | None]:
+        """Return the messages that are the same for any document, each at its place."""
+        return [
+            Message(role, template.start) if template.fixed else None
+            for role, template in self._templates
+        ]
 
     @cached_property
     def _merging(self) -> list[tuple[Role, Template]]:

@@ -57,7 +57,7 @@ def read_response(
             model=_word(data.get("model")) or "",
             usage=usage,
             refusal=hide(refusal) if refusal else refusal,
-            problem=_problem(choice) or (None if text else _thoughts(choice)),
+            problem=_problem(choice) if choice.get("error") or not text else None,
             service_tier=tier if (tier := _word(data.get("service_tier"))) in _TIERS else None,
             levels=levels,
             tokens=() if asked.alternatives is None else _tokens(choice.get("logprobs")),
@@ -134,13 +134,11 @@ def _reason(choice: Any) -> str | None:
 
 
 def _problem(choice: Any) -> str | None:
-    """Return what a choice says went wrong."""
-    error = choice.get("error")
-    return complaint(error).text or "no reason given" if error else None
-
-
-def _thoughts(choice: Any) -> str | None:
-    """Return that thoughts, told apart from the answer, have used the allowance up, if so."""
+    """Return what went wrong: what a choice says, or that thoughts told apart from its answer, of
+    which there is none, have used the allowance up.
+    """
+    if error := choice.get("error"):
+        return complaint(error).text or "no reason given"
     message = choice.get("message") or {}
     thought = any(message.get(name) for name in ("reasoning_content", "reasoning", "thinking"))
     return THOUGHTS_ONLY if thought and end_of(_reason(choice)) is End.CUT else None

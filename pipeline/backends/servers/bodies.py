@@ -40,22 +40,20 @@ class Bodies:
                 parts.append(part)
                 size += len(part)
                 self._held_bytes += len(part)
-                problem = self._problem(max(came, size), most_bytes)
-                if problem is not None:
+                if max(came, size) > most_bytes or self._held_bytes > TOGETHER_BYTES:
                     response.close()  # the rest stays with the server
-                    return b"".join(parts)[:most_bytes], problem
+                    return b"".join(parts)[:most_bytes], _problem(max(came, size), most_bytes)
             if unpacker:
                 unpacker.end()
             return b"".join(parts), None
         finally:
             self._held_bytes -= size
 
-    def _problem(self, size: int, most_bytes: int) -> str | None:
-        if size > most_bytes:
-            return f"longer than the {most_bytes:,} bytes that an answer to this can have"
-        if self._held_bytes > TOGETHER_BYTES:
-            return f"among those that are longer than {TOGETHER_BYTES:,} bytes together"
-        return None
+
+def _problem(size: int, most_bytes: int) -> str:
+    if size > most_bytes:
+        return f"longer than the {most_bytes:,} bytes that an answer to this can have"
+    return f"among those that are longer than {TOGETHER_BYTES:,} bytes together"
 
 
 class Unpacker:

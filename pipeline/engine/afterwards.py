@@ -103,6 +103,7 @@ def _write(run: Run, outcome: Outcome, grader: gold.Grader | None) -> None:
     What a person has said of its rows is in it again.
     """
     run.rows.reason = outcome.ending.reason
+    run.spool.last_walk = run.settings.review is None
     if run.target is None:
         return
     columns, rows = run.rows.columns, outcome.counted(run.rows, grader)

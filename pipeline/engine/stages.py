@@ -54,7 +54,7 @@ class Stage:
         kept = None if outline is None else (len(outline.levels), outline.problem, outline.done)
         trail = yield from self.steps.follow(slot, outline, most)
         outline = trail.outline
-        if (len(outline.levels), outline.problem, outline.done) != kept:
+        if slot.takes_notes and (len(outline.levels), outline.problem, outline.done) != kept:
             slot.note(self.number, _noted(trail))
         return trail
 

@@ -55,6 +55,11 @@ class Slot:
         """Return how long the document's text is, if it is in memory."""
         return 0 if self._document is None else len(self._document.text)
 
+    @property
+    def takes_notes(self) -> bool:
+        """Return False if nobody will read them."""
+        return self._spool is None or not self._spool.last_walk
+
     def note(self, number: int, values: tuple[Any, ...]) -> None:
         """Keep a note with the document: plain values, under a number."""
         self.notes[number] = values
@@ -66,12 +71,13 @@ class Spool:
     """Goes through a source as often as wanted; each time may go further than the last.
 
     What was read lies in `folder`, by default the system's for temporary files. One thread at a
-    time may use it.
+    time may use it. `last_walk` says that nobody will go through it again.
     """
 
     def __init__(self, source: Source, folder: Path | None = None) -> None:
         self.source = source
         self.complete = False
+        self.last_walk = False
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # `close` closes it
         self._rest = iter(source)
         # Where in the file each document begins, and its notes; none begin at 0.

@@ -70,6 +70,10 @@ def test_what_is_known_stays_with_the_documents_from_walk_to_walk(
         for slot in spool:
             answer(store, stage, slot)
         assert not any(stage.is_done(slot) for slot in spool)  # nobody has looked since
+        spool.last_walk = True
+        assert all(trail.finished for _, trail in look_up(spool, stage.follow, store.get_all))
+        assert not any(stage.is_done(slot) for slot in spool)  # nobody would read it
+        spool.last_walk = False
         walked = [
             (slot.document.text, trail.answers)
             for slot, trail in look_up(spool, stage.follow, store.get_all)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl, urljoin, urlsplit, urlunsplit
 
 import aiohttp
@@ -83,6 +84,7 @@ class Transport:
         self._entra = entra
         self._key = api_key if vendor_of(base_url) is Vendor.AZURE else None
         self._answered = False
+        self._token_header: dict[str, str] = {}
         self._rehearsal = Rehearsal()
         self._bodies = Bodies()
         client = httpx2.AsyncClient(transport=self._rehearsal, trust_env=False)
@@ -110,19 +112,16 @@ class Transport:
         built = self._rehearsal.built
         # The SDK has made a header of a login in the address; with both, aiohttp would refuse.
         self._url = str(built.url.copy_with(username=None, password=None))
-        self._headers = {
-            name: value for name, value in built.headers.items() if name not in _OWN_HEADERS
-        }
-        for name, value in self._headers.items():
+        headers = {name: value for name, value in built.headers.items() if name not in _OWN_HEADERS}
+        for name, value in headers.items():
             keep_header(name, value)
         if self._entra is not None:
             await self._entra.token()  # without one nothing is asked
-        elif (
-            self._key is not None
-        ):  # Azure takes no key as `authorization`, but for its newest paths
-            self._headers.pop("authorization", None)
-            self._headers["api-key"] = self._key
-        self._headers["accept-encoding"] = ENCODINGS
+        elif self._key is not None:
+            # Azure takes no key as `authorization`, but for its newest paths.
+            headers.pop("authorization", None)
+            headers["api-key"] = self._key
+        headers["accept-encoding"] = ENCODINGS
         self._proxy = find_proxy(self._url)
         keep_address(self._proxy.url if self._proxy else "")
         self._session = aiohttp.ClientSession(
@@ -130,6 +129,7 @@ class Transport:
             connector=aiohttp.TCPConnector(limit=0, ssl=trusting(), keepalive_timeout=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # it knows no bound
+            headers=headers,
         )
 
     async def close(self) -> None:
@@ -148,10 +148,10 @@ class Transport:
         if self._entra is None:
             return await self._post(body, timeout_seconds, most_bytes)
         token = await self._entra.token()
-        self._headers["authorization"] = f"Bearer {token}"
+        self._token_header = {"authorization": f"Bearer {token}"}
         reply = await self._post(body, timeout_seconds, most_bytes)
         if reply.status == _UNAUTHORIZED and await self._entra.replace(token):
-            self._headers["authorization"] = f"Bearer {await self._entra.token()}"
+            self._token_header = {"authorization": f"Bearer {await self._entra.token()}"}
             reply = await self._post(body, timeout_seconds, most_bytes)
         return reply
 
@@ -177,10 +177,10 @@ class Transport:
         async with self._session.post(
             url,
             data=body,
-            headers=self._headers,
+            headers=self._token_header,
             proxy=self._proxy.url if self._proxy else None,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_SECONDS),
+            timeout=_timeout(timeout_seconds),
         ) as response:
             return await self._read(response, most_bytes)
 
@@ -237,6 +237,11 @@ class Transport:
 
     def _unreachable(self, reason: str, *, lost: bool) -> UnreachableError:
         return UnreachableError(f"{self._where}: {reason}", lost=lost)
+
+
+@lru_cache(maxsize=64)
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
 
 
 def _redirected(url: str, reply: Reply, path: str) -> str | None:

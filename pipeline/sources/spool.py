@@ -1,6 +1,6 @@
 """An input that can be gone through again, though it is read once: a slot for each document.
 
-What has been read is kept in a temporary file that nobody else can see and that is gone with the
+What has been read is kept in temporary files that nobody else can see and that are gone with the
 process. So a run can plan ahead, ask in several turns and write its rows, and what it writes are
 the rows it read, whatever has become of the input since.
 """
@@ -19,6 +19,10 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.sources.base import Source
 from pipeline.types import Document
+
+NOWHERE = -1
+BUFFER_BYTES = 2**16
+_SIZE_BYTES = 8
 
 # A document as it is takes twice as long to write down and to read again.
 _values = attrgetter(*(field.name for field in fields(Document)))
@@ -78,13 +82,11 @@ class Spool:
         self.source = source
         self.complete = False
         self.last_walk = False
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # `close` closes it
         self._rest = iter(source)
-        # Where in the file each document begins, and its notes; none begin at 0.
-        self._documents = array("Q")
-        self._notes = array("Q")
-        self._end = 0
-        self._at_end = True
+        # Each walk reads both from their start to their end: in one file, they would be far apart.
+        self._documents, self._notes = _Pile(folder), _Pile(folder)
+        # Where each document begins, and its notes; without any, it is NOWHERE.
+        self._document_at, self._note_at = array("q"), array("q")
 
     def __enter__(self) -> Spool:
         return self
@@ -94,52 +96,70 @@ class Spool:
 
     def close(self) -> None:
         """Forget what was read."""
-        self._file.close()
+        self._documents.close()
+        self._notes.close()
 
     def __iter__(self) -> Iterator[Slot]:
         """Yield what was read before, then read on."""
-        for place in range(len(self._documents)):
-            offset = self._notes[place]
-            yield Slot(None, self._load(offset) if offset else None, self, place)
+        for place in range(len(self._document_at)):
+            at = self._note_at[place]
+            yield Slot(None, None if at == NOWHERE else self._notes.load(at), self, place)
         for document in self._rest:
-            self._documents.append(self._append(_values(document)))
-            self._notes.append(0)
-            yield Slot(document, None, self, len(self._documents) - 1)
+            self._document_at.append(self._documents.append(_values(document)))
+            self._note_at.append(NOWHERE)
+            yield Slot(document, None, self, len(self._document_at) - 1)
         self.complete = True
 
     @property
     def count(self) -> int:
         """Return how many documents have been read so far."""
-        return len(self._documents)
+        return len(self._document_at)
 
     def read(self, place: int) -> Document:
         """Read a document back."""
-        return Document(*self._load(self._documents[place]))
+        return Document(*self._documents.load(self._document_at[place]))
 
     def note(self, place: int, notes: dict[int, tuple[Any, ...]]) -> None:
         """Keep notes with a document, in place of those it had."""
-        self._notes[place] = self._append(notes)
+        self._note_at[place] = self._notes.append(notes)
 
-    def _append(self, values: object) -> int:
+
+class _Pile:
+    """Values that are written down one after the other, in a file that is gone with the process."""
+
+    def __init__(self, folder: Path | None) -> None:
+        # `close` closes it. What lies near the last value read needn't be read from the disk.
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=BUFFER_BYTES)  # noqa: SIM115
+        self._end = 0
+        self._at_end = True
+
+    def close(self) -> None:
+        """Forget all of it."""
+        self._file.close()
+
+    def append(self, values: object) -> int:
         """Write something down; return where it begins."""
         data = pickle.dumps(values, protocol=pickle.HIGHEST_PROTOCOL)
         try:
             if not self._at_end:
                 self._file.seek(self._end)
                 self._at_end = True
+            self._file.write(len(data).to_bytes(_SIZE_BYTES, "little"))
             self._file.write(data)
         except OSError as error:
             raise _full(error) from error
-        offset, self._end = self._end, self._end + len(data)
-        return offset
+        at, self._end = self._end, self._end + _SIZE_BYTES + len(data)
+        return at
 
-    def _load(self, offset: int) -> Any:
+    def load(self, at: int) -> Any:
+        """Return what begins there."""
         self._at_end = False
         try:
-            self._file.seek(offset)  # which may write what is in the buffer
+            self._file.seek(at)  # which may write what is in the buffer
+            size = int.from_bytes(self._file.read(_SIZE_BYTES), "little")
+            return pickle.loads(self._file.read(size))
         except OSError as error:
             raise _full(error) from error
-        return pickle.load(self._file)
 
 
 def _full(error: OSError) -> PipelineError:

@@ -78,7 +78,6 @@ def read_document(data: bytes, name: str) -> Extracted:
     )
     if found.mime_type == "text/plain" and looks_binary(data[:HEAD_BYTES]):
         raise DocumentError(_UNKNOWN)  # what xberg doesn't know it takes for text
-    scanned = _scanned_pages(found)
     text = _text(found)
     pages = [_unescaped(page.content) for page in found.pages or []]
     if extras:
@@ -91,7 +90,7 @@ def read_document(data: bytes, name: str) -> Extracted:
         title=_line(found.metadata.title or found.metadata.subject),
         author=_line(", ".join(found.metadata.authors or [])),
         pages=_pages(found),
-        scanned_pages=scanned,
+        scanned_pages=_scanned_pages(found),
     )
     if extracted.text.strip():
         return _completed(extracted, found, data)
@@ -184,9 +183,11 @@ def _headed(parts: list[tuple[str, str]]) -> list[str]:
 
 
 def _scanned_pages(found: ExtractedDocument) -> tuple[int, ...]:
+    """Return the pages that are scans without a text layer."""
     about = found.metadata.format
     pdf = about.pdf if about else None
-    return tuple(pdf.scanned_pages or ()) if pdf else ()
+    read = {page.page_number for page in found.pages or [] if page.content.strip()}
+    return tuple(page for page in (pdf and pdf.scanned_pages) or () if page not in read)
 
 
 def _pages(found: ExtractedDocument) -> int | None:

@@ -150,7 +150,8 @@ def _take_file(part: Message, mail: _Mail, read: Read) -> None:
     data = _payload(part)
     name = _decoded(part.get_filename() or "") or f"unnamed{_UNNAMED.get(kind, '')}"
     mail.files.append((name, len(data)))
-    if kind in _SIGNATURES or not data:
+    place = f"cid:{str(part.get('Content-ID', '')).strip('<> ')}"
+    if kind in _SIGNATURES or not data or any(place in text for text in mail.body):
         return
     try:
         found = read(data, name)

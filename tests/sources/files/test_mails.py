@@ -131,6 +131,17 @@ def test_the_last_alternative_is_read_and_the_pictures_of_a_page_are_its_own(
     assert document.remark is None
 
 
+def test_a_picture_that_is_shown_in_the_text_is_not_missed(tmp_path: Path) -> None:
+    message = mail()
+    message.set_content('<p>Logo: <img src="cid:logo"></p>', subtype="html")
+    message.add_attachment(PNG, "image", "png", filename="logo.png", cid="<logo>")
+    message.add_attachment(PNG, "image", "png", filename="photo.png", cid="<photo>")
+    path = tmp_path / "offer.eml"
+    path.write_bytes(message.as_bytes())
+    (document,) = FolderSource(path)
+    assert document.remark == "not asked about: what is attached: photo.png"
+
+
 def test_an_empty_page_leaves_the_plain_text(tmp_path: Path) -> None:
     message = mail("As plain text.")
     message.add_alternative(" ", subtype="html")

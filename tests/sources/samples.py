@@ -25,7 +25,10 @@ _DC = "http://purl.org/dc/elements/1.1/"
 
 
 def pdf(*pages: str, title: str = "", author: str = "", protected: bool = False) -> bytes:
-    """Make a PDF of a line a page; one without is a scanned picture, one of a space is blank."""
+    """Make a PDF of a line a page; one without is a scanned picture, one of a space is blank.
+
+    A line behind a form feed is the invisible text of a scan.
+    """
     numbers = [5 + 2 * page for page in range(len(pages))]
     kids = " ".join(f"{number} 0 R" for number in numbers)
     pixels = zlib.compress(bytes(range(64)))
@@ -38,8 +41,10 @@ def pdf(*pages: str, title: str = "", author: str = "", protected: bool = False)
         + b"stream\n" + pixels + b"\nendstream",
     ]  # fmt: skip
     for number, line in zip(numbers, pages, strict=True):
-        drawn = f"BT /F1 12 Tf 72 720 Td ({line}) Tj ET" if line.strip() else ""
+        drawn = f"BT /F1 12 Tf 72 720 Td ({line.strip()}) Tj ET" if line.strip() else ""
         drawn = drawn if line else "q 612 0 0 792 0 0 cm /I Do Q"
+        if line.startswith("\f"):
+            drawn = f"q 612 0 0 792 0 0 cm /I Do Q {drawn.replace('BT', 'BT 3 Tr')}"
         objects += [
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {number + 1} 0 R "
             "/Resources << /Font << /F1 3 0 R >> /XObject << /I 4 0 R >> >> >>".encode(),

@@ -1,5 +1,6 @@
-"""The text of PDF pages whose lines don't run from left to right: PDFium reads those better.
+"""The text of PDF pages that PDFium reads better than the extractor does.
 
+Those are pages of which the extractor loses much, and whose lines don't run from left to right.
 Hebrew and Arabic stand in a PDF as they are drawn; here they get back the order they are read in.
 Lines that run down or up (vertical writing, turned pages) come as PDFium has them.
 """
@@ -11,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from ctypes import c_double
-from itertools import cycle, pairwise
+from itertools import chain, cycle, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.errors import DocumentError
@@ -33,14 +34,15 @@ _RUNS = {
 _FOREIGN = re.compile(r"R(?:[^L]*R)?")  # in a line that is read from left to right
 _CLASSES = {"L": "L", "R": "R", "AL": "R", "EN": "N", "AN": "N", "CS": "s", "ES": "e", "ET": "e"}
 _GAP = 0.12  # of the font's size is a space
+_KEPT = 0.8  # of its letters are left of a page that the extractor has read as a whole
 _SAMPLE = 120  # characters of a page tell how its lines run
 
 
 class Page(NamedTuple):
-    """The text of a page, and whether its lines run otherwise than from left to right."""
+    """The text of a page, and whether it is better than the extractor's."""
 
     text: str
-    is_turned: bool
+    is_better: bool
 
 
 class _Glyph(NamedTuple):
@@ -52,13 +54,14 @@ class _Glyph(NamedTuple):
     text: str
 
 
-def read_pages(data: bytes) -> list[Page]:
-    """Return the pages as PDFium has them; none if it can't read the file."""
+def read_pages(data: bytes, extracted: Sequence[str]) -> list[Page]:
+    """Return the pages as PDFium has them, beside those of the extractor; none if it can't."""
     import pypdfium2
 
     try:
         with explained("the PDF can't be read"), pypdfium2.PdfDocument(data) as document:
-            return [_read(document[number]) for number in range(len(document))]
+            pages = zip(range(len(document)), chain(extracted, repeat("")), strict=False)
+            return [_read(document[number], text) for number, text in pages]
     except DocumentError:  # the extractor has read it as it is
         return []
 
@@ -104,7 +107,7 @@ def _class(glyph: str) -> str:
     return _CLASSES.get(unicodedata.bidirectional(glyph[0]), " ")
 
 
-def _read(page: PdfPage) -> Page:
+def _read(page: PdfPage, extracted: str) -> Page:
     text_page = page.get_textpage()
     if is_turned := _is_upside_down(text_page):
         page.set_rotation((page.get_rotation() + 180) % 360)
@@ -116,7 +119,14 @@ def _read(page: PdfPage) -> Page:
         return Page("\n".join(lines), True)
     if downward := _downward(text_page):
         return Page(_sideways(text, [line[0].left for line in _lines(text_page)], downward), True)
+    if not is_turned and _letters(extracted) < _KEPT * _letters(text):
+        text = str(text_page.get_text_bounded()).replace("\r\n", "\n")  # what is on the page
+        return Page(text, _letters(extracted) < _KEPT * _letters(text))
     return Page(text, is_turned)
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def _sideways(text: str, places: Sequence[float], downward: int) -> str:

@@ -18,15 +18,15 @@ _NO_FORM = re.compile(r"Please wait\.\.\.\s*If this message is not eventually re
 def as_read(data: bytes, text: str, pages: Sequence[str], fields: Mapping[str, str]) -> str:
     """Return the text with what the extractor has made of it undone.
 
-    That are pages whose lines don't run from left to right, and what it takes for ligatures.
+    That are pages that it reads badly, and what it takes for ligatures.
     `fields` are those of a form, which the text has behind its pages.
     """
     if _NO_FORM.search(text):
         raise DocumentError("a form that only Adobe Reader shows: print it to another PDF")
-    drawn = read_pages(data)
-    if any(page.is_turned for page in drawn):
+    drawn = read_pages(data, pages)
+    if any(page.is_better for page in drawn):
         parts = [
-            own.text if own and own.is_turned else page
+            own.text if own and own.is_better else page
             for page, own in zip_longest(pages, drawn[: len(pages)])
         ]
         parts += [f"{name}: {value}" for name, value in fields.items()]

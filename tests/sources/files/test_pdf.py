@@ -50,13 +50,33 @@ def test_vertical_lines_come_in_the_order_of_reading(tmp_path: Path) -> None:
     "turn", ["0 1 -1 0 700 100", "0 -1 1 0 100 700", "-1 0 0 -1 600 700", "0 2 -2 0 700 10"]
 )
 def test_turned_lines_come_in_the_order_of_reading(turn: str) -> None:
-    pages = read_pages(paper(f"q {turn} cm {lines(ENGLISH[:31], ENGLISH[31:])} Q"))
+    pages = read_pages(paper(f"q {turn} cm {lines(ENGLISH[:31], ENGLISH[31:])} Q"), [])
     assert pages == [(f"{ENGLISH[:31]}\n{ENGLISH[31:]}", True)]
 
 
 def test_upright_lines_are_left_to_the_extractor() -> None:
-    (page,) = read_pages(paper(lines(*ENGLISH[:31], ENGLISH[31:])))
-    assert not page.is_turned
+    (page,) = read_pages(paper(lines(ENGLISH[:31], ENGLISH[31:])), [ENGLISH])
+    assert not page.is_better
+
+
+@pytest.mark.parametrize(("kept", "is_better"), [(0, True), (30, True), (60, False)])
+def test_a_page_that_the_extractor_loses_is_read_anew(kept: int, is_better: bool) -> None:
+    data = paper(lines(ENGLISH[:31], ENGLISH[31:]))
+    (page,) = read_pages(data, [ENGLISH[:kept]])
+    assert page == (f"{ENGLISH[:31]}\n{ENGLISH[31:]}", is_better)
+
+
+def test_text_beside_a_page_is_not_on_it() -> None:
+    data = paper(f"{lines('On the page.')} {lines('x' * 50).replace('20 300', '2000 300')}")
+    (page,) = read_pages(data, ["On the page."])
+    assert (page.text.strip(), page.is_better) == ("On the page.", False)
+
+
+def test_a_scan_with_a_text_layer_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "scan.pdf"
+    path.write_bytes(pdf("\fTyped by a scanner."))
+    (document,) = FolderSource(path)
+    assert (document.text, document.remark) == ("Typed by a scanner.\n", None)
 
 
 def test_a_page_upside_down_is_read(tmp_path: Path) -> None:

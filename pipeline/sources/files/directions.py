@@ -35,7 +35,7 @@ _FOREIGN = re.compile(r"R(?:[^L]*R)?")  # in a line that is read from left to ri
 _CLASSES = {"L": "L", "R": "R", "AL": "R", "EN": "N", "AN": "N", "CS": "s", "ES": "e", "ET": "e"}
 _GAP = 0.12  # of the font's size is a space
 _KEPT = 0.8  # of its letters are left of a page that the extractor has read as a whole
-_SAMPLE = 120  # characters of a page tell how its lines run
+_SAMPLE = 40  # characters of a page tell how its lines run
 
 
 class Page(NamedTuple):

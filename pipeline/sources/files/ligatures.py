@@ -19,6 +19,8 @@ _DECORATION = "*_`|"
 
 def restored(text: str, raw: str) -> str:
     """Return the text with its words as they are in `raw`, the text before they were mended."""
+    if not _MARKED.search(raw):
+        return text
     words = raw.split()
     marks = {mark for mark in _MENDED if mark in raw and not _is_broken(mark, raw)}
     originals: dict[str, list[str]] = {

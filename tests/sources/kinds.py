@@ -112,7 +112,9 @@ GOOD: Mapping[str, Good] = {
     "numbers.ipynb": Good(notebook("# Sums", "print(6 * 7)", "42\n"), "print(6 * 7)"),
     "marked.ipynb": Good(BOM_UTF8 + notebook("# Sums", "1", "1"), "# Sums"),
     "pack.zip": Good(packed({"a.txt": "Four weeks.", "b/policy.docx": LETTER}), "two days"),
-    "letter.docx.gz": Good(gz(LETTER, times=1), "Remote work policy\n\nFür alle: two days.\n"),
+    "letter.docx.gz": Good(
+        gz(LETTER, times=1), "Remote work policy\n\nFür alle: two days.\n", **ABOUT, pages=3
+    ),
     "notes.md": Good(b"# Notes\n\n- snake_case *stays*\n", "# Notes\n\n- snake_case *stays*\n"),
     "tool.py": Good(b'print("{{ text }} {% raw %}")\n', 'print("{{ text }} {% raw %}")\n'),
     "rows.csv": Good(b"id,text\n007,NA\n", "id,text\n007,NA\n"),

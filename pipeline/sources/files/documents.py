@@ -17,10 +17,12 @@ from pipeline.sources.base import Extracted
 from pipeline.sources.decoding import looks_binary
 from pipeline.sources.files import pdf
 from pipeline.sources.files.guards import (
+    DAMAGED,
     MOST_PARTS,
     MOST_RATIO,
     MOST_UNPACKED_BYTES,
     PROTECTED,
+    TOO_DENSE,
     TOO_LARGE,
     TOO_MANY,
 )
@@ -40,9 +42,7 @@ _ESCAPING = (_PDF, "application/rtf", "text/rtf", "application/vnd.o", "applicat
 _ESCAPE = re.compile(r"\\([\\<>`+.!~&])")
 _FENCED = re.compile(r"(^```.*?^```$)", re.M | re.S)
 _UNKNOWN = "not text, and not a document format that can be read"
-_DAMAGED = "damaged, or not what its name says"
 _NO_PAGES = "there are no pages in it: it may be damaged"
-_TOO_DENSE = f"it unpacks to more than {MOST_RATIO} times its size: unpack it"
 # What xberg says, and what it means.
 _REASONS = (
     ("password", PROTECTED),
@@ -52,7 +52,7 @@ _REASONS = (
     ("Table cell limit", f"its tables have over {_MOST_CELLS:,} cells: split it"),
     ("too many files", TOO_MANY),
     ("max_files_in_archive", TOO_MANY),
-    ("bomb", _TOO_DENSE),
+    ("bomb", TOO_DENSE),
     ("size exceeds", TOO_LARGE),
     ("max_archive_size", TOO_LARGE),
     ("exceed", "too large to be read"),
@@ -153,7 +153,7 @@ def _ask_xberg(
 
 
 def _reason(message: str) -> str:
-    return next((meaning for sign, meaning in _REASONS if sign in message), _DAMAGED)
+    return next((meaning for sign, meaning in _REASONS if sign in message), DAMAGED)
 
 
 def _text(found: ExtractedDocument) -> str:

@@ -129,7 +129,7 @@ def _remark(found: Extracted) -> str | None:
     parts = [f"the scans in it, pages {_some(found.scanned_pages)} of {found.pages}"]
     parts = parts if found.scanned_pages else []
     if found.left_out:
-        parts.append(f"what is attached: {_some(found.left_out)}")
+        parts.append(f"the files {_some(found.left_out)}")
     return f"not asked about: {'; '.join(parts)}" if parts else None
 
 

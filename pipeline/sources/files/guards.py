@@ -14,6 +14,8 @@ MOST_RATIO = 100  # of what it unpacks to, to its size
 PROTECTED = "protected by a password"
 TOO_LARGE = f"it unpacks to more than {MOST_UNPACKED_BYTES // 1_000_000} MB"
 TOO_MANY = f"it holds more than {MOST_PARTS:,} files: unpack it"
+TOO_DENSE = f"it unpacks to more than {MOST_RATIO} times its size: unpack it"
+DAMAGED = "damaged, or not what its name says"
 # How a compound file lists the stream of that name: the name, and its length in bytes.
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le").ljust(64, b"\0") + b"\x22\0"
 

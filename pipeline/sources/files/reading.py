@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from functools import partial
 from pathlib import PurePath
 
+from pipeline.errors import DocumentError
 from pipeline.sources.base import Extracted
+from pipeline.sources.files.archives import is_archive, read_archive
 from pipeline.sources.files.charsets import decode_page, decode_xml
 from pipeline.sources.files.documents import page_text, read_document
 from pipeline.sources.files.guards import check
@@ -14,17 +17,21 @@ from pipeline.sources.files.kinds import HEAD_BYTES, kind
 from pipeline.sources.files.mails import read_mails, read_saved_page
 from pipeline.sources.files.word import as_shown
 
+_DEEPEST = 5
 _TITLE = re.compile(r"<title[^>]{0,999}>(.{0,9999}?)</title>", re.I | re.S)
 _AUTHOR = re.compile(
     r"""<meta\s+name=["']?author["']?\s+content=(?:"([^"]{1,999})"|'([^']{1,999})')""", re.I
 )
 
 
-def read(data: bytes, name: str) -> Extracted:
+def read(data: bytes, name: str, *, depth: int = 0) -> Extracted:
     """Read a file of this name; one that has neither text nor error is a scan or a picture.
 
-    Raises DocumentError, saying why, if it can't be read.
+    `depth` is how many files it lies in. Raises DocumentError, saying why, if it can't be read.
     """
+    if depth > _DEEPEST:
+        raise DocumentError("its files lie too deep within each other")
+    inner = partial(read, depth=depth + 1)
     suffix = PurePath(name).suffix.lower()
     match kind(data[:HEAD_BYTES], suffix):
         case "text":
@@ -32,14 +39,16 @@ def read(data: bytes, name: str) -> Extracted:
         case "page":
             return read_page(decode_page(data))
         case "mail":
-            return read_mails(data, suffix, read)
+            return read_mails(data, suffix, inner)
         case "saved page":
             return read_page(read_saved_page(data))
         case "image":
             return Extracted()
         case "document":
             check(data)
-            return read_document(as_shown(data, read) if data[:2] == b"PK" else data, name)
+            if is_archive(data):
+                return read_archive(data, name, inner)
+            return read_document(as_shown(data, inner) if data[:2] == b"PK" else data, name)
 
 
 def read_page(source: str) -> Extracted:

@@ -111,9 +111,7 @@ def test_what_is_attached_is_read_or_named(tmp_path: Path) -> None:
         f"  photo.png ({len(PNG)} bytes)",
     ):
         assert part in document.text
-    assert document.remark == (
-        "not asked about: what is attached: photo.png, winmail.dat, scan.pdf"
-    )
+    assert document.remark == ("not asked about: the files photo.png, winmail.dat, scan.pdf")
 
 
 def test_the_last_alternative_is_read_and_the_pictures_of_a_page_are_its_own(
@@ -139,7 +137,7 @@ def test_a_picture_that_is_shown_in_the_text_is_not_missed(tmp_path: Path) -> No
     path = tmp_path / "offer.eml"
     path.write_bytes(message.as_bytes())
     (document,) = FolderSource(path)
-    assert document.remark == "not asked about: what is attached: photo.png"
+    assert document.remark == "not asked about: the files photo.png"
 
 
 def test_an_empty_page_leaves_the_plain_text(tmp_path: Path) -> None:
@@ -176,7 +174,7 @@ def test_mails_that_lie_too_deep_within_each_other_are_named(tmp_path: Path) -> 
     path = tmp_path / "offer.eml"
     path.write_bytes(message.as_bytes())
     (document,) = FolderSource(path)
-    assert document.remark == "not asked about: what is attached: Mail 8"
+    assert document.remark == "not asked about: the files Mail 8"
 
 
 def test_parts_that_lie_too_deep_within_each_other_are_an_error(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_what_is_attached_is_read_or_named(tmp_path: Path) -> None:
     (document,) = FolderSource(path)
     assert "# terms.txt\n\nFour weeks." in document.text
     assert "tea" in document.text
-    assert document.remark == "not asked about: what is attached: logo.png"
+    assert document.remark == "not asked about: the files logo.png"
 
 
 @pytest.mark.parametrize(

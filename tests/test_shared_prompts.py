@@ -5,6 +5,7 @@ The server plays OpenAI: it is reached at OpenAI's name, as a proxy.
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,14 @@ def test_the_votes_on_a_row_share_its_prompt(tmp_path: Path, server: Server) -> 
     assert (bill.requests, bill.cache_writes) == (3, 1)
     assert bill.cached_tokens == 2 * bill.cache_write_tokens
     assert billed(read_rows(tmp_path / "out.csv"))[1] == cost_usd(bill)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_dry_run_shows_what_would_be_marked(tmp_path: Path, server: Server, rows: int) -> None:
+    shown = json.loads(ask(tmp_path, server, rows, "--dry-run").out)
+    assert marks(shown) == ([LONG] if rows > 1 else [])
+    ask(tmp_path, server, rows)
+    assert bodies(server)[0] == shown
 
 
 def test_a_user_who_says_how_to_cache_is_obeyed(tmp_path: Path, server: Server) -> None:

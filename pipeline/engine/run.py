@@ -124,13 +124,14 @@ class Run:
         """
         planner = Planner(self.spool, self.first, self.later, self.pairs)
         plan = planner.plan(seconds)
-        if plan.requests or not plan.complete:
-            return plan
-        if not plan.escalations and all(stage.settled for stage in self.later):
-            return plan
-        for stage in self.later:  # the first model has been asked all
-            self._settle(stage)
-        return planner.plan(seconds)
+        asked_all = plan.complete and not plan.requests
+        if asked_all and (plan.escalations or not all(stage.settled for stage in self.later)):
+            for stage in self.later:
+                self._settle(stage)
+            plan = planner.plan(seconds)
+        for lane in self.lanes:
+            lane.server.shared = plan.shared
+        return plan
 
     async def ask(self, plan: Plan, progress: Progress) -> Ending:
         """Ask for all that is missing, and say how that ended."""
@@ -140,7 +141,6 @@ class Run:
         progress.state = lambda: _state(self.lanes)
         for lane in self.lanes:
             lane.note = progress.note
-            lane.server.shared = plan.shared
         try:
             for lane in self.lanes:
                 await lane.open()

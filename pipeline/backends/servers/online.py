@@ -107,7 +107,8 @@ class Online(Server):
 
     def body(self, request: Request) -> Mapping[str, object]:
         """Return the body; a file's image stands in it by its name."""
-        return self._body(request, names(request), self._formats.rung)
+        marks = request.prefix is not None and self._keeps(request)
+        return self._body(request, names(request), self._formats.rung, marks=marks)
 
     def _body(
         self, request: Request, urls: Sequence[str], rung: Rung, *, marks: bool = False

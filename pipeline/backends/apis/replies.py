@@ -42,7 +42,7 @@ def read_response(
     """
     usage: Usage | None = None
     try:
-        data = load(content)
+        data = _loaded(content)
         if isinstance(data, list) and len(data) == 1:
             (data,) = data  # Gemini sends errors so
         told = data.get("usage")
@@ -73,6 +73,19 @@ def read_response(
             lost=usage is None,
             usage=usage,
         ) from error
+
+
+def _loaded(content: bytes) -> Any:
+    """Load a reply. One that isn't UTF-8 is of use only if its answer was cut off: in a character,
+    as some servers do.
+    """
+    try:
+        return load(content)
+    except UnicodeDecodeError:
+        data = load(content.decode("utf-8", "replace").encode())
+        if end_of(_reason(data["choices"][0])) is not End.CUT:
+            raise
+        return data
 
 
 def _usage_inside(data: Any) -> Any:

@@ -10,10 +10,12 @@ import pytest
 from pipeline.backends.apis.base import FAR_TOKENS, FRAME_BYTES, HIDDEN_TOKENS, MOST_BYTES, Asked
 from pipeline.backends.apis.replies import read_response
 from pipeline.backends.apis.usages import DOUBTED, UNBELIEVED
+from pipeline.backends.base import Answered
 from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import Limits, open_lane
 from pipeline.costs import fixed_price
-from pipeline.errors import TransientError
+from pipeline.engine.judge import Judge
+from pipeline.errors import TransientError, UnreadableError
 from pipeline.types import Response, Usage
 from tests.backends.asking import MODEL, complete_all, completion, request
 from tests.server import Fault, Server
@@ -186,3 +188,35 @@ def test_counts_of_a_million_times_ours_do_not_use_the_cap_up(server: Server) ->
     found = complete_all(backend, many)
     assert all(isinstance(item.answer, Response) for item in found.values())
     assert len(found) == 50
+
+
+@pytest.mark.parametrize("reason", ["length", "MAX_TOKENS"])
+def test_an_answer_that_was_cut_off_in_a_character_is_cut_off(reason: str) -> None:
+    choice = {"message": {"content": "one caf@"}, "finish_reason": reason}
+    told = completion(choices=[choice], usage={"prompt_tokens": 7, "completion_tokens": 2})
+    response = read_response(told.replace(b"@", b"\xc3"))
+    assert (response.content, response.finish_reason) == ("one caf\ufffd", reason)
+    assert response.usage == Usage(7, 2)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"message": {"content": "caf@"}, "finish_reason": "stop"}, {"message": {"content": "caf@"}}],
+)
+def test_any_other_answer_that_is_not_utf_8_is_no_answer(choice: object) -> None:
+    told = completion(choices=[choice], usage={"prompt_tokens": 7, "completion_tokens": 2})
+    with pytest.raises(UnreadableError) as caught:
+        read_response(told.replace(b"@", b"\xc3"))
+    assert caught.value.usage == Usage(7, 2)
+
+
+def test_a_row_cut_off_in_a_character_is_asked_with_more_room(server: Server) -> None:
+    cut = completion(choices=[{"message": {"content": "caf@"}, "finish_reason": "length"}])
+    fault = Fault("status", status=200, payload=cut.replace(b"@", b"\xc3"), times=1)
+    server.change(faults=(fault,))
+    asked = Judge().again([Judge().settle(answered(server, max_tokens=5), [])])
+    assert asked is not None and asked.max_tokens == 20
+
+
+def answered(server: Server, **changes: object) -> Answered:
+    return complete_all(connect(server), [request(**changes)])["one two three"]

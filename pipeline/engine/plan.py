@@ -188,19 +188,22 @@ def _share(plan: Plan, request: Request) -> bool:
 
 def _low_usd(server: Server, price: Price, request: Request, tokens: int, begins: bool) -> Decimal:
     """Return the least that a request costs: what others shared is read from the server's cache."""
-    first = price.cost_usd(Usage(tokens, 1))
-    later = price.cost_usd(Usage(tokens, 1, server.shared_tokens(request)))
-    return first * begins + later * (request.votes - begins)
+    later = request.votes - begins
+    low = price.cost_usd(Usage(tokens, 1)) if begins else Decimal(0)
+    if later:
+        low += price.cost_usd(Usage(tokens, 1, server.shared_tokens(request))) * later
+    return low
 
 
 def _high_usd(server: Server, price: Price, request: Request, most: int, begins: bool) -> Decimal:
     """Return the most that a request costs: nothing is read from the server's cache."""
-    bound = request.max_tokens or 0
-    first, later = (
-        price.cost_usd(Usage(most, bound, 0, server.written_tokens(request, most, begins=begins)))
-        for begins in (True, False)
-    )
-    return first * begins + later * (request.votes - begins)
+
+    def cost(begins: bool) -> Decimal:
+        written = server.written_tokens(request, most, begins=begins)
+        return price.cost_usd(Usage(most, request.max_tokens or 0, 0, written))
+
+    later = request.votes - begins
+    return (cost(True) if begins else Decimal(0)) + (cost(False) * later if later else Decimal(0))
 
 
 def _add_escalations(plan: Plan, steps: Iterable[Step], stage: Escalation) -> None:

@@ -51,7 +51,7 @@ def read_archive(data: bytes, name: str, read: Read) -> Extracted:
             found = read(*_unzipped(data, name))
         else:
             files = _from_tar(data) if data[257:262] == b"ustar" else _from_zip(data)
-            found = _read_all(files, read)
+            found = read_all(files, read)
     except (DocumentError, MemoryError):
         raise
     except Exception as error:  # a damaged archive can raise anything
@@ -59,7 +59,8 @@ def read_archive(data: bytes, name: str, read: Read) -> Extracted:
     return found if found.text.strip() else replace(found, error="there is no text in it")
 
 
-def _read_all(files: Iterable[tuple[str, Callable[[], bytes]]], read: Read) -> Extracted:
+def read_all(files: Iterable[tuple[str, Callable[[], bytes]]], read: Read) -> Extracted:
+    """Read files, each under its name; name those without text."""
     texts: list[str] = []
     left_out: list[str] = []
     for name, unpack in sorted(files, key=itemgetter(0)):

@@ -1,4 +1,4 @@
-"""What a PDF holds besides its pages: the comments on them and the names of attached files.
+"""What a PDF holds besides its pages: the comments on them and attached files.
 
 PDFium reads them: the extractor takes their text for UTF-8, which loses umlauts.
 """
@@ -6,18 +6,18 @@ PDFium reads them: the extractor takes their text for UTF-8, which loses umlauts
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DocumentError
 from pipeline.sources.files.pixels import explained
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument, PdfPage
+    from pypdfium2 import PdfAttachment, PdfDocument, PdfPage
 
 _MOST_BYTES = 1 << 20  # of a comment
 _HIDDEN = 2 | 32  # flags: never shown; shown in print only
-_FILE = 17  # FPDF_ANNOT_FILEATTACHMENT
 # FPDF_ANNOT_LINK, _POPUP, _WIDGET: no comments of their own. _HIGHLIGHT to _STRIKEOUT mark text.
 _OTHERS = frozenset({2, 16, 20})
 _MARKS = frozenset({9, 10, 11, 12})
@@ -36,8 +36,8 @@ def read_comments(data: bytes) -> list[str]:
         return []
 
 
-def attached(data: bytes) -> list[str]:
-    """Return the names of the files that are attached to a PDF."""
+def attached(data: bytes) -> list[tuple[str, Callable[[], bytes]]]:
+    """Return the files that are attached to a PDF or pinned to its pages: names and contents."""
     if not any(mark in data for mark in (b"/EmbeddedFile", b"/ObjStm")):
         return []
     import pypdfium2
@@ -45,9 +45,22 @@ def attached(data: bytes) -> list[str]:
     try:
         with explained("the PDF can't be read"), pypdfium2.PdfDocument(data) as document:
             files = [document.get_attachment(at) for at in range(document.count_attachments())]
-            return [str(file.get_name()) for file in files]
+            pinned = [file for at in range(len(document)) for file in _pinned(document[at])]
+            return [(str(f.get_name()), partial(bytes, f.get_data())) for f in [*files, *pinned]]
     except DocumentError:
         return []
+
+
+def _pinned(page: PdfPage) -> Iterator[PdfAttachment]:
+    from pypdfium2 import PdfAttachment, raw
+
+    for at in range(raw.FPDFPage_GetAnnotCount(page.raw)):
+        annotation = raw.FPDFPage_GetAnnot(page.raw, at)
+        if raw.FPDFAnnot_GetSubtype(annotation) == raw.FPDF_ANNOT_FILEATTACHMENT and (
+            file := raw.FPDFAnnot_GetFileAttachment(annotation)
+        ):
+            yield PdfAttachment(file, page.pdf)
+        raw.FPDFPage_CloseAnnot(annotation)
 
 
 def _comments(document: PdfDocument) -> Iterator[str]:

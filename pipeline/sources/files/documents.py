@@ -85,6 +85,7 @@ def read_document(data: bytes, name: str) -> Extracted:
     if found.mime_type == _PDF:
         fields = {field.name: field.value for field in found.form_fields if field.value}
         text = pdf.as_read(data, text, pages, fields)
+        text = pdf.with_comments(data, text) if text.strip() else ""
     extracted = Extracted(
         text,
         title=_line(found.metadata.title or found.metadata.subject),
@@ -92,21 +93,11 @@ def read_document(data: bytes, name: str) -> Extracted:
         pages=_pages(found),
         scanned_pages=_scanned_pages(found),
     )
-    if extracted.text.strip():
-        return _completed(extracted, found, data)
+    if text.strip():
+        return extracted
     if found.mime_type == _PDF or found.mime_type.startswith("image/"):
         return replace(extracted, text="")
     return replace(extracted, text="", error="there is no text in it")
-
-
-def _completed(extracted: Extracted, found: ExtractedDocument, data: bytes) -> Extracted:
-    """Add what is attached to a document, and what is written on it."""
-    if found.mime_type != _PDF:
-        return extracted
-    attached = _parts(found)
-    left_out = tuple(pdf.unread(data, [name for name, _ in attached]))
-    text = "\n".join([pdf.with_comments(data, extracted.text), *_headed(attached)])
-    return replace(extracted, text=text, left_out=left_out)
 
 
 def page_text(source: str) -> str:

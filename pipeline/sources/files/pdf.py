@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from pipeline.errors import DocumentError
+from pipeline.sources.base import Extracted
+from pipeline.sources.files.archives import Read, read_all
 from pipeline.sources.files.comments import attached, read_comments
 from pipeline.sources.files.directions import read_pages
 from pipeline.sources.files.ligatures import restored
@@ -40,6 +43,10 @@ def with_comments(data: bytes, text: str) -> str:
     return "\n".join([text, "# Comments\n", *comments, ""]) if comments else text
 
 
-def unread(data: bytes, read: Collection[str]) -> list[str]:
-    """Return the names of the files attached to it whose text wasn't read."""
-    return [name for name in attached(data) if name not in read]
+def with_attached(found: Extracted, data: bytes, read: Read) -> Extracted:
+    """Return what was read of a PDF with the files attached to it."""
+    if not found.text:
+        return found  # a scan
+    files = read_all(attached(data), read)
+    text = "\n".join(filter(None, [found.text, files.text]))
+    return replace(found, text=text, left_out=files.left_out)

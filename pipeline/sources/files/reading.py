@@ -13,8 +13,9 @@ from pipeline.sources.files.archives import is_archive, read_archive
 from pipeline.sources.files.charsets import decode_page, decode_xml
 from pipeline.sources.files.documents import page_text, read_document
 from pipeline.sources.files.guards import check
-from pipeline.sources.files.kinds import HEAD_BYTES, kind
+from pipeline.sources.files.kinds import HEAD_BYTES, is_pdf, kind
 from pipeline.sources.files.mails import read_mails, read_saved_page
+from pipeline.sources.files.pdf import with_attached
 from pipeline.sources.files.word import as_shown
 
 _DEEPEST = 5
@@ -48,6 +49,8 @@ def read(data: bytes, name: str, *, depth: int = 0) -> Extracted:
             check(data)
             if is_archive(data):
                 return read_archive(data, name, inner)
+            if is_pdf(data[:HEAD_BYTES], suffix):
+                return with_attached(read_document(data, name), data, inner)
             return read_document(as_shown(data, inner) if data[:2] == b"PK" else data, name)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
+from posixpath import basename
 from xml.etree.ElementTree import Element, SubElement
 
 from pipeline.errors import DocumentError
@@ -35,15 +36,23 @@ _UNSEEN = frozenset(
 )
 # What is written otherwise than it is shown, and the private codes of fonts of symbols.
 _TRACES = re.compile(
-    rb"AlternateContent|vanish|[:<](?:del|moveFrom|sym|ffData|altChunk|relIds|chart|numPr)[ />]"
-    rb"|\xef[\x80-\x83]|&#x[fF]0"
+    rb"AlternateContent|vanish|[:<](?:del|moveFrom|sym|ffData|numPr|cr|ptab)[ />]"
+    rb"|[:<](?:altChunk|relIds|chart|OLEObject) |\xef[\x80-\x83]|&#x[fF]0"
 )
 _PARTS = re.compile(r"/(?:header\d*|footer\d*|footnotes|endnotes|comments)\.xml$")
 _CHANGES = _UNSEEN | {f"{WORD}vanish"}
 _OFF = frozenset({"0", "false", "off"})
-_ELSEWHERE = frozenset({f"{WORD}altChunk", f"{CHART}chart", f"{DIAGRAM}relIds"})
+_OBJECT = "{urn:schemas-microsoft-com:office:office}OLEObject"
+# What lies in other parts, by the attribute that names the part.
+_ELSEWHERE = {
+    f"{WORD}altChunk": "id",
+    f"{CHART}chart": "id",
+    f"{DIAGRAM}relIds": "dm",
+    _OBJECT: "id",
+}
 _HOLDERS = frozenset(f"{WORD}{name}" for name in ("body", "tc", "txbxContent", "sdtContent"))
 _NOTES = {"footnotes": "footnoteReference", "endnotes": "endnoteReference"}
+_SPACES = {f"{WORD}cr": f"{WORD}br", f"{WORD}ptab": f"{WORD}tab"}
 _BOXES = {True: "☒", False: "☐"}
 
 
@@ -196,13 +205,14 @@ class _Document:
             yield from map(_paragraph, self._chunk(name).strip().split("\n\n"))
         elif element.tag == f"{WORD}p":
             for shown in element.iter():
-                target = ""
-                if shown.tag == f"{CHART}chart":
-                    target = self._targets.get(shown.get(f"{RELATIONS}id", ""), "")
-                elif shown.tag == f"{DIAGRAM}relIds":
-                    target = self._targets.get(shown.get(f"{RELATIONS}dm", ""), "")
-                if target and (texts := _drawn(self._package.xml(target))):
+                reference = _ELSEWHERE.get(shown.tag)
+                target = self._targets.get(shown.get(f"{RELATIONS}{reference}", ""), "")
+                if target and shown.tag == _OBJECT:
+                    text = self._chunk(target) or f"[embedded file {basename(target)}]"
+                    yield from map(_paragraph, text.strip().split("\n\n"))
+                elif target and (texts := _drawn(self._package.xml(target))):
                     yield _paragraph(", ".join(texts))
+                if target:
                     shown.clear()  # what lies in a box is passed twice
 
     def _chunk(self, name: str) -> str:
@@ -301,6 +311,8 @@ def _write_symbols(run: Element) -> None:
         if child.tag == f"{WORD}sym":
             code = int(child.get(f"{WORD}char", "0"), 16)
             _become(child, symbol(child.get(f"{WORD}font", ""), code))
+        elif child.tag in _SPACES:
+            child.tag = _SPACES[child.tag]
         elif child.tag == f"{WORD}t" and has_symbols(child.text or ""):
             fonts = run.find(f"{WORD}rPr/{WORD}rFonts")
             font = "" if fonts is None else fonts.get(f"{WORD}ascii", "")

@@ -16,6 +16,7 @@ _SPACES = {
     "dgm": "http://schemas.openxmlformats.org/drawingml/2006/diagram",
     "mc": "http://schemas.openxmlformats.org/markup-compatibility/2006",
     "wps": "http://schemas.microsoft.com/office/word/2010/wordprocessingShape",
+    "o": "urn:schemas-microsoft-com:office:office",
     "v": "urn:schemas-microsoft-com:vml",
 }
 SPACES = " ".join(f'xmlns:{prefix}="{name}"' for prefix, name in _SPACES.items())

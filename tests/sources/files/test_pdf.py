@@ -146,6 +146,14 @@ def test_what_is_attached_is_read_or_named(tmp_path: Path) -> None:
     assert document.remark == "not asked about: the files logo.png"
 
 
+def test_a_file_pinned_to_a_page_is_read(tmp_path: Path) -> None:
+    file = "<< /Type /Filespec /F (terms.txt) /EF << /F 7 0 R >> >>"
+    pin = f"/Subtype /FileAttachment /Rect [50 500 90 520] /FS {file}"
+    data = paper(lines("Rent."), annotations=[pin], attached={"terms.txt": b"Four weeks."})
+    data = data.replace(b"/Names << /EmbeddedFiles", b"/Other << /EmbeddedFiles")
+    assert read(tmp_path, data) == "Rent.\n\n# terms.txt\n\nFour weeks."
+
+
 @pytest.mark.parametrize(
     ("name", "junk"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.sources.files.extract import extract
 from tests.sources.files.letters import SPACES, letter, p, part, r
-from tests.sources.samples import docx, packed
+from tests.sources.samples import docx, packed, xlsx
 
 BOX = "<w:txbxContent>{}</w:txbxContent>"
 OLD_BOX = f"<w:pict><v:textbox>{BOX}</v:textbox></w:pict>"
@@ -66,6 +66,7 @@ def read(folder: Path, body: str, **parts: str | bytes) -> list[str]:
             ),
             "Open.",
         ),
+        (p(r("<w:t>one</w:t><w:cr/><w:t>two</w:t><w:ptab/><w:t>x</w:t>")), "one two x"),
         (p("x", r('<w:sym w:font="Wingdings" w:char="F0FC"/>'), " done"), "x✓ done"),
         (p(r('<w:sym w:font="Symbol" w:char="F061"/>'), "-ray"), "α-ray"),
         (p(r("\uf0fe", '<w:rFonts w:ascii="Wingdings"/>'), " done"), "☑ done"),
@@ -197,6 +198,22 @@ def test_diagrams_and_charts_give_their_texts(tmp_path: Path) -> None:
         chart1_xml=f"<c:chartSpace {SPACES}><a:t>Sales</a:t>{value.format('East')}"
         f"{value.format('19.2')}</c:chartSpace>",
     ) == ["Plan, Build", "Sales, East, 19.2", "End."]
+
+
+@pytest.mark.parametrize(
+    ("name", "embedded", "shown"),
+    [
+        ("sheet1.xlsx", xlsx(["tea", 4]), "## Prices\n\n| tea | 4 | | --- | --- |"),
+        ("object1.bin", b"\xd0\xcf\x11\xe0", "[embedded file object1.bin]"),
+    ],
+)
+def test_an_embedded_object_is_read_or_named(
+    tmp_path: Path, name: str, embedded: bytes, shown: str
+) -> None:
+    body = p("See:", r(f'<w:object><o:OLEObject r:id="{name}"/></w:object>')) + p("End.")
+    path = tmp_path / "contract.docx"
+    path.write_bytes(letter(body, {name: embedded}))
+    assert extract(path).text == f"See:\n\n{shown}\n\nEnd.\n"
 
 
 def numbered(text: str, level: int, list_id: int = 1) -> str:

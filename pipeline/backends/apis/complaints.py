@@ -91,9 +91,17 @@ def read_complaint(content: bytes) -> Complaint:
         return Complaint(_line(title[1] if title and title[1].strip() else _TAG.sub(" ", text)))
 
 
-def is_page(content: bytes) -> bool:
-    """Return whether a reply is a page for people: HTML."""
-    return _PAGE.match(content) is not None
+def is_foreign(content: bytes) -> bool:
+    """Return whether a whole reply is of something else than an API of ours: a page for people, or
+    other JSON.
+    """
+    if _PAGE.match(content):
+        return True
+    try:
+        data = load(content)
+    except ValueError:
+        return False
+    return not (isinstance(data, dict) and "choices" in data)
 
 
 def complaint(data: Any) -> Complaint:

@@ -14,7 +14,7 @@ import orjson
 from pipeline.access import Auth
 from pipeline.backends.apis.base import Api, Asked, Manner, Rung
 from pipeline.backends.apis.chat import Chat
-from pipeline.backends.apis.complaints import ErrorReplyError, is_page, read_complaint
+from pipeline.backends.apis.complaints import ErrorReplyError, is_foreign, read_complaint
 from pipeline.backends.apis.ends import End, end_of
 from pipeline.backends.apis.messages import names
 from pipeline.backends.apis.replies import THOUGHTS_ONLY
@@ -49,7 +49,7 @@ from pipeline.vendors import Vendor, vendor_of, without_version
 
 IMAGE_TOKENS = 20_000  # no rule counts more for one
 MOST_DENIED = 5  # of one row after the other, and no answer: then it isn't about what they ask
-MOST_PAGES = 5
+MOST_FOREIGN = 5
 
 
 class Online(Server):
@@ -91,7 +91,7 @@ class Online(Server):
         self._prefix_tokens: dict[str, int] = {}
         self._answers = 0
         self._denied = 0  # since the last answer
-        self._pages = 0
+        self._foreign = 0
         self._truncation = Truncation()
 
     @property
@@ -175,21 +175,21 @@ class Online(Server):
         except ErrorReplyError as error:
             return refusal_inside(error.told, reply, error.usage)
         except TransientError:
-            if is_page(reply.content) and not self._answers:
-                self._count_page(reply)
+            if is_foreign(reply.content) and not self._answers:
+                self._count_foreign(reply)
             raise
         self._answers += 1
         self._denied = 0
         return response
 
-    def _count_page(self, reply: Reply) -> None:
-        """Raise AccessError if nothing but web pages has come: no waiting mends that."""
-        self._pages += 1
-        if self._pages >= MOST_PAGES:
+    def _count_foreign(self, reply: Reply) -> None:
+        """Raise AccessError if nothing else has come: no waiting mends that."""
+        self._foreign += 1
+        if self._foreign >= MOST_FOREIGN:
             said = read_complaint(reply.content).text[:100]
             raise AccessError(
-                f"{self.base_url} answers with a web page ('{said}') and not as an API: check "
-                "--base-url, and whether a proxy or a portal wants you to log in first"
+                f"{self.base_url} answers, but not as an API ('{said}'): check --base-url, and "
+                "whether a proxy or a portal wants you to log in first"
             )
 
     def _taken(

@@ -10,7 +10,7 @@ import pytest
 from pipeline.backends.base import Answered
 from pipeline.backends.lanes.live import Live
 from pipeline.backends.opening import Limits, open_lane
-from pipeline.backends.servers.online import MOST_DENIED, MOST_PAGES
+from pipeline.backends.servers.online import MOST_DENIED, MOST_FOREIGN
 from pipeline.costs import fixed_price
 from pipeline.errors import AccessError, BackendError, FatalError, RejectedError, TransientError
 from pipeline.types import Request, Response, Usage
@@ -458,22 +458,26 @@ def test_an_answer_that_was_cut_off_after_its_stop_is_whole(server: Server) -> N
 
 
 @pytest.mark.parametrize(
-    "page",
+    ("reply", "said"),
     [
-        "<!DOCTYPE html><html><title>Sign in to Contoso</title><form></form></html>",
-        "\ufeff\n<html><body>Sign in to Contoso</body></html>",
+        ("<!DOCTYPE html><html><title>Sign in</title><form></form></html>", "Sign in"),
+        ("\ufeff\n<html><body>Sign in</body></html>", "Sign in"),
+        ('{"status": "up", "version": 3}', '{"status": "up", "version": 3}'),
+        ("[]", ""),
     ],
 )
-def test_a_page_to_log_in_to_ends_the_run_soon(server: Server, page: str) -> None:
-    server.change(faults=(refusing(200, page),))
+def test_what_never_answers_as_an_api_ends_the_run_soon(
+    server: Server, reply: str, said: str
+) -> None:
+    server.change(faults=(refusing(200, reply),))
     with pytest.raises(AccessError) as caught:
         many(server, *map(str, range(100)))
-    assert "answers with a web page ('Sign in to Contoso') and not as an API" in str(caught.value)
-    assert server.tally.received == MOST_PAGES
+    assert f"answers, but not as an API ('{said}'): check --base-url" in str(caught.value)
+    assert server.tally.received == MOST_FOREIGN
 
 
 def test_pages_among_answers_are_an_outage(server: Server) -> None:
     page = "<html><title>Back soon</title></html>"
-    server.change(faults=(refusing(200, page, after=2, times=2 * MOST_PAGES),))
+    server.change(faults=(refusing(200, page, after=2, times=2 * MOST_FOREIGN),))
     found = many(server, *map(str, range(5)))
     assert all(isinstance(answered.answer, Response) for answered in found.values())

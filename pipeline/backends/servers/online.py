@@ -143,7 +143,7 @@ class Online(Server):
                     self._formats.learn(rung, first)
                 return self._taken(answer, request, body, rung)
             if answer.subject is Subject.SHAPE and request.schema is not None:
-                return self._misshapen(answer)
+                return _misshapen(answer, self.model)
             if answer.of_the_body:
                 refused = marks and not self._caching.off and self._caching.refused(answer.words)
                 if refused or self._learner.learn(answer, body):
@@ -223,17 +223,6 @@ class Online(Server):
         if price is not None:
             self.saved_usd += price.saved_usd(usage)
 
-    def _misshapen(self, refusal: Refusal) -> Response:
-        """Take what the server couldn't make fit for an answer that doesn't fit."""
-        return Response(
-            content=refusal.told.generated or "",
-            finish_reason=None,
-            model=self.model,
-            usage=refusal.usage or Usage(),
-            problem=f"the server couldn't make the answer fit ({refusal.words})",
-            levels=read_levels(refusal.headers),
-        )
-
     def _notice(self, text: str) -> None:
         notice = f"{self.model} {text}"
         if notice not in self.notices:
@@ -295,6 +284,18 @@ class Online(Server):
 
     def thinking_tokens(self, parameters: Mapping[str, object]) -> int:
         return self._learner.manner.thinking_tokens(parameters)
+
+
+def _misshapen(refusal: Refusal, model: str) -> Response:
+    """Take what the server couldn't make fit for an answer that doesn't fit."""
+    return Response(
+        content=refusal.told.generated or "",
+        finish_reason=None,
+        model=model,
+        usage=refusal.usage or Usage(),
+        problem=f"the server couldn't make the answer fit ({refusal.words})",
+        levels=read_levels(refusal.headers),
+    )
 
 
 def _without_thoughts(response: Response, request: Request) -> Response:

@@ -50,7 +50,8 @@ class Column:
 
     `arrow` is the pyarrow field of a column that came from Parquet, and `categories` its values in
     their order if it is made of such, so that it leaves as it came. `guarded`: its texts come from
-    others, and a CSV file must not hold them as formulas.
+    others, and a CSV file must not hold them as formulas. `number_format` is how a workbook shows
+    its numbers and dates: a code, or the number of a format that each workbook knows.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Column:
     arrow: Any = None
     categories: tuple[object, ...] = ()
     guarded: bool = False
+    number_format: str | int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

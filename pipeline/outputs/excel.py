@@ -61,7 +61,7 @@ def write(
         },
     )
     try:
-        table = _Table(book, names, max_rows, max_characters)
+        table = _Table(book, columns, max_rows, max_characters)
         table.fill([row.get(name) for name in names] for row in rows)
         book.close()
     except FileCreateError as error:
@@ -95,10 +95,13 @@ def cut(text: str, max_characters: int = MAX_CHARACTERS) -> str:
 class _Table:
     """Spreads rows over the sheets of a workbook."""
 
-    def __init__(self, book: Any, names: Sequence[str], max_rows: int, max_characters: int) -> None:
+    def __init__(
+        self, book: Any, columns: Sequence[Column], max_rows: int, max_characters: int
+    ) -> None:
         self._book = book
         self._formats = CellFormats(book)
-        self._names = [clean(name) for name in names]
+        self._names = [clean(column.name) for column in columns]
+        self._number_formats = [column.number_format for column in columns]
         self._max_rows = max_rows
         self._max_characters = max_characters
         self._sheets: list[Sheet] = []
@@ -135,7 +138,9 @@ class _Table:
 
     def _start(self, sizes: Sequence[int]) -> Sheet:
         name = f"rows {len(self._sheets) + 1}" if self._sheets else "rows"
-        sheet = Sheet(self._book.add_worksheet(name), self._formats, self._names, sizes)
+        sheet = Sheet(
+            self._book.add_worksheet(name), self._formats, self._names, sizes, self._number_formats
+        )
         self._sheets.append(sheet)
         return sheet
 

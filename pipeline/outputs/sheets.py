@@ -107,11 +107,15 @@ class CellFormats:
         self._padded = cache(
             lambda digits: book.add_format({"valign": "top", "num_format": "0" * digits})
         )
+        self._named = cache(lambda look: book.add_format({"valign": "top", "num_format": look}))
         self._cells = {
             kind: book.add_format({"valign": "top", **look}) for kind, look in _FORMATS.items()
         }
 
-    def find(self, cell: object) -> Any:
+    def find(self, cell: object, number_format: str | int | None = None) -> Any:
+        """Return the format of a cell; numbers and dates may have one of their own."""
+        if number_format is not None and not isinstance(cell, (str, bool)):
+            return self._named(number_format)
         if isinstance(cell, Padded):
             return self._padded(cell.digits)
         return self._cells.get(type(cell)) or next(
@@ -123,13 +127,19 @@ class Sheet:
     """A header that stays in sight, and the rows added to it so far."""
 
     def __init__(
-        self, sheet: Any, formats: CellFormats, names: Sequence[str], widths: Sequence[int]
+        self,
+        sheet: Any,
+        formats: CellFormats,
+        names: Sequence[str],
+        widths: Sequence[int],
+        number_formats: Sequence[str | int | None] = (),
     ) -> None:
         self.name: str = sheet.get_name()
         self.rows = 0
         self._sheet = sheet
         self._formats = formats
         self._widths = widths
+        self._number_formats = number_formats or [None] * len(names)
         for index, (name, width) in enumerate(zip(names, widths, strict=True)):
             sheet.set_column(index, index, width)
             self._write_text(0, index, name, formats.header)
@@ -166,7 +176,7 @@ class Sheet:
         self._sheet.autofilter(0, 0, self.rows, len(self._widths) - 1)
 
     def _write(self, row: int, column: int, cell: object) -> None:
-        look = self._formats.find(cell)
+        look = self._formats.find(cell, self._number_formats[column])
         if isinstance(cell, str):
             self._write_text(row, column, cell, look)
         elif isinstance(cell, bool):

@@ -27,11 +27,11 @@ _SECONDS_PER_BYTE, _MEMORY_PER_BYTE = 1e-6, 10
 _MOST_ROWS = 500  # are handed over at once
 _MOST_BYTES = 1 << 22  # too, unless a single row has more
 
-Cells = Sequence[object]
+Cells = Sequence[object] | None
 
 
 class Grid(Protocol):
-    """An open file. Its rows are numbered from `first` to `last`, and none of them is left out."""
+    """An open file. Its rows are numbered from `first` to `last`; None is one that is left out."""
 
     columns: Sequence[Column]
     notices: Sequence[str]
@@ -78,7 +78,8 @@ class BoundedTable:
         for batch in self._batches():
             for cells in pickle.loads(batch):
                 self._number = number
-                yield number, dict(zip(names, cells, strict=True)), None
+                if cells is not None:
+                    yield number, dict(zip(names, cells, strict=True)), None
                 number += 1
 
     def fraction(self) -> float:

@@ -23,6 +23,7 @@ _SPREADSHEET = re.compile(
     rb"""<(?:\w+:)?Workbook[^>]*urn:schemas-microsoft-com:office:spreadsheet"""
 )
 _JSON = re.compile(rb'\s*(?:\{\s*"[^"\n]*"\s*:|\[\s*\{)')
+_CELLS = re.compile(rb"^\s*[^\r\n]*[\t,;|]")  # a header of several columns
 _MARKS = re.compile(rb"^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)+")
 
 _ZIP, _OLD, _PARQUET = "a zip file, as .xlsx files are", "an .xls workbook", "Parquet"
@@ -54,7 +55,7 @@ def settle(file: FileInput, named: Format) -> Format:
     if encrypted:
         raise UsageError(f"{file.name} is protected by a password: save it without one")
     if named.book:
-        return _book(file.name, named, kind)
+        return _book(file.name, named, kind, head)
     wanted = _PARQUET if named.suffix == ".parquet" else _TEXT
     if kind is None or kind == wanted or (kind == _JSON_NAME and named.suffix in _OBJECTS):
         return named
@@ -67,15 +68,20 @@ _OBJECTS = (".jsonl", ".ndjson")
 _NAMES = {_ZIP: ".xlsx", _OLD: ".xls", _PARQUET: ".parquet", _TEXT: ".csv"}
 
 
-def _book(name: str, named: Format, kind: str | None) -> Format:
+def _book(name: str, named: Format, kind: str | None, head: bytes) -> Format:
     """Return how to read what is called a workbook."""
     if kind in (None, _ZIP, _OLD):
         return named
-    if kind == _TEXT:
+    if kind == _TEXT and _CELLS.search(_plain(head)):
         return FORMATS[".csv"]
     raise UsageError(
         f"{name} is {kind} by the name of a workbook: open it in Excel and save it as .xlsx"
     )
+
+
+def _plain(head: bytes) -> bytes:
+    """Return a text without its byte-order mark; of UTF-16, what is ASCII in it."""
+    return _MARKS.sub(b"", head).replace(b"\0", b"")
 
 
 def _kind(head: bytes) -> str | None:
@@ -83,6 +89,6 @@ def _kind(head: bytes) -> str | None:
     known = next((name for sign, name in _BINARY if sign.match(head)), None)
     if known or not head or looks_binary(head):
         return known
-    text = _MARKS.sub(b"", head).replace(b"\0", b"")
+    text = _plain(head)
     signs = ((_PAGE, _PAGE_NAME), (_XML, _XML_NAME), (_JSON, _JSON_NAME))
     return next((name for sign, name in signs if sign.match(text)), _TEXT)

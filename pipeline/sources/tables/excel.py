@@ -21,6 +21,8 @@ from zipfile import BadZipFile
 from pipeline.errors import UsageError
 from pipeline.sources.tables.headers import PEEK_ROWS, beyond, doubt, empty, find_header
 from pipeline.sources.tables.inputs import FileInput
+from pipeline.sources.tables.layout import Layout, find_layout
+from pipeline.sources.tables.ods import duration, is_ods, mended
 from pipeline.sources.tables.table import Dialect, check_width, renamed, unique_names
 from pipeline.sources.tables.values import Duration
 from pipeline.sources.tables.workbook import check_extent, find_oddities
@@ -32,6 +34,7 @@ _DAMAGED = (
     *(ParseError, ExpatError, ValueError, KeyError),
 )
 _MOST_COLUMNS = 16_384
+_SOME = 3  # sheets or cells are told
 _MAX_INTEGER = 2**53  # as far as a double, which is what a cell holds, counts
 
 
@@ -67,37 +70,90 @@ class ExcelGrid:
     """Rows of cells under a header, numbered as in the sheet."""
 
     def __init__(self, file: FileInput, dialect: Dialect) -> None:
-        dialect.only(file.name, "sheet", "header_row")
+        dialect.only(file.name, "sheet", "header_row", "hidden")
         with _readable(file), file.open() as raw:
             from python_calamine import CalamineWorkbook
 
-            book = CalamineWorkbook.from_filelike(raw)
+            self._is_ods = is_ods(raw)
+            raw.seek(0)
+            book = CalamineWorkbook.from_filelike(mended(raw) if self._is_ods else raw)
             name = _choose(book.sheets_metadata, file.name, dialect.sheet)
             check_extent(raw, file.name, name)
             self._sheet = book.get_sheet_by_name(name)
             self._oddities = find_oddities(raw, name)
+            layout = find_layout(raw, name)
+        self._left = (self._sheet.start or (0, 0))[1]  # of the first column in use
+        self._layout = layout or Layout()
+        self._skips = dialect.hidden == "skip"
+        if self._skips and layout is None:
+            raise UsageError(
+                f"--hidden skip: only an .xlsx says what is hidden; save {file.name} as .xlsx, or "
+                "leave --hidden out"
+            )
         self._extent = extent = _Extent.of(self._cells(), dialect.header_row or 1)
+        others = [sheet for sheet in book.sheet_names if sheet != name]
+        if dialect.doubts_header and dialect.sheet is None and dialect.header_row is None:
+            self._check_list(file.name, others)
         self._check(f'{file.name}, sheet "{name}"', dialect)
         if not extent.top:
-            others = ", ".join(sheet for sheet in book.sheet_names if sheet != name)
-            hint = f"; --sheet names another: {others}" if others else ""
+            hint = f"; --sheet names another: {', '.join(others)}" if others else ""
             raise UsageError(
                 f'{file.name} has no header in sheet "{name}"; '
                 f"its first row has to name the columns{hint}"
             )
-        header = list(map(_value, extent.top[0][extent.columns]))
+        hidden = self._layout.hidden_columns
+        places = range(*extent.columns.indices(len(extent.top[0])))
+        self._places = [
+            place for place in places if not (self._skips and place + self._left in hidden)
+        ]
+        header = [_value(extent.top[0][place]) for place in self._places]
+        if not any(str(name).strip() for name in header):
+            raise UsageError(f"{file.name}: all columns of sheet {name} are hidden")
         check_width(file.name, len(header))
         self._names = unique_names(header)
-        self.columns: Sequence[Column] = tuple(map(Column, self._names))
+        self.columns: Sequence[Column] = tuple(map(self._column, self._names, self._places))
         sheets = book.sheet_names if dialect.sheet is None else []
         self.notices: Sequence[str] = list(self._notices(header, sheets))
         self.first, self.last = extent.header + 1, extent.end
 
-    def rows(self) -> Iterator[list[object]]:
-        """Yield the rows under the header; an empty cell is None."""
-        extent = self._extent
-        for cells in islice(self._cells(), extent.header, extent.end):
-            yield [None if cell == "" else _value(cell) for cell in cells[extent.columns]]
+    def rows(self) -> Iterator[list[object] | None]:
+        """Yield the rows under the header; an empty cell is None, and so is a row left out."""
+        extent, places = self._extent, self._places
+        hidden = self._layout.hidden_rows if self._skips else ()
+        for number, cells in enumerate(
+            islice(self._cells(), extent.header, extent.end), extent.header
+        ):
+            if number in hidden:
+                yield None
+            else:
+                shown = (cells[place] for place in places)
+                yield [None if cell == "" else self._value(cell) for cell in shown]
+
+    def _value(self, cell: object) -> object:
+        return duration(cell) if self._is_ods and isinstance(cell, str) else _value(cell)
+
+    def _column(self, name: str, place: int) -> Column:
+        """Make a column; its numbers are all shown in the same format, or in none that is kept."""
+        formats = self._layout.formats.get(place + self._left, set())
+        return Column(name, number_format=next(iter(formats)) if len(formats) == 1 else None)
+
+    def _check_list(self, name: str, others: Sequence[str]) -> None:
+        """Raise UsageError where the first sheet only lists the others, as Numbers exports it."""
+        first = (
+            [str(cell) for cell in self._extent.top[0] if cell != ""] if self._extent.top else []
+        )
+        texts = {str(cell) for cells in self._extent.top for cell in cells}
+        if (
+            len(first) == 1
+            and "Numbers" in first[0]
+            and others
+            and texts.issuperset(others[:_SOME])
+        ):
+            said = " or ".join(f'--sheet "{sheet}"' for sheet in others[:_SOME])
+            raise UsageError(
+                f'{name}: the sheet "{self._sheet.name}" only lists the others, as Numbers exports '
+                f"them; choose one with {said}"
+            )
 
     def _check(self, where: str, dialect: Dialect) -> None:
         """Raise UsageError where the row that is to be the header is none, or looks like none."""
@@ -109,13 +165,29 @@ class ExcelGrid:
                 raise empty(where, wanted)
         elif dialect.doubts_header:
             likely = find_header(extent.top)
+            if likely is None and self._has_heading():
+                likely = 1
             if likely is not None:
                 raise doubt(where, extent.top, likely, extent.header - 1)
+
+    def _has_heading(self) -> bool:
+        """Return whether the first row is the upper one of a header, or the title of the sheet."""
+        extent = self._extent
+        if len(extent.top) < 2:
+            return False
+        above, below = ([c for c in row[extent.columns] if c != ""] for row in extent.top[:2])
+        merged = any(
+            top[0] == bottom[0] == extent.header - 1 and top[1] < bottom[1]
+            for top, bottom in self._sheet.merged_cell_ranges or ()
+        )
+        titled = len(above) == 1 and self._sheet.name.endswith(f"- {above[0]}")
+        names = len(set(below)) == len(below) and all(isinstance(cell, str) for cell in below)
+        return len(above) < len(below) and names and (merged or titled)
 
     def _cells(self) -> Iterator[list[object]]:
         """Yield the rows of the sheet, from its first one and from the first column in use."""
         odd = self._oddities.cells
-        first_column = (self._sheet.start or (0, 0))[1]
+        first_column = self._left
         for number, row in enumerate(self._sheet.iter_rows()):
             cells: list[object] = list(row)
             for column, cell in odd.get(number, {}).items():
@@ -123,12 +195,38 @@ class ExcelGrid:
                     cells[column - first_column] = cell
             yield cells
 
+    def _hidden_notices(self) -> Iterator[str]:
+        extent, layout = self._extent, self._layout
+        rows = sum(extent.header <= row < extent.end for row in layout.hidden_rows)
+        places = range(*extent.columns.indices(len(extent.top[0])))
+        columns = [place for place in places if place + self._left in layout.hidden_columns]
+        said = [f"{rows:,} row{'s' * (rows > 1)}"] if rows else []
+        if columns:
+            named = ", ".join(str(extent.top[0][place]) for place in columns[:_SOME])
+            said.append(f"{len(columns):,} column{'s' * (len(columns) > 1)} ({named})")
+        if said and self._skips:
+            yield f"hidden, and left out: {' and '.join(said)}"
+        elif said:
+            yield f"hidden, but read: {' and '.join(said)} (--hidden skip leaves them out)"
+
     def _notices(self, header: Sequence[object], names: Sequence[str]) -> Iterator[str]:
         yield from renamed(header, self._names)
         if len(names) > 1:
             yield (
                 f'has {len(names)} sheets ({", ".join(names)}): using "{self._sheet.name}" '
                 "(use --sheet to change it)"
+            )
+        yield from self._hidden_notices()
+        merged = [
+            f"{_name(top)}:{_name(bottom)}"
+            for top, bottom in self._sheet.merged_cell_ranges or ()
+            if bottom[0] >= self._extent.header
+        ]
+        if merged:
+            more = f" and {len(merged) - _SOME:,} more" if len(merged) > _SOME else ""
+            yield (
+                "merged cells, of which all but the first are read as empty: "
+                f"{', '.join(merged[:_SOME])}{more}"
             )
         count = self._oddities.formulas_without_value
         if count:
@@ -149,6 +247,16 @@ def read_sheets(file: FileInput, wanted: Collection[str]) -> dict[str, list[list
             check_extent(raw, file.name, name)
             sheets[name] = [list(row) for row in book.get_sheet_by_name(name).to_python()]
     return sheets
+
+
+def _name(cell: tuple[int, int]) -> str:
+    """Name a cell as a spreadsheet does: `B3`."""
+    row, column = cell
+    letters = ""
+    while column >= 0:
+        letters = chr(ord("A") + column % 26) + letters
+        column = column // 26 - 1
+    return f"{letters}{row + 1}"
 
 
 def _choose(sheets: Sequence[Any], name: str, wanted: str | None) -> str:

@@ -87,6 +87,5 @@ def test_what_is_no_workbook_is_refused(path: Path) -> None:
     with pytest.raises(UsageError) as raised:
         open_source(str(path))
     assert str(raised.value) == (
-        "t.xlsx can't be read as Excel: Cannot detect file format; "
-        "save it as .xlsx without a password"
+        "t.xlsx is text by the name of a workbook: open it in Excel and save it as .xlsx"
     )

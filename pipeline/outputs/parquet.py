@@ -17,6 +17,7 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from pipeline.outputs.cells import Rows, clean, to_json, to_text
+from pipeline.sources.tables.parquet import OWN_DECIMAL
 from pipeline.sources.tables.workbook import Padded
 from pipeline.types import Column
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 1000  # at a time: as Python's objects they take several times the memory
 _GROUP_BYTES = 2**26  # 10,000 rows of whole documents may not fit in memory
-_DIGITS, _PLACES = 38, 12  # of a decimal; a token costs some 1e-8 USD
+_DIGITS, _PLACES = OWN_DECIMAL
 
 
 def write(

@@ -30,6 +30,7 @@ from pipeline.types import Column, Kind
 _BATCH_ROWS, _BATCH_BYTES = 1000, 1 << 24
 _BUFFER_BYTES = 1 << 20  # without one, a whole column of a row group is read at once
 _MOST_CATEGORIES = 10_000
+OWN_DECIMAL = 38, 12  # digits and places that a run writes; a token costs some 1e-8 USD
 _CONTROLS = re.compile(r"[\0-\x08\x0e-\x1f]")
 
 
@@ -94,7 +95,8 @@ def _reader(parquet: Any, field: Any) -> Callable[[Any], list[object]]:
     if types.is_float32(kind):
         return _singles
     if types.is_decimal(kind):
-        return partial(_each, Scaled)
+        own = (kind.precision, kind.scale) == OWN_DECIMAL  # whose last places say nothing
+        return _values if own else partial(_each, Scaled)
     return partial(_each, Duration.of) if types.is_duration(kind) else _values
 
 

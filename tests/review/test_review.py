@@ -710,7 +710,7 @@ NASTY = [
     *("x" * 40_000, "\U0001f600" * 20_000, date(2024, 1, 2), date(1850, 1, 1), time(3, 4, 5)),
     *(datetime(2024, 1, 2), datetime(2024, 1, 2, 3, 4, 59, 999_600), timedelta(hours=30)),
     *(datetime(2024, 1, 2, 3, 4, tzinfo=UTC), Decimal("12.340"), Decimal("1E-7")),
-    *([1, 2.5, "a"], {"a": Number("1.50")}, [], b"ab", Padded(7, 3)),
+    *([1, 2.5, "a"], {"a": Number("1.50")}, [], b"\xffab", Padded(7, 3)),
 ]
 
 

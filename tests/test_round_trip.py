@@ -17,6 +17,7 @@ import pytest
 import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 from python_calamine import CalamineWorkbook
 
 from pipeline.sources.opening import open_source
@@ -170,6 +171,39 @@ def test_any_table_comes_out_of_excel(tmp_path: Path, table: Table) -> None:
                 write(number, place, cell)
     given = _values(tmp_path / "in.xlsx", "in", len(names))
     assert _values(through(tmp_path, ".xlsx"), "rows", len(names))[: len(given)] == given
+
+
+LOOKS = ["0%", "0.00", '#,##0.00 "EUR"', "yyyy-mm-dd", "dd.mm.yy hh:mm", "[h]:mm:ss", "00000"]
+
+
+@any_table
+@given(
+    looks=st.lists(st.sampled_from(LOOKS), min_size=1, max_size=4),
+    numbers=st.lists(st.floats(100, 50_000), min_size=1, max_size=4),
+    is_1904=st.booleans(),
+    hidden=st.booleans(),
+)
+def test_any_numbers_of_a_workbook_are_shown_as_they_were(
+    tmp_path: Path, looks: list[str], numbers: list[float], is_1904: bool, hidden: bool
+) -> None:
+    names = ["the text", *(f"n{place}" for place, _ in enumerate(looks))]
+    with xlsxwriter.Workbook(tmp_path / "in.xlsx", {"date_1904": is_1904}) as book:
+        sheet = book.add_worksheet("in")
+        sheet.write_row(0, 0, names)
+        formats = [book.add_format({"num_format": look}) for look in looks]
+        for row, number in enumerate(map(round, numbers), 1):
+            sheet.write_string(row, 0, "x")
+            sheet.set_row(row, None, None, {"hidden": hidden})
+            for column, look in enumerate(formats, 1):
+                sheet.write_number(row, column, number, look)
+    given = _shown(tmp_path / "in.xlsx", len(names))
+    assert _shown(through(tmp_path, ".xlsx"), len(names)) == given
+
+
+def _shown(path: Path, width: int) -> list[list[tuple[object, str]]]:
+    """Return the values of a sheet's first columns, and how they are shown."""
+    rows = load_workbook(path).worksheets[0].iter_rows(min_row=2, max_col=width)
+    return [[(cell.value, str(cell.number_format)) for cell in row[1:]] for row in rows]
 
 
 def _values(path: Path, sheet: str, width: int) -> list[list[object]]:

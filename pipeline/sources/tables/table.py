@@ -27,6 +27,7 @@ Readers = Pool[[object, Reach], tuple[Image, ...]]
 
 PEEK_ROWS = 50
 MOST_COLUMNS = 100_000
+_SOME = 5  # names are told
 MOST_VALUES, MOST_LEVELS = 2_000_000, 50  # of a row, where values lie in each other
 _SAYS = {
     "encoding": "is of a table that is text",
@@ -127,7 +128,8 @@ class TableSource:
         self.columns = table.columns
         self.style = table.style
         self.image_column = self._named(table, image_column) if image_column else None
-        self.notices: Sequence[str] = [f"{file.name}: {notice}" for notice in table.notices]
+        notices = [*table.notices, *_blanks([column.name for column in table.columns])]
+        self.notices: Sequence[str] = [f"{file.name}: {notice}" for notice in notices]
         self.text_column = self._text_column(table, text_column, {image_column, *never_text})
         self._reach = Reach(file.folder, root=image_root, hosts=image_hosts)
         self._file = file
@@ -246,6 +248,16 @@ def renamed(header: Iterable[object], names: Sequence[str]) -> list[str]:
     ]
     more = [f"and {len(said) - 5} more"] if len(said) > 6 else said[5:]
     return [", ".join(said[:5] + more)] if said else []
+
+
+def _blanks(names: Sequence[str]) -> list[str]:
+    """Say which columns aren't called as they look: with spaces around, or no-break spaces."""
+    odd = [name for name in names if name.strip() and " ".join(name.split()) != name]
+    said = [f'"{" ".join(name.split())}" is really {name!a}' for name in odd[:_SOME]]
+    more = f" and {len(odd) - _SOME} more" if len(odd) > _SOME else ""
+    return (
+        [f"the name of column {', '.join(said)}{more} (a prompt has to write it so)"] if odd else []
+    )
 
 
 def unique_names(header: Iterable[object]) -> list[str]:

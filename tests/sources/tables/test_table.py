@@ -163,3 +163,23 @@ def test_reading_a_csv_imports_no_heavy_library(tickets: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert run.stdout == "2 set()\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "looks", "written"),
+    [
+        ("\u00a0Customer Name ", "Customer Name", r"'\xa0Customer Name '"),
+        ("Customer\u00a0Name", "Customer Name", r"'Customer\xa0Name'"),
+        ("Name ", "Name", "'Name '"),
+        ("Customer  Name", "Customer Name", "'Customer  Name'"),
+    ],
+)
+def test_a_name_that_is_not_what_it_looks_like_is_told(
+    tmp_path: Path, name: str, looks: str, written: str
+) -> None:
+    (tmp_path / "t.csv").write_text(f"id,{name},text\n1,Ann,hello\n", encoding="utf-8")
+    source = open_source(str(tmp_path / "t.csv"))
+    assert [column.name for column in source.columns] == ["id", name, "text"]
+    assert source.notices == [
+        f't.csv: the name of column "{looks}" is really {written} (a prompt has to write it so)'
+    ]

@@ -97,10 +97,11 @@ def text_of(element: Element) -> str:
     return "".join(parts)
 
 
-def serialized(root: Element) -> bytes:
-    """Return XML with the prefixes that readers of Word's files look for."""
-    for prefix, name in _PREFIXES.items():
-        ElementTree.register_namespace(prefix, name[1:-1])
+def serialized(root: Element, prefixes: Mapping[str, str] | None = None) -> bytes:
+    """Return XML with the prefixes that readers look for: those of Word's files, or others."""
+    own = {prefix: name[1:-1] for prefix, name in _PREFIXES.items()}
+    for prefix, name in (prefixes or own).items():
+        ElementTree.register_namespace(prefix, name)
     return str(ElementTree.tostring(root, "unicode")).encode()
 
 

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from pipeline.errors import DocumentError
 from pipeline.sources.base import Extracted
+from pipeline.sources.files import open_document, word
 from pipeline.sources.files.archives import is_archive, read_archive
 from pipeline.sources.files.charsets import decode_page, decode_xml
 from pipeline.sources.files.documents import page_text, read_document
@@ -16,7 +17,6 @@ from pipeline.sources.files.guards import check
 from pipeline.sources.files.kinds import HEAD_BYTES, is_pdf, kind
 from pipeline.sources.files.mails import read_mails, read_saved_page
 from pipeline.sources.files.pdf import with_attached
-from pipeline.sources.files.word import as_shown
 
 _DEEPEST = 5
 _TITLE = re.compile(r"<title[^>]{0,999}>(.{0,9999}?)</title>", re.I | re.S)
@@ -51,7 +51,9 @@ def read(data: bytes, name: str, *, depth: int = 0) -> Extracted:
                 return read_archive(data, name, inner)
             if is_pdf(data[:HEAD_BYTES], suffix):
                 return with_attached(read_document(data, name), data, inner)
-            return read_document(as_shown(data, inner) if data[:2] == b"PK" else data, name)
+            if data.startswith(b"PK"):
+                data = open_document.as_shown(word.as_shown(data, inner))
+            return read_document(data, name)
 
 
 def read_page(source: str) -> Extracted:

@@ -222,7 +222,7 @@ class _Document:
             return ""
 
     def _margins(self, body: Element) -> tuple[list[str], list[str]]:
-        """Return the lines of the headers and of the footers, each once."""
+        """Return the lines of the headers and of the footers, each once; no mere page numbers."""
         settings = self._part("settings")
         even = settings is not None and _is_on(settings.find(f"{WORD}evenAndOddHeaders"))
         lines: dict[str, dict[str, None]] = {"header": {}, "footer": {}}
@@ -240,7 +240,8 @@ class _Document:
         if part is None:
             return []
         self._reduce(part)
-        return filter(None, map(str.strip, text_of(part).split("\n")))
+        lines = map(str.strip, text_of(part).split("\n"))
+        return (line for line in lines if line and not line.isdigit())
 
 
 def _hidden_styles(styles: Element | None) -> frozenset[str]:

@@ -163,7 +163,7 @@ def test_headers_and_footers_stand_around_the_text(
             header_xml=part("hdr", p("Every page") + p(r("hidden", "<w:vanish/>"))),
             header1_xml=part("hdr", p(r(TWICE.format(BOX.format(p("First page")))))),
             header2_xml=part("hdr", p("Even page")),
-            footer_xml=part("ftr", p("The end")),
+            footer_xml=part("ftr", p("The end") + p("3")),
             settings_xml=part("settings", settings),
         )
         == shown

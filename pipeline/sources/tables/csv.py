@@ -197,11 +197,13 @@ class CsvTable:
         for delimiter in dict.fromkeys([self.style.delimiter, *others]):
             rows = sample_rows(text, replace(self.style, delimiter=delimiter), PEEK_ROWS)
             likely = find_header(rows)
+            if likely is None and delimiter != self.style.delimiter:
+                likely = _below_title(rows)
             if likely is None:
                 continue
             first = rows[first_filled(rows)]
             padded = delimiter == self.style.delimiter and len(first) >= len(rows[likely])
-            if padded or _alike(rows[likely:]):
+            if padded or _alike(rows[likely:]) or _below_title(rows) == likely:
                 raise doubt(self._file.name, rows, likely)
 
     def _hint(self) -> str:
@@ -260,6 +262,19 @@ def _header(walk: Iterator[Cells], lines: RowLines) -> list[str]:
         if not _blank(cells):
             return cells
     return []
+
+
+def _below_title(rows: Sequence[list[str]]) -> int | None:
+    """Return the place of a header below a title of one cell; prose has spaces behind commas."""
+    places = [place for place, row in enumerate(rows) if not _blank(row)]
+    if len(places) < 3 or len(rows[places[0]]) > 1:
+        return None
+    below = [rows[place] for place in places[1:]]
+    width = len(below[0])
+    same = width > 1 and all(len(row) == width for row in below)
+    prose = any(cell[:1] == " " for row in below for cell in row[1:])
+    again = set(below[0]) & set(chain(*below[1:]))  # a list of tags has them again
+    return places[1] if same and not prose and not again else None
 
 
 def _alike(rows: Sequence[list[str]]) -> bool:

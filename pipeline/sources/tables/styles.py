@@ -214,7 +214,11 @@ def fits(cells: Sequence[str], header: Sequence[str], style: Style) -> bool:
     """Return whether a row has a cell for each name, and none besides."""
     width, count = len(header), len(cells)
     if count > width:
-        return style.loose and not any(map(str.strip, cells[width:]))
+        # With a space behind it, a comma may be that of a text.
+        spaced = any(cell[:1] == " " for cell in cells[1:]) and not any(
+            name[:1] == " " for name in header[1:]
+        )
+        return style.loose and not spaced and not any(map(str.strip, cells[width:]))
     return not any(map(str.strip, header[count:]))
 
 

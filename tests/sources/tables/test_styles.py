@@ -91,6 +91,8 @@ def test_a_table_is_read_as_its_writer_meant(tmp_path: Path, text: str, rows: st
             "a,b,c\n1,first half\nsecond half,3\n4,5,6\n",
             {1: "line 2: 2 cells, the header has 3", 2: "line 3: 2 cells, the header has 3"},
         ),
+        ("a,b,c\n1,x, y,\n2,z,\n", {1: "line 2: 4 cells, the header has 3"}),
+        ("a,b,c\n1,x, y,\n2,z,q,\n", {1: "line 2: 4 cells, the header has 3"}),
         (
             "a,b\n1,2\na,b\n3,4\n",
             {2: "line 3: the header again, as if two files were put together"},
@@ -118,6 +120,21 @@ def test_a_row_that_is_not_what_was_meant_says_so(
     rows = read(tmp_path, text)
     found = {place: row for place, row in enumerate(rows) if isinstance(row, str)}
     assert found == {place: f"t.csv, {error}" for place, error in errors.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("Report of May\n\nid,text\n1,a\n2,b\n", 3),
+        ("Report\nid;text\n1;a, b\n", 2),
+        ("Report\nid\ttext\n1\ta\n", 2),
+    ],
+)
+def test_a_title_above_two_columns_is_no_column_of_texts(
+    tmp_path: Path, text: str, row: int
+) -> None:
+    with pytest.raises(UsageError, match=f"add --header-row {row} "):
+        read(tmp_path, text)
 
 
 def test_backslashes_far_down_are_found_out(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from python_calamine import CalamineWorkbook
 
 from pipeline.sources.opening import open_source
 from pipeline.sources.tables.table import unique_names
+from pipeline.sources.tables.written import unguard
 from tests.running import run_here
 
 ECHO = ("--instruction", "Answer.", "--model", "echo")
@@ -144,7 +145,9 @@ def test_any_table_in_any_style_comes_back_in_its_own_columns_or_is_refused(
     assert text.splitlines()[0].startswith(f"text{written.delimiter}id")
     assert written.line_end == "\r" or "\r" not in text.replace("\r\n", "")
     found = [list(row.fields.values())[:2] for row in open_source(str(output))]
-    assert found == [*rows[1:], *([["short", ""]] if ragged else [])]
+    # In a table of ours, an apostrophe before what may be a formula is no part of a text.
+    read = [[unguard(text) for text in row] for row in rows[1:]]
+    assert found == [*read, *([["short", ""]] if ragged else [])]
 
 
 @any_table

@@ -135,7 +135,8 @@ def test_every_table_format_has_a_suffix() -> None:
         (
             "contracts/*.pdf",
             {},
-            "no file in contracts matches *.pdf; its files end in .md, .txt",
+            "no file in contracts matches *.pdf; its files end in .md, .txt (** in a pattern leads "
+            "into folders)",
         ),
         (
             "contracts",

@@ -25,7 +25,7 @@ GET = "an address that asks to log in gives such a page: get the table itself"
         ("t.csv", b"\n <!-- a note -->\n<html>x, y</html>\n", f"{WEB} .csv table; {GET}"),
         ("t.tsv", b"\xef\xbb\xbf" + PAGE, f"{WEB} .tsv table; {GET}"),
         ("t.csv", PAGE.decode().encode("utf-16"), f"{WEB} .csv table; {GET}"),
-        ("t.csv.gz", gzip.compress(PAGE), f"{WEB} .csv table; {GET}"),
+        ("t.csv.gz", gzip.compress(PAGE, mtime=0), f"{WEB} .csv table; {GET}"),
         ("t.jsonl", PAGE, f"{WEB} .jsonl table; {GET}"),
         ("t.parquet", PAGE, f"{WEB} .parquet table; {GET}"),
         ("t.csv", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is XML, not"),

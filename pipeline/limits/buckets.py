@@ -22,6 +22,11 @@ AGE_SECONDS = 60.0  # what was seen of the rate is measured anew this often
 SURE_POINTS = 3  # different levels
 SURE_RISE = 20.0  # `remaining` must have moved this far for the slope to tell the rate well
 ROUNDING_SECONDS = 0.001  # `reset` is told in milliseconds
+SPAN_SECONDS = 0.5  # at the least, over which what has flowed in is measured
+LONG_SPAN_SECONDS = 5.0  # at the most, then it begins anew
+OTHERWISE = 1.5  # times as much or as little flows in, and a guess by one reply is wrong
+SHORT = 0.2  # of a limit is missing at least, and it wasn't whole
+OVERTAKEN = 2.0  # requests that may be counted before those sent earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Mark:
     sent_at: float
     amount: float
     returned: float
+    taken: float  # so far, with this one
 
 
 class Bucket:
@@ -46,6 +52,7 @@ class Bucket:
         self._returned = 0.0
         self._margin_seconds = MARGIN_SECONDS
         self._points = Points()
+        self._flow = Flow()
         self._since = 0.0
         self._whole_at = math.inf  # when the bucket is full, if nothing more is sent
         self._sure = False
@@ -74,6 +81,10 @@ class Bucket:
             seconds = min(seconds, max(self._whole_at - now, 0.0))
         return seconds
 
+    def takes(self, amount: float) -> float:
+        """Return how many seconds this amount takes to flow in."""
+        return amount / self.rate if self.rate else 0.0
+
     @property
     def _margin(self) -> float:
         return min(self.rate * self._margin_seconds, self.capacity / 4)
@@ -82,7 +93,7 @@ class Bucket:
         """Send a request of this amount."""
         self._set(now, self.level(now) - amount)
         self.in_flight += amount
-        return Mark(now, amount, self._returned)
+        return Mark(now, amount, self._returned, self._returned + self.in_flight)
 
     def give_back(self, now: float, mark: Mark) -> None:
         """Note that a request came back and wasn't charged."""
@@ -98,11 +109,13 @@ class Bucket:
         """Keep more back from now on: the picture was wrong."""
         self._margin_seconds = min(self._margin_seconds * 2, MOST_MARGIN_SECONDS)
 
-    def learn(self, now: float, mark: Mark, seen: Level) -> None:
+    def learn(self, now: float, mark: Mark, seen: Level, *, refused: bool = False) -> None:
         """Correct the picture by a reply to a request that was noted just before."""
-        self._measure(now, mark, seen)
-        if seen.reset_seconds is not None:
+        self._measure(now, mark, seen, refused)
+        if seen.reset_seconds is not None and not self._flow.deceived:
             self._whole_at = now + seen.reset_seconds
+        elif self._flow.deceived:
+            self._whole_at = math.inf
         if not self.known:
             self.known = True
             self._set(now, seen.remaining - self.in_flight)
@@ -116,7 +129,7 @@ class Bucket:
         self._level = min(level, self.capacity)
         self._then = max(now, self._then)
 
-    def _measure(self, now: float, mark: Mark, seen: Level) -> None:
+    def _measure(self, now: float, mark: Mark, seen: Level, refused: bool) -> None:
         """Find the bucket's rate and size."""
         if seen.limit != self._limit or now > self._since + AGE_SECONDS:
             self._limit, self._since = seen.limit, now
@@ -129,7 +142,10 @@ class Bucket:
             self.capacity = max(seen.remaining + rate * seen.reset_seconds, seen.remaining, 1.0)
             self._sure = True
         elif not self._sure:
-            self.rate = _first_guess(seen)
+            guess, flow = _first_guess(seen), self._flow.rate(mark, seen, refused)
+            if flow is None or guess / OTHERWISE < flow < guess * OTHERWISE:
+                flow = guess
+            self.rate = flow
             self.capacity = max(self.capacity, seen.remaining + mark.amount)
 
 
@@ -169,6 +185,50 @@ class Points:
             return self._least
         rise, run = self._high[0] - self._low[0], self._low[1] - self._high[1]
         return rise / run if rise >= SURE_RISE and run > 0 else None
+
+
+class Flow:
+    """What flows in by `remaining` alone: it falls by what is sent and rises by that.
+
+    A bucket that is full takes no more, so that is the least that flows in; where it wasn't full in
+    between, it is all. A window opens all at once, at the moment that its replies tell.
+    """
+
+    def __init__(self) -> None:
+        self._rate: float | None = None
+        self._from: tuple[float, float] | None = None  # a time, and what was sent and left by then
+        self._opens_at = math.inf
+        self._full = False
+        self._most = 0.0  # that was left
+        self._latest = 0.0  # that was sent, of which a reply is known
+        self.deceived = False  # a moment came, and the limit wasn't whole
+
+    def rate(self, mark: Mark, seen: Level, refused: bool) -> float | None:
+        """Note a reply; return the rate, a second, while it isn't known better."""
+        at, total = mark.sent_at, seen.remaining + mark.taken - refused * mark.amount
+        self._most = max(self._most, seen.remaining + mark.amount)
+        whole = min(seen.limit, self._most)  # some state a minute's limit for a smaller bucket
+        self._full |= seen.remaining + mark.amount >= whole
+        began, before = self._from or (at, total)
+        if at > self._opens_at and total < self._latest + whole * (1 - SHORT):
+            self.deceived = True
+        self._latest = max(self._latest, mark.taken)
+        if self._from is None or at > self._opens_at:
+            self._begin(at, total, seen)
+        elif at >= began + SPAN_SECONDS:
+            rise = total - before - OVERTAKEN * mark.amount
+            rate = max(rise / (at - began), 0.0)
+            sure = refused or rise >= SURE_RISE * mark.amount or at >= began + LONG_SPAN_SECONDS
+            if rate > (self._rate or 0.0) or (sure and not self._full):
+                self._rate = rate
+            if sure:
+                self._begin(at, total, seen)
+        return self._rate
+
+    def _begin(self, at: float, total: float, seen: Level) -> None:
+        self._from, self._full = (at, total), False
+        told = seen.reset_seconds and not self.deceived
+        self._opens_at = at + (seen.reset_seconds or 0.0) if told else math.inf
 
 
 def _first_guess(seen: Level) -> float:

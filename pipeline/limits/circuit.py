@@ -70,12 +70,16 @@ class Circuit:
             self.refused_at = now
         self.reason = reason
 
-    def fail(self, now: float, reason: str, *, unreachable: bool = False) -> bool:
-        """Note a failure that the server may be to blame for; say whether it begins an outage."""
+    def fail(
+        self, now: float, reason: str, *, unreachable: bool = False, in_flight: int = 0
+    ) -> bool:
+        """Note a failure that the server may be to blame for; say whether it begins an outage.
+        Errors come sooner than answers: as many as are in flight must have failed.
+        """
         self._failures += UNREACHABLE if unreachable else 1
         self._unreachable = unreachable
         self.reason = reason
-        if self._failures < FAILURES:
+        if self._failures < max(FAILURES, 0 if self.open else in_flight):
             return False
         begins = not self.open
         if begins:

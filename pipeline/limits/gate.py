@@ -8,26 +8,27 @@ reply makes the one in the door look again.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipeline.errors import BudgetError, FatalError, LimitError, TransientError, UnreachableError
-from pipeline.limits.buckets import Bucket, Mark
+from pipeline.errors import FatalError, LimitError, TransientError, UnreachableError
 from pipeline.limits.budget import Budget
 from pipeline.limits.ceilings import Ceilings
+from pipeline.limits.charges import Charges
 from pipeline.limits.circuit import Circuit
-from pipeline.limits.moments import duration, moment
-from pipeline.limits.pace import Pace
+from pipeline.limits.hearsay import Hearsay, Marks
+from pipeline.limits.moments import moment
+from pipeline.limits.pace import Pace, Sent
+from pipeline.limits.patience import TOLD_SECONDS, Patience
 from pipeline.limits.window import Window
 from pipeline.types import Levels, Usage
 
-BYTES_PER_TOKEN = 4  # in English; other languages have more tokens already
-MOST_RATIO = 100.0  # of the server's count to ours, for what its limit is expected to take
+INSTANT_SECONDS = 1e-6  # is no wait
 FOREVER = 3600.0  # until something changes
 LOOK_SECONDS = 60.0  # to wait before looking again
+REFUSED_SECONDS = 0.1  # to wait after a refusal that headers will explain
 ROOM = 0.2  # of a bucket must be left for a request that needn't be sent
 
 
@@ -43,8 +44,8 @@ class Pass:
     counted_tokens: int
     tokens: int
     ceiling_usd: Decimal
-    request_mark: Mark
-    token_mark: Mark
+    marks: Marks
+    sent: Sent
     answers: int
 
 
@@ -64,8 +65,9 @@ class Gate:
         self.budget = budget or Budget()
         self.window = window or Window()
         self.circuit = circuit or Circuit()
-        self.requests = Bucket()
-        self.tokens = Bucket()
+        self.charges = Charges(self.budget)
+        self.patience = Patience(self.circuit)
+        self.hearsay = Hearsay()
         self.pace = Pace()
         self.note = note
         self.refused = 0
@@ -74,11 +76,6 @@ class Gate:
         self._door = asyncio.Lock()
         self._news = asyncio.Event()
         self._closed_until = 0.0
-        self._asked_until = 0.0  # by the server, in these words
-        self._words = ""
-        self._ratio = 1.0
-        self._most_ratio = 0.0
-        self._added_tokens = 0  # by the server, to what we send
 
     @property
     def counts_tokens(self) -> bool:
@@ -86,7 +83,7 @@ class Gate:
         return (
             self.budget.max_cost_usd is not None
             or self._ceilings.counts_tokens
-            or self.tokens.known
+            or (self.hearsay.tokens.known and self.hearsay.believed)
             or not self.circuit.answers  # the first answer will tell
         )
 
@@ -95,108 +92,59 @@ class Gate:
         FatalError when the server has been away for too long.
         """
         async with self._door:
-            tokens = self._charged(prompt_tokens, max_tokens)
+            tokens = self.charges.tokens(prompt_tokens, max_tokens)
             await self._ceilings.acquire(tokens)
             while True:
-                ceiling = self._ceiling(prompt_tokens, max_tokens)
+                ceiling = self.charges.ceiling_usd(prompt_tokens, max_tokens)
                 wait = self._wait(self._clock(), tokens, ceiling)
-                if wait <= 0:
+                if wait <= INSTANT_SECONDS:
                     return self._take(prompt_tokens, tokens, ceiling)
                 await self._wait_for_news(wait)
 
     def enter_now(self, prompt_tokens: int, max_tokens: int | None) -> Pass | None:
         """Take a request through that needn't be sent, if there is room to spare."""
         now = self._clock()
-        tokens = self._charged(prompt_tokens, max_tokens)
-        ceiling = self._ceiling(prompt_tokens, max_tokens)
+        tokens = self.charges.tokens(prompt_tokens, max_tokens)
+        ceiling = self.charges.ceiling_usd(prompt_tokens, max_tokens)
         if self._door.locked() and not self.window.full:
             return None  # somebody is waiting for a limit
-        for bucket, amount in ((self.requests, 1.0), (self.tokens, float(tokens))):
-            if bucket.known and bucket.level(now) - amount < bucket.capacity * ROOM:
-                return None
-        if self.circuit.open or self.pace.rate or not self.budget.fits(ceiling):
+        if not self.hearsay.spares(now, tokens, ROOM):
+            return None
+        if self.circuit.open or self.pace.limited or not self.budget.fits(ceiling):
             return None
         return self._take(prompt_tokens, tokens, ceiling)
 
-    def affords(self, prompt_tokens: int, max_tokens: int | None) -> bool:
-        """Say whether a request could be paid for if those in flight cost nothing."""
-        ceiling = self._ceiling(prompt_tokens, max_tokens)
-        return self.budget.fits(ceiling - self.budget.reserved_usd)
-
-    def _charged(self, prompt_tokens: int, max_tokens: int | None) -> int:
-        """Estimate what the server charges: our count, corrected by its own, and the allowance."""
-        return round(prompt_tokens * self._ratio) + (max_tokens or 0)
-
-    def _ceiling(self, prompt_tokens: int, max_tokens: int | None) -> Decimal:
-        """Give the most that a request can cost; of the first, what it probably costs will do."""
-        ceiling = self.budget.ceiling_usd(self._most(prompt_tokens), max_tokens)
-        if not self.budget.taken_usd and not self.budget.fits(ceiling):
-            return self.budget.ceiling_usd(prompt_tokens, max_tokens)
-        return ceiling
-
-    def _most(self, prompt_tokens: int) -> int:
-        """Correct our count by the most that the server has counted more than we. Before its first
-        count that may be anything up to a token a byte; what is more, the server has added.
-        """
-        ratio = self._most_ratio or BYTES_PER_TOKEN
-        return math.ceil(prompt_tokens * ratio) + self._added_tokens
-
     def _wait(self, now: float, tokens: int, ceiling_usd: Decimal) -> float:
         if self.circuit.expired(now, self.window.in_flight):
-            raise FatalError(self._given_up(now))
-        self._check_patience(self._asked_until - now, self._words)
-        if not self.budget.fits(ceiling_usd):
-            if not self.budget.reserved_usd:
-                raise BudgetError(self._used_up(ceiling_usd))
+            raise FatalError(self.patience.given_up(now))
+        paced = self.pace.wait(now)
+        if not self.pace.judging:
+            self.patience.check(now, self.pace.held(now))
+        if not self.charges.check(ceiling_usd):
             return FOREVER
         if self.window.full:
             return FOREVER
-        if tokens > self.tokens.capacity and self.tokens.known and self.window.in_flight:
+        if self.window.in_flight and self.hearsay.overflows(tokens):
             return FOREVER  # larger than the whole bucket: it goes alone
-        limited = max(self.requests.wait(now, 1.0), self.tokens.wait(now, tokens))
-        if limited > LOOK_SECONDS and not self.window.in_flight:  # no reply will say otherwise
-            self._check_patience(limited, "its x-ratelimit headers")
-        return max(self._closed_until - now, self.circuit.wait(now), limited, self.pace.wait(now))
-
-    def _check_patience(self, seconds: float, words: str) -> None:
-        """Raise FatalError if the server asks for a longer wait than the user does."""
-        patience = self.circuit.patience_seconds
-        if seconds > patience:
-            raise FatalError(
-                f"the server asks to wait {duration(seconds)}, until {moment(seconds)}, which is "
-                f"more than --patience ({duration(patience)}): {words}"
-            )
-
-    def _given_up(self, now: float) -> str:
-        circuit = self.circuit
-        if circuit.opened_at is None:
-            refused = duration(now - (circuit.refused_at or now))
-            return f"the server has refused every request for {refused}: {circuit.reason}"
-        if not circuit.answers:
-            return f"{circuit.reason}; is --base-url right, and does the server run?"
-        away = duration(now - circuit.opened_at)
-        return f"the server has been away for {away}: {circuit.reason}"
-
-    def _used_up(self, ceiling_usd: Decimal) -> str:
-        budget = self.budget
-        return (
-            f"--max-cost {budget.max_cost_usd} USD is used up: {budget.taken_usd:f} USD are taken, "
-            f"and the next request could cost {ceiling_usd:f} with the longest answer allowed"
-        )
+        if self.hearsay.confirmed and not self.window.in_flight:  # no reply will say otherwise
+            self.patience.check(now, self.hearsay.told(now, tokens))
+        limited = max(self._closed_until - now, self.hearsay.wait(now, tokens), paced)
+        if (notice := self.patience.notice(now, limited)) is not None:
+            self.note(notice)
+        return max(self.circuit.wait(now), limited)
 
     def _take(self, counted_tokens: int, tokens: int, ceiling_usd: Decimal) -> Pass:
         now = self._clock()
         self.budget.reserve(ceiling_usd)
         self.window.in_flight += 1
         self.circuit.take()
-        self.pace.take(now)
         return Pass(
             sent_at=now,
             counted_tokens=counted_tokens,
             tokens=tokens,
             ceiling_usd=ceiling_usd,
-            request_mark=self.requests.take(now, 1.0),
-            token_mark=self.tokens.take(now, float(tokens)),
+            marks=self.hearsay.take(now, float(tokens)),
+            sent=self.pace.take(now),
             answers=self.circuit.answers,
         )
 
@@ -220,15 +168,15 @@ class Gate:
         """Note an answer. It stays in the window until it is journaled: see `release`."""
         now = self._clock()
         self.window.admit(now, now - taken.sent_at)
-        self.pace.admit(taken.sent_at)
+        self.hearsay.admit(taken.marks)
         self._alive()
         if usage is None:
             self.budget.lose(taken.ceiling_usd)
         else:
             self.budget.settle(taken.ceiling_usd, cost_usd)
-            if self.tokens.known:  # else it may charge for the allowance, used or not
+            if self.hearsay.tokens.known:  # else it may charge for the allowance, used or not
                 self._ceilings.refund(taken.tokens - usage.total_tokens)
-            self._compare(taken.counted_tokens, usage.prompt_tokens)
+            self.charges.compare(taken.counted_tokens, usage.prompt_tokens)
         self._return(now, taken, levels)
 
     def release(self) -> None:
@@ -249,24 +197,39 @@ class Gate:
         self.budget.settle(taken.ceiling_usd, None)
         self._ceilings.refund(taken.tokens)
         self.circuit.leave()
-        self._return(self._clock(), taken, None, charged=False)
+        self.hearsay.put(self._clock(), taken.marks, None, charged=False)
+        self.hearsay.drop(taken.marks)
         self.release()
 
     def refuse(self, taken: Pass, error: LimitError) -> None:
-        """Note a 429: nobody sends until the server says so."""
-        now, levels = self._clock(), error.levels
+        """Note a 429: nobody sends until the server says so, unless others are let in."""
+        now = self._clock()
+        self.budget.settle(taken.ceiling_usd, None)
+        self.hearsay.put(now, taken.marks, error.levels, charged=False)
+        self._news.set()
+        self.release()
         self.refused += 1
         self.circuit.refuse(now, str(error))
-        self._obey(error)
-        self.budget.settle(taken.ceiling_usd, None)
-        self._return(now, taken, levels, charged=False)
-        if levels is not None:
-            self.requests.refuse()
-            self.tokens.refuse()
-            self.pause(0.0 if error.retry_after_seconds else 0.1)
+        self.patience.hear(now, error, refused=True)
+        wait = error.retry_after_seconds
+        if self.hearsay.explains(error.levels, taken.marks):
+            taken.sent.refused = True
+            self.hearsay.refuse(now, taken.marks, taken.sent_at)
+            self._obey(error)
+            self.pause(0.0 if wait else REFUSED_SECONDS)
         else:
-            self.pause(refuse(self.pace, self.window, now, taken.sent_at))
-        self.release()
+            self.hearsay.deny(taken.marks)
+            alone = not self.window.in_flight
+            if self.pace.refuse(now, taken.sent, wait, alone=alone):
+                self.window.cut()
+
+    def row_pause(self, error: TransientError) -> float:
+        """Return how long the row of a failed request waits before it comes to the door again.
+        What the user won't wait for is told there.
+        """
+        if self.patience.exceeded_by(error) and not self.pace.strays.found:
+            return 0.0
+        return min(error.retry_after_seconds or 0.0, TOLD_SECONDS)
 
     def fail(
         self, taken: Pass, error: TransientError, cost_usd: Decimal | None, *, own: bool
@@ -279,13 +242,16 @@ class Gate:
             self.budget.settle(taken.ceiling_usd, cost_usd)
         self._return(now, taken, error.levels)
         self.release()
-        self._obey(error)
         if error.overloaded:
             self.window.cut()
+        if own and not self.patience.exceeded_by(error):
+            return  # its row waits by itself
+        self._obey(error)
         if own:
             return
         unreachable = isinstance(error, UnreachableError)
-        if self.circuit.fail(now, str(error), unreachable=unreachable):
+        in_flight = self.window.in_flight
+        if self.circuit.fail(now, str(error), unreachable=unreachable, in_flight=in_flight):
             self.note(f"the server is away ({error}): waiting for it, trying now and then")
             self.window.restart()
 
@@ -307,11 +273,8 @@ class Gate:
 
     def _obey(self, error: TransientError) -> None:
         """Wait as long as the server asks, if it does."""
-        seconds = error.retry_after_seconds or 0.0
-        self.pause(seconds)
-        until = self._clock() + seconds
-        if until > self._asked_until:
-            self._asked_until, self._words = until, str(error)
+        self.pause(error.retry_after_seconds or 0.0)
+        self.patience.hear(self._clock(), error)
 
     def pause(self, seconds: float) -> None:
         """Let nobody through for a while: it holds for the whole run."""
@@ -323,30 +286,9 @@ class Gate:
             away = self._clock() - (away_since or 0.0)
             self.note(f"the server is back after {away:.0f} s")
 
-    def _compare(self, counted: int, prompt_tokens: int) -> None:
-        """Learn how the server's count of a prompt differs from ours."""
-        if not counted:
-            return
-        ratio = prompt_tokens / counted
-        self._ratio += (min(ratio, MOST_RATIO) - self._ratio) * 0.1
-        self._most_ratio = max(self._most_ratio, min(ratio, BYTES_PER_TOKEN), 1.0)
-        if ratio > BYTES_PER_TOKEN:
-            self._added_tokens = max(self._added_tokens, prompt_tokens)
-
-    def _return(
-        self, now: float, taken: Pass, levels: Levels | None, *, charged: bool = True
-    ) -> None:
-        seen = levels or Levels()
-        for bucket, mark, level in (
-            (self.requests, taken.request_mark, seen.requests),
-            (self.tokens, taken.token_mark, seen.tokens),
-        ):
-            if charged:
-                bucket.note(mark)
-            else:
-                bucket.give_back(now, mark)
-            if level is not None:
-                bucket.learn(now, mark, level)
+    def _return(self, now: float, taken: Pass, levels: Levels | None) -> None:
+        self.hearsay.put(now, taken.marks, levels, charged=True)
+        self.hearsay.drop(taken.marks)
         self._news.set()
 
     def state(self) -> str:
@@ -354,18 +296,7 @@ class Gate:
         now = self._clock()
         if self.circuit.opened_at is not None:
             return f"server away for {now - self.circuit.opened_at:.0f} s"
-        until = max(self._closed_until - now, self.requests.wait(now, 1.0), self.pace.wait(now))
+        until = max(self._closed_until - now, self.hearsay.wait(now, 1.0), self.pace.wait(now))
         if until > 1:
             return f"waiting for the limit until {moment(until)}"
         return ""
-
-
-def refuse(pace: Pace, window: Window, now: float, sent_at: float) -> float:
-    """Note a refusal that came without a word; give how many seconds nobody should send."""
-    took_for_stray = pace.stray
-    pause = pace.refuse(now, sent_at)
-    if not pace.stray:
-        window.cut()
-    elif not took_for_stray:
-        window.restart()
-    return pause

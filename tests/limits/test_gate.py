@@ -136,13 +136,25 @@ def answer(gate: Gate, taken: Pass, usage: Usage = USUAL, **limits: Level) -> No
     gate.release()
 
 
+def test_headers_alone_stop_nothing_that_the_server_answers() -> None:
+    async def run() -> None:
+        gate = door(Clock())
+        for _ in range(100):
+            answer(gate, await gate.enter(10, 10), requests=Level(1, 0, DAY))
+
+    asyncio.run(run())
+
+
 def test_a_limit_that_leaves_no_room_within_the_patience_ends_the_run() -> None:
     async def run() -> None:
         gate = door(Clock())
         answer(gate, await gate.enter(10, 10), requests=Level(1, 0, DAY))
+        gate.refuse(
+            await gate.enter(10, 10), LimitError("429: come tomorrow")
+        )  # headers alone end nothing
         await gate.enter(10, 10)
 
-    with pytest.raises(FatalError, match=r"the server asks to wait .*: its x-ratelimit headers"):
+    with pytest.raises(FatalError, match=r"the server asks to wait .*: 429: come tomorrow"):
         asyncio.run(run())
 
 

@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from tenacity import RetryCallState, wait_random_exponential
+
 from pipeline.backends.base import Answered, Server
 from pipeline.errors import BackendError, FatalError, LimitError, TransientError, UnsentError
 from pipeline.limits.gate import Gate, Pass
 from pipeline.limits.latencies import Latencies
 from pipeline.types import Request, Response, Usage
+
+_backoff = wait_random_exponential(multiplier=0.25, max=5)  # full jitter
 
 
 @dataclass(slots=True)
@@ -79,6 +83,16 @@ class Attempts:
             after = self._latencies.hedge_after(asking.size)
             if after is not None and not asking.hedged and now - asking.sent_at > after:
                 yield asking
+
+    def pause(self, state: RetryCallState) -> float:
+        """Return how long a request waits to be made again: as long as the server asks, and if it
+        wasn't for a limit, as long as the backoff says.
+        """
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, TransientError):
+            return 0.0
+        backoff = 0.0 if isinstance(error, LimitError) else _backoff(state)
+        return max(backoff, self._gate.row_pause(error))
 
     async def make(self, asking: Asking, taken: Pass) -> Response:
         """Send once. Raises BackendError."""

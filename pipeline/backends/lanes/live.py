@@ -9,13 +9,12 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_exception_type,
-    wait_random_exponential,
 )
 
 from pipeline.backends.base import Answered, Server
 from pipeline.backends.lanes.attempts import Asking, Attempts
 from pipeline.backends.lanes.tasks import Tasks
-from pipeline.errors import BackendError, FatalError, LimitError, TransientError
+from pipeline.errors import BackendError, FatalError, TransientError
 from pipeline.limits.budget import Budget
 from pipeline.limits.gate import Gate, Pass
 from pipeline.types import Request, Response
@@ -26,8 +25,6 @@ MAX_FAILURES = 10  # attempts that fail while others succeed; with a fifth of al
 HEDGE_SHARE = 0.01  # of the requests may be sent a second time
 TURN_CHARACTERS = 100_000  # are sent off, in 10 ms, before the event loop turns to all else
 LOOK_SECONDS = 0.1  # how often to look for requests that hang
-
-_backoff = wait_random_exponential(multiplier=0.25, max=5)  # full jitter
 
 
 class Live:
@@ -90,7 +87,7 @@ class Live:
 
     def affords(self, request: Request) -> bool:
         """Return whether `--max-cost` has room for a request."""
-        return self.gate.affords(self._attempts.tokens(request), request.max_tokens)
+        return self.gate.charges.affords(self._attempts.tokens(request), request.max_tokens)
 
     def stop(self) -> None:
         """Send nothing more; what is on its way may still come back, for a moment."""
@@ -168,7 +165,7 @@ class Live:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
             stop=hopeless,
-            wait=_wait,
+            wait=self._attempts.pause,
             reraise=True,
         )
         try:
@@ -209,8 +206,3 @@ class Live:
             asking.hedged = True
             self.hedges += 1
             asking.tasks.append(self._tasks.start(self._answer(asking, taken, retries=False)))
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return 0.0 if isinstance(error, LimitError) else _backoff(state)

@@ -1,4 +1,4 @@
-"""What the headers of a reply say of the server's limits. What can't be is left out."""
+"""How long a server asks to wait. What can't be is left out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from pipeline.types import Level, Levels
-
 LONGEST_WAIT_SECONDS = 100 * 365 * 86_400.0  # no longer one is told apart
-LONGEST_RESET_SECONDS = 31 * 86_400.0  # what is longer is a moment, not a time
-MOST_AMOUNT = 1e12  # requests or tokens
 LONGEST_TEXT = 100  # characters that are looked at
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s|d)")
 _WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|h|m|s|d)\s*)+")
@@ -53,8 +49,8 @@ def _wait_seconds(text: str) -> float | None:
         return float(text)
     except ValueError:
         pass
-    if _WHOLE.fullmatch(text.strip()):
-        return duration_seconds(text)
+    if (seconds := duration_seconds(text)) is not None:
+        return seconds
     try:
         when = parsedate_to_datetime(text)
         return (when - datetime.now(when.tzinfo)).total_seconds()
@@ -63,36 +59,8 @@ def _wait_seconds(text: str) -> float | None:
 
 
 def duration_seconds(text: str) -> float | None:
-    """Read a time as OpenAI writes it, such as 6m0s, 8.64s or 120ms; a plain number is seconds."""
-    parts = _PART.findall(text[:LONGEST_TEXT])
-    if parts:
-        seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
-        return seconds if seconds <= LONGEST_RESET_SECONDS else None
-    return _number(text, LONGEST_RESET_SECONDS)
-
-
-def read_levels(headers: Mapping[str, str]) -> Levels | None:
-    """Read what a reply says of the limits
-    (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers).
-    """
-    requests, tokens = _level(headers, "requests"), _level(headers, "tokens")
-    return None if requests is None and tokens is None else Levels(requests, tokens)
-
-
-def _level(headers: Mapping[str, str], what: str) -> Level | None:
-    """Read a limit. One of nothing is none: the reply that tells it was let through."""
-    limit = _number(headers.get(f"x-ratelimit-limit-{what}", ""), MOST_AMOUNT)
-    remaining = _number(headers.get(f"x-ratelimit-remaining-{what}", ""), MOST_AMOUNT, -MOST_AMOUNT)
-    if limit is None or remaining is None or limit < 1:
+    """Read a time as OpenAI writes it, such as 6m0s, 8.64s or 120ms."""
+    text = text[:LONGEST_TEXT].strip()
+    if not _WHOLE.fullmatch(text):
         return None
-    reset = duration_seconds(headers.get(f"x-ratelimit-reset-{what}", ""))
-    return Level(limit, max(remaining, 0.0), reset)
-
-
-def _number(text: str, most: float, least: float = 0.0) -> float | None:
-    """Read a number; None if it isn't one, or less or more than it can be."""
-    try:
-        number = float(text[:LONGEST_TEXT])
-    except ValueError:
-        return None
-    return number if least <= number <= most else None
+    return sum(float(amount) * _SECONDS[unit] for amount, unit in _PART.findall(text))

@@ -23,8 +23,8 @@ from pipeline.backends.base import Server
 from pipeline.backends.servers.caching import LEAST_TOKENS, Caching, is_explicit
 from pipeline.backends.servers.entra import Entra
 from pipeline.backends.servers.formats import Formats
-from pipeline.backends.servers.headers import read_levels
 from pipeline.backends.servers.learning import NO_LOGPROBS, Learner
+from pipeline.backends.servers.levels import read_levels
 from pipeline.backends.servers.manners import (
     find_manner,
     writes_cache,

@@ -11,7 +11,8 @@ from http import HTTPStatus
 
 from pipeline.access import Auth
 from pipeline.backends.apis.complaints import Complaint, read_complaint
-from pipeline.backends.servers.headers import read_levels, retry_after, wait_in_words
+from pipeline.backends.servers.headers import retry_after, wait_in_words
+from pipeline.backends.servers.levels import read_levels
 from pipeline.backends.servers.transport import Reply
 from pipeline.errors import (
     AccessError,

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.backends.servers.headers import (
-    LONGEST_RESET_SECONDS,
     LONGEST_WAIT_SECONDS,
-    MOST_AMOUNT,
     duration_seconds,
-    read_levels,
     retry_after,
     wait_in_words,
 )
+from pipeline.backends.servers.levels import LONGEST_RESET_SECONDS, MOST_AMOUNT, read_levels
 from pipeline.types import Level, Levels
 
 
@@ -78,7 +74,7 @@ def limits(limit: str, remaining: str, reset: str) -> dict[str, str]:
         (limits("60", "59", "nan"), Level(60, 59)),
         (limits("60", "59", "1e300"), Level(60, 59)),
         (limits("60", "59", "99999d"), Level(60, 59)),
-        (limits("60", "59", "1795000000"), Level(60, 59)),  # a moment
+        (limits("60", "59", "1000000000"), Level(60, 59)),  # long ago
         (limits("0", "0", "1s"), None),
         (limits("-1", "-1", ""), None),
         (limits("0.001", "0", "1s"), None),
@@ -92,6 +88,79 @@ def limits(limit: str, remaining: str, reset: str) -> dict[str, str]:
 )
 def test_a_limit_that_cannot_be_is_none(headers: dict[str, str], level: Level | None) -> None:
     assert read_levels(headers) == (None if level is None else Levels(level))
+
+
+NOON = "Wed, 25 Nov 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("reset", "seconds"),
+    [
+        ("1795608030", 30.0),
+        ("1795608030.5", 30.5),
+        ("1795608030000", 30.0),
+        ("2026-11-25T12:00:30Z", 30.0),
+        ("2026-11-25T13:00:30+01:00", 30.0),
+        ("2026-11-25T12:00:30.250Z", 30.25),
+        ("2026-11-25 12:00:30", 30.0),
+        ("Wed, 25 Nov 2026 12:00:30 GMT", 30.0),
+        ("30", 30.0),
+        ("7m12.5s", 432.5),
+        ("2030-11-25T12:00:30Z", None),  # no limit's window
+        ("2020-11-25T12:00:30Z", None),
+        ("25/11/2026", None),
+    ],
+)
+def test_a_limit_may_be_whole_at_a_moment_of_the_servers_clock(
+    reset: str, seconds: float | None
+) -> None:
+    assert read_levels({**limits("60", "59", reset), "date": NOON}) == Levels(
+        Level(60, 59, seconds)
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "levels"),
+    [
+        (
+            "X-RateLimit-Limit: 60, X-RateLimit-Remaining: 9, X-RateLimit-Reset: 30",
+            Levels(Level(60, 9, 30)),
+        ),
+        (
+            "RateLimit-Limit: 60;w=60, RateLimit-Remaining: 9, RateLimit-Reset: 30",
+            Levels(Level(60, 9, 30)),
+        ),
+        (
+            'RateLimit: "default";r=9;t=30, RateLimit-Policy: "default";q=60;w=60',
+            Levels(Level(60, 9, 30)),
+        ),
+        ("RateLimit: limit=60 remaining=9 reset=30", Levels(Level(60, 9, 30))),
+        (
+            "x-ratelimit-limit-req-minute: 60, x-ratelimit-remaining-req-minute: 9",
+            Levels(Level(60, 9)),
+        ),
+        (
+            "x-ratelimit-limit-tokens-minute: 60, x-ratelimit-remaining-tokens-minute: 9, "
+            "x-ratelimit-limit-tokens-day: 600, x-ratelimit-remaining-tokens-day: 4",
+            Levels(None, Level(600, 4)),
+        ),
+        (
+            "anthropic-ratelimit-requests-limit: 60, anthropic-ratelimit-requests-remaining: 9, "
+            "anthropic-ratelimit-requests-reset: 2026-11-25T12:00:30Z, "
+            "anthropic-ratelimit-input-tokens-limit: 500, "
+            "anthropic-ratelimit-input-tokens-remaining: 400, "
+            "anthropic-ratelimit-output-tokens-limit: 500, "
+            "anthropic-ratelimit-output-tokens-remaining: 300",
+            Levels(Level(60, 9, 30), Level(500, 300)),
+        ),
+        ("x-ratelimit-remaining-requests: 9", None),
+        ("x-ratelimit-limit-requests: 60", None),
+        ("x-ratelimit: yes", None),
+    ],
+)
+def test_limits_are_read_by_whichever_names(headers: str, levels: Levels | None) -> None:
+    pairs = [header.split(": ") for header in headers.split(", ")]
+    assert read_levels({"date": NOON, **dict(pairs)}) == levels
 
 
 @pytest.mark.parametrize(
@@ -122,10 +191,10 @@ def test_no_header_is_read_as_a_number_that_cannot_be(one: str, two: str, three:
     for name in ("retry-after", "retry-after-ms"):
         wait = retry_after({name: one})
         assert wait is None or 0 <= wait <= LONGEST_WAIT_SECONDS
-    reset = duration_seconds(one)
-    assert reset is None or 0 <= reset <= LONGEST_RESET_SECONDS
+    length = duration_seconds(one)
+    assert length is None or length >= 0
     seen = read_levels(limits(one, two, three))
     if seen is not None and seen.requests is not None:
         assert 1 <= seen.requests.limit <= MOST_AMOUNT
         assert 0 <= seen.requests.remaining <= MOST_AMOUNT
-        assert not math.isnan(seen.requests.reset_seconds or 0)
+        assert 0 <= (seen.requests.reset_seconds or 0) <= LONGEST_RESET_SECONDS

@@ -523,6 +523,33 @@ def test_headers_can_be_kept_back() -> None:
     assert not [name for name in headers if name.startswith(("x-ratelimit", "retry"))]
 
 
+def test_a_window_by_the_clock_is_whole_at_each_turn_and_gets_nothing_in_between() -> None:
+    clock = ManualClock(7.0)
+    clocked = {"window_seconds": 10, "by_clock": True}
+    with (
+        limited(clock, requests_per_window=1, **clocked) as server,
+        connect(server) as client,
+    ):
+        ask(client)
+        clock.advance(2.9)
+        assert refused(client)["retry-after-ms"] == "100"
+        clock.advance(0.1)
+        ask(client)
+
+
+@pytest.mark.parametrize(
+    ("says", "remaining", "reset"), [("minute", "0", "60s"), ("stuck", "4", "1m0s")]
+)
+def test_the_headers_can_say_what_is_not_so(says: str, remaining: str, reset: str) -> None:
+    with (
+        limited(ManualClock(), requests_per_window=5, full=False, says=says) as server,
+        connect(server) as client,
+    ):
+        headers = refused(client)
+    assert headers["x-ratelimit-remaining-requests"] == remaining
+    assert headers["x-ratelimit-reset-requests"] == reset
+
+
 def test_the_limit_header_can_state_the_minute() -> None:
     minute = {"window_seconds": 1, "header_limit": "minute", "headers_of": "reply"}
     with (

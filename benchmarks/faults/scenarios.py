@@ -98,6 +98,18 @@ def _share(limits: Limits, least: float, most_refused: int) -> Callable[[Path], 
     return play
 
 
+def _strays(folder: Path) -> Verdict:
+    """Refuse one request in five for nothing."""
+    fault = Fault("rate_limit_exceeded", probability=0.2, headers={"retry-after": "1"})
+    with Server.process(Behaviour(latency_seconds=0.05, faults=(fault,))) as server:
+        rows, output = write_rows(folder / "rows.csv", 500), folder / "out.csv"
+        ended = run(command(rows, output, server.base_url))
+        refused, ok = server.tally.statuses[429], statuses(output)["ok"]
+    return Verdict(
+        f"{ok:,} rows, {refused:,} 429s, {ended.seconds:.1f} s", ok == 500 and ended.seconds <= 6
+    )
+
+
 def _killed(folder: Path) -> Verdict:
     with Server.process(Behaviour(latency_seconds=0.2)) as server:
         rows, output = write_rows(folder / "rows.csv", 2000), folder / "out.csv"
@@ -258,6 +270,8 @@ def _bill(server: ServerProcess) -> Decimal:
 
 MINUTE = {"requests_per_window": 6000, "tokens_per_window": 1_000_000}
 SECOND = {"requests_per_window": 100, "tokens_per_window": 1_000_000 / 60, "window_seconds": 1}
+QUICK = {"requests_per_window": 50, "window_seconds": 1}
+CLOCK = {"requests_per_window": 500, "window_seconds": 10, "by_clock": True}
 
 SCENARIOS = (
     Scenario("A", "5,000 rows, 200 ms each, 200 at once", "<= 7 s", _fast),
@@ -300,6 +314,37 @@ SCENARIOS = (
         "buckets a minute wide, empty",
         ">= 99 %, 0 429s",
         _share(Limits(**MINUTE, full=False), 0.99, 0),
+    ),
+    Scenario("B5", "one in five refused for nothing, Retry-After: 1", "<= 6 s", _strays),
+    Scenario(
+        "B6",
+        "500 by the clock each 10 s, says nothing",
+        "<= 100 429s, <= 31 s",
+        _limited(Limits(**CLOCK, headers=False, retry_after=False, retry_after_ms=False), 100, 31),
+    ),
+    Scenario(
+        "B7",
+        "500 by the clock each 10 s, says so",
+        "<= 20 429s, <= 21 s",
+        _limited(Limits(**CLOCK), 20, 21),
+    ),
+    Scenario(
+        "B8",
+        "50 a second, `remaining` never moves",
+        "<= 80 429s, <= 23 s",
+        _limited(Limits(**QUICK, says="stuck"), 80, 23),
+    ),
+    Scenario(
+        "B9",
+        "50 a second, `reset` is a moment",
+        "<= 20 429s, <= 22 s",
+        _limited(Limits(**QUICK, says="moment"), 20, 22),
+    ),
+    Scenario(
+        "B10",
+        "50 a second, `reset` is always a minute",
+        "<= 20 429s, <= 22 s",
+        _limited(Limits(**QUICK, says="minute"), 20, 22),
     ),
     Scenario("C", "kill -9 near 1,000 of 2,000", "<= in flight", _killed),
     Scenario(

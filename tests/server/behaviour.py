@@ -72,7 +72,9 @@ class Limits:
     A bucket holds `burst_*` (a window's worth if not given) and fills by `*_per_window` each
     `window_seconds`. Tokens are charged at arrival: the prompt and what `max_tokens` allows. The
     `limit` header names the bucket's size or the rate of a minute; the headers tell the levels
-    of when the request arrived or of when its reply leaves.
+    of when the request arrived or of when its reply leaves. `by_clock` lets a whole window's worth
+    in at each turn of the clock, and nothing between. `says` is what the headers tell: the truth as
+    OpenAI does, the moment in Unix seconds, always a minute, or levels that never move.
     """
 
     requests_per_window: float | None = None
@@ -84,6 +86,8 @@ class Limits:
     headers: bool = True
     headers_of: Literal["arrival", "reply"] = "arrival"
     header_limit: Literal["bucket", "minute"] = "bucket"
+    by_clock: bool = False
+    says: Literal["truth", "moment", "minute", "stuck"] = "truth"
     retry_after: bool = True
     retry_after_ms: bool = True
 

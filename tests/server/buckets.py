@@ -6,6 +6,7 @@ No input or output and no time of its own, so that a simulation can use it too.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,6 +56,21 @@ class Bucket:
         return max(0.0, (min(amount, self.capacity) - self.level()) / self.rate)
 
 
+class Window(Bucket):
+    """Is full at each turn of the clock, and gets nothing in between."""
+
+    def level(self) -> float:
+        now, seconds = self._clock(), self.capacity / self.rate
+        if now // seconds > self._then // seconds:
+            self._level = self.capacity
+        self._then = now
+        return self._level
+
+    def seconds_until(self, amount: float) -> float:
+        seconds = self.capacity / self.rate
+        return 0.0 if self.level() >= amount else seconds - self._clock() % seconds
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a request was not let in, and when it may come again."""
@@ -85,7 +101,8 @@ class RateLimit:
         }
         for what, (amount, burst) in rates.items():
             if amount is not None:
-                self.buckets[what] = Bucket(
+                kind = Window if limits.by_clock else Bucket
+                self.buckets[what] = kind(
                     capacity=amount if burst is None else burst,
                     rate=amount / limits.window_seconds,
                     full=limits.full,
@@ -112,11 +129,22 @@ class RateLimit:
             return {}
         lines = {}
         for what, bucket in self.buckets.items():
-            level = bucket.level()
+            stuck = self.limits.says == "stuck"
+            level = bucket.capacity - 1 if stuck else bucket.level()
             lines[f"x-ratelimit-limit-{what}"] = str(self._stated(bucket))
             lines[f"x-ratelimit-remaining-{what}"] = str(math.floor(level + _ROUNDING))
-            lines[f"x-ratelimit-reset-{what}"] = duration(bucket.seconds_until(bucket.capacity))
+            lines[f"x-ratelimit-reset-{what}"] = self._reset(bucket)
         return lines
+
+    def _reset(self, bucket: Bucket) -> str:
+        seconds = bucket.seconds_until(bucket.capacity)
+        match self.limits.says:
+            case "moment":
+                return str(math.ceil(time.time() + seconds))
+            case "minute":
+                return "60s"
+            case _:
+                return duration(seconds)
 
     def _stated(self, bucket: Bucket) -> int:
         minute = self.limits.header_limit == "minute"

@@ -319,8 +319,8 @@ SCENARIOS = (
     Scenario(
         "B6",
         "500 by the clock each 10 s, says nothing",
-        "<= 250 429s, <= 31 s",
-        _limited(Limits(**CLOCK, headers=False, retry_after=False, retry_after_ms=False), 250, 31),
+        "<= 100 429s, <= 31 s",
+        _limited(Limits(**CLOCK, headers=False, retry_after=False, retry_after_ms=False), 100, 31),
     ),
     Scenario(
         "B7",

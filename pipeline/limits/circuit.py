@@ -22,7 +22,7 @@ class Circuit:
         self.answers = 0
         self.refused_at: float | None = None  # for the first time since the last answer
         self.reason = ""
-        self.failures = 0  # in a row
+        self._failures = 0
         self._unreachable = False
         self._probe_at = 0.0
         self._probing = False
@@ -59,7 +59,7 @@ class Circuit:
         """Note that the server answered; say whether that ends an outage."""
         was_open = self.open
         self.answers += 1
-        self.failures = 0
+        self._failures = 0
         self.refused_at = None
         self.opened_at, self._probing, self._pause = None, False, FIRST_PROBE_SECONDS
         return was_open
@@ -76,10 +76,10 @@ class Circuit:
         """Note a failure that the server may be to blame for; say whether it begins an outage.
         Errors come sooner than answers: as many as are in flight must have failed.
         """
-        self.failures += UNREACHABLE if unreachable else 1
+        self._failures += UNREACHABLE if unreachable else 1
         self._unreachable = unreachable
         self.reason = reason
-        if self.failures < max(FAILURES, 0 if self.open else in_flight):
+        if self._failures < max(FAILURES, 0 if self.open else in_flight):
             return False
         begins = not self.open
         if begins:

@@ -29,7 +29,6 @@ INSTANT_SECONDS = 1e-6  # is no wait
 FOREVER = 3600.0  # until something changes
 LOOK_SECONDS = 60.0  # to wait before looking again
 REFUSED_SECONDS = 0.1  # to wait after a refusal that headers will explain
-SEVERAL = 3  # failures in a row, and all wait as long as one asks
 ROOM = 0.2  # of a bucket must be left for a request that needn't be sent
 
 
@@ -245,16 +244,14 @@ class Gate:
         self.release()
         if error.overloaded:
             self.window.cut()
-        if self.patience.exceeded_by(error):
-            self._obey(error)
-        if own:
+        if own and not self.patience.exceeded_by(error):
             return  # its row waits by itself
+        self._obey(error)
+        if own:
+            return
         unreachable = isinstance(error, UnreachableError)
         in_flight = self.window.in_flight
-        begins = self.circuit.fail(now, str(error), unreachable=unreachable, in_flight=in_flight)
-        if self.circuit.failures >= SEVERAL:
-            self._obey(error)
-        if begins:
+        if self.circuit.fail(now, str(error), unreachable=unreachable, in_flight=in_flight):
             self.note(f"the server is away ({error}): waiting for it, trying now and then")
             self.window.restart()
 

@@ -85,14 +85,14 @@ class Attempts:
                 yield asking
 
     def pause(self, state: RetryCallState) -> float:
-        """Return how long a request waits to be made again: as long as the server asks, or else,
-        if it wasn't for a limit, as long as the backoff says.
+        """Return how long a request waits to be made again: as long as the server asks, and if it
+        wasn't for a limit, as long as the backoff says.
         """
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, TransientError):
             return 0.0
-        asked = self._gate.row_pause(error)
-        return asked if asked or isinstance(error, LimitError) else _backoff(state)
+        backoff = 0.0 if isinstance(error, LimitError) else _backoff(state)
+        return max(backoff, self._gate.row_pause(error))
 
     async def make(self, asking: Asking, taken: Pass) -> Response:
         """Send once. Raises BackendError."""

@@ -9,6 +9,7 @@ Pure: every method is told the time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,8 @@ LOWER = 0.9  # of what was let in, and there should be no refusals
 HALF = 0.5  # of a rate that is kept to
 WATCHED = 60  # requests, when strays are known
 MORE = 0.25  # than the share of strays is refused, and there is a limit after all
-UNLIKELY = 1e-5
+UNLIKELY = 1e-5  # by chance: so many refusals in a row, and at the least
+IN_A_ROW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +61,22 @@ class Strays:
         self._share = 0.0  # of requests that are strays
         self._before: Share | None = None
 
-    @property
-    def trial(self) -> bool:
-        return self.since > 0 and not self.found
-
     def suspect(self, now: float, beside: Sequence[bool]) -> bool:
         """Begin a trial if of the requests sent beside one that was refused most were let in."""
         if len(beside) < BESIDE or sum(beside) > (1 - LET_IN) * len(beside):
             return False
-        self.since, self.rate, self._before = now, None, None
+        self._begin(now, None, None)
         return True
 
     def doubt(self, now: float, share: Share, rate: float) -> bool:
         """Begin a trial if many are refused though a rate is kept to."""
         if share.refused < ENOUGH:
             return False
-        self.since, self.rate, self._before = now, rate * HALF, share
+        self._begin(now, rate * HALF, share)
         return True
+
+    def _begin(self, now: float, rate: float | None, before: Share | None) -> None:
+        self.since, self.rate, self._before, self.limit = now, rate, before, None
 
     def look(self, now: float, share: Share, latest: Sequence[bool]) -> None:
         """Judge by the requests since then; `latest` are those last sent."""
@@ -84,7 +85,7 @@ class Strays:
         elif self._before is None:
             if share.refused >= ENOUGH or share.sent >= LOOKED_AT:
                 self._try_slower(now, share)
-        elif self._unlikely(latest, self._before.of_all):
+        elif _is_unlikely(latest, self._before.of_all):
             self._give_up(self._before)
         elif share.refused >= 2 * ENOUGH or share.sent >= self._before.sent * LONGER:
             self._compare(self._before, share)
@@ -108,14 +109,8 @@ class Strays:
             self._give_up(before)
 
     def _give_up(self, before: Share) -> None:
-        self.limit, self.since = before.let_in_rate, 0.0
-
-    def _unlikely(self, latest: Sequence[bool], share: float) -> bool:
-        """Return whether so many in a row are refused as chance doesn't."""
-        count = 8
-        while share**count > UNLIKELY:
-            count += 1
-        return len(latest) >= count and all(latest[-count:])
+        """End the trial: it is a limit, of which nothing new is known if nothing was let in."""
+        self.limit, self.since = before.let_in_rate or None, 0.0
 
     def _find(self, share: Share) -> None:
         self.found, self.rate = True, None
@@ -124,5 +119,13 @@ class Strays:
     def _watch(self, latest: Sequence[bool]) -> None:
         """Notice when there is a limit after all."""
         many = len(latest) >= WATCHED and sum(latest[-WATCHED:]) > (self._share + MORE) * WATCHED
-        if many or self._unlikely(latest, self._share):
+        if many or _is_unlikely(latest, self._share):
             self.found, self.since = False, 0.0
+
+
+def _is_unlikely(latest: Sequence[bool], share: float) -> bool:
+    """Return whether so many in a row are refused as chance doesn't, if this share is."""
+    if share >= 1:
+        return False
+    count = max(math.ceil(math.log(UNLIKELY) / math.log(share)), IN_A_ROW) if share else IN_A_ROW
+    return len(latest) >= count and all(latest[-count:])

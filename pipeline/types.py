@@ -161,13 +161,7 @@ class Request:
     @property
     def images(self) -> list[Image]:
         """Return its images, in their order."""
-        return [
-            part
-            for message in self.messages
-            if not isinstance(message.content, str)
-            for part in message.content
-            if isinstance(part, Image)
-        ]
+        return [image for message in self.messages for image in message.images]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Bucket:
         return min(self._level + flowed, self.capacity)
 
     def wait(self, now: float, amount: float) -> float:
-        """Say how many seconds until this amount may be sent; 0 is now.
+        """Return how many seconds until this amount may be sent; 0 is now.
 
         An amount that is more than the whole bucket waits until that is full.
         """
@@ -112,10 +112,10 @@ class Bucket:
     def learn(self, now: float, mark: Mark, seen: Level, *, refused: bool = False) -> None:
         """Correct the picture by a reply to a request that was noted just before."""
         self._measure(now, mark, seen, refused)
-        if seen.reset_seconds is not None and not self._flow.deceived:
-            self._whole_at = now + seen.reset_seconds
-        elif self._flow.deceived:
+        if self._flow.deceived:
             self._whole_at = math.inf
+        elif seen.reset_seconds is not None:
+            self._whole_at = now + seen.reset_seconds
         if not self.known:
             self.known = True
             self._set(now, seen.remaining - self.in_flight)
@@ -178,7 +178,7 @@ class Points:
         self._low = min(self._low or point, point)
 
     def rate(self) -> float | None:
-        """Give the rate, a second; None while it isn't sure."""
+        """Return the rate, a second; None while it isn't sure."""
         if len(self._seen) < SURE_POINTS or self._high is None or self._low is None:
             return None
         if 0 < self._least <= self._most:

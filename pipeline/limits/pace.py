@@ -60,13 +60,13 @@ class Storm:
 
 
 class Pace:
-    """How fast to send."""
+    """How fast to send: freely, at a rate, or a scout now and then while the door is closed."""
 
     def __init__(self) -> None:
         self.strays = Strays()
         self._measured = Measured()
-        self._look_at = 0.0  # what has become of them
         self._tried = 0  # requests whose refusal was excused
+        self._look_at = 0.0  # what has become of them
         self._rated = -LEARNING  # requests sent since the rate is known well
         self._log: deque[Sent] = deque(maxlen=KEPT)
         self._storm: Storm | None = None  # that is still to be judged
@@ -175,7 +175,7 @@ class Pace:
         elif self.strays.since:
             self._tried += 1
             if self.strays.rate is not None:
-                self._next = max(self._next, now - SLACK_SECONDS) + 1 / self.strays.rate
+                self._space(now, self.strays.rate)
             elif not self.strays.found:
                 self._next = now + self._trial_seconds / (1 + self._tried * SCOUTS)
         elif self._closed:
@@ -186,10 +186,14 @@ class Pace:
             self._rated += 1
             self._level, self._then = self._flowed(now) - 1, now
             self._cap -= 1 - 1 / CATCH_UP
-            self._next = max(self._next, now - SLACK_SECONDS) + 1 / (CATCH_UP * self._crept())
+            self._space(now, CATCH_UP * self._crept())
         elif self._empty_at is not None:
             self._next = now + self._trial_seconds / (1 + self._since * SCOUTS)
         return sent
+
+    def _space(self, now: float, rate: float) -> None:
+        """Keep a rate; what a late wake-up has missed is made up for."""
+        self._next = max(self._next, now - SLACK_SECONDS) + 1 / rate
 
     def refuse(
         self, now: float, sent: Sent, asked_seconds: float | None, *, alone: bool = False

@@ -65,7 +65,6 @@ class SimulatedServer(Server):
         latency: tuple[float, float],
         network: float = 0.002,
         seed: int = 1,
-        body_seconds: bool = False,
     ) -> None:
         super().__init__(counter=counter("local"), price=FREE)
         self.grant, self.dialect, self.asks = grant, dialect, asks

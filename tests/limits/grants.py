@@ -160,30 +160,6 @@ class SlidingCounter:
         return (now - self._marked) * self.rate
 
 
-class AtOnce:
-    """Grants so many requests in flight. What that comes to in time isn't counted here."""
-
-    def __init__(self, size: int, seconds: float) -> None:
-        self.size, self.rate = float(size), size / seconds
-
-    def left(self, now: float) -> float:
-        return self.size
-
-    def admit(self, now: float, in_flight: int = 0) -> bool:
-        return in_flight < self.size
-
-    def opens(self, now: float) -> float:
-        return 1 / self.rate
-
-    whole = opens
-
-    def mark(self, now: float) -> None:
-        self._marked = now
-
-    def granted(self, now: float) -> float:
-        return (now - self._marked) * self.rate
-
-
 class Strays:
     """Refuses a share of the requests for nothing."""
 
@@ -246,4 +222,4 @@ class After:
         return self._second.granted(now)
 
 
-Grant = Bucket | FixedWindow | SlidingLog | SlidingCounter | AtOnce | Strays | After
+Grant = Bucket | FixedWindow | SlidingLog | SlidingCounter | Strays | After

@@ -15,7 +15,7 @@ SLOW = (0.5, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of server, at any rate (a second). `turns` is when a grant is used up, if at once."""
+    """A kind of server, at any rate (a second)."""
 
     name: str
     grant: Callable[[float], Grant]
@@ -89,4 +89,3 @@ KINDS = (
     Kind("counter, nothing told", weighed(10)),
     Kind("counter, until whole", weighed(10), d.until_whole, d.whole_seconds),
 )
-RATES = (5.0, 50.0, 400.0)

@@ -122,6 +122,7 @@ def test_a_server_that_refuses_and_answers_is_never_left() -> None:
         for _ in range(100):
             gate.refuse(await through(gate, clock), LimitError("429", retry_after_seconds=60.0))
             answer(gate, await through(gate, clock))
+        assert gate.circuit.answers == gate.refused == 100
 
     asyncio.run(run())
 
@@ -141,6 +142,7 @@ def test_headers_alone_stop_nothing_that_the_server_answers() -> None:
         gate = door(Clock())
         for _ in range(100):
             answer(gate, await gate.enter(10, 10), requests=Level(1, 0, DAY))
+        assert gate.circuit.answers == 100
 
     asyncio.run(run())
 

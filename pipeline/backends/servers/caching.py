@@ -20,7 +20,7 @@ _REFUSED = re.compile(r"prompt_cache_breakpoint|\bcontent\b")
 
 
 @dataclass(slots=True)
-class Mark:
+class CacheMark:
     """Whether a request is marked where what it shares ends; `usage` is what came of it."""
 
     on: bool
@@ -37,10 +37,10 @@ class Caching:
         self._writes = self._reads = 0
 
     @contextmanager
-    def marking(self, key: str) -> Iterator[Mark]:
+    def marking(self, key: str) -> Iterator[CacheMark]:
         """Give the mark of a request that shares what this key stands for."""
         writes = key not in self._written
-        mark = Mark(not self.off and not (writes and key in self._writing))
+        mark = CacheMark(not self.off and not (writes and key in self._writing))
         if not mark.on or not writes:
             yield mark
         else:

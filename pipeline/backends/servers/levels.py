@@ -23,9 +23,8 @@ SKEW_SECONDS = 1.0  # by which a moment may have passed
 MOST_AMOUNT = 1e12  # requests or tokens
 FIRST_MOMENT = 1e9  # seconds since 1970: a number from here on is a moment; in milliseconds from
 FIRST_MILLISECONDS = 1e12
-_KINDS = {"limit": "limit", "remaining": "remaining", "reset": "reset"}
-_SHORT = {"limit": "limit", "q": "limit", "remaining": "remaining", "r": "remaining"}
-_SHORT |= {"reset": "reset", "t": "reset"}
+_KINDS = ("limit", "remaining", "reset")
+_SHORT = {"q": "limit", "r": "remaining", "t": "reset", **dict(zip(_KINDS, _KINDS, strict=True))}
 _PART = re.compile(r"(\w+)\s*=\s*([\d.]+)")
 _NUMBER = re.compile(r"\s*([-+\w.]+)\s*(?:[,;]|$)")
 

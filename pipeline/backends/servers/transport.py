@@ -84,7 +84,6 @@ class Transport:
         self._entra = entra
         self._key = api_key if vendor_of(base_url) is Vendor.AZURE else None
         self._answered = False
-        self._token_header: dict[str, str] = {}
         self._rehearsal = Rehearsal()
         self._bodies = Bodies()
         client = httpx2.AsyncClient(transport=self._rehearsal, trust_env=False)
@@ -146,20 +145,21 @@ class Transport:
         be taken.
         """
         if self._entra is None:
-            return await self._post(body, timeout_seconds, most_bytes)
+            return await self._post(body, timeout_seconds, most_bytes, None)
         token = await self._entra.token()
-        self._token_header = {"authorization": f"Bearer {token}"}
-        reply = await self._post(body, timeout_seconds, most_bytes)
+        reply = await self._post(body, timeout_seconds, most_bytes, token)
         if reply.status == _UNAUTHORIZED and await self._entra.replace(token):
-            self._token_header = {"authorization": f"Bearer {await self._entra.token()}"}
-            reply = await self._post(body, timeout_seconds, most_bytes)
+            token = await self._entra.token()
+            reply = await self._post(body, timeout_seconds, most_bytes, token)
         return reply
 
-    async def _post(self, body: bytes, timeout_seconds: float, most_bytes: int) -> Reply:
+    async def _post(
+        self, body: bytes, timeout_seconds: float, most_bytes: int, token: str | None
+    ) -> Reply:
         url = self._url
         for _ in range(MOST_REDIRECTS):
             try:
-                reply = await self._send(url, body, timeout_seconds, most_bytes)
+                reply = await self._send(url, body, timeout_seconds, most_bytes, token)
             except (aiohttp.ClientError, OSError) as error:
                 raise self._failure(error, timeout_seconds) from error
             self._answered = True
@@ -173,11 +173,13 @@ class Transport:
             url = after
         return reply
 
-    async def _send(self, url: str, body: bytes, timeout_seconds: float, most_bytes: int) -> Reply:
+    async def _send(
+        self, url: str, body: bytes, timeout_seconds: float, most_bytes: int, token: str | None
+    ) -> Reply:
         async with self._session.post(
             url,
             data=body,
-            headers=self._token_header,
+            headers={"authorization": f"Bearer {token}"} if token else None,
             proxy=self._proxy.url if self._proxy else None,
             allow_redirects=False,
             timeout=_timeout(timeout_seconds),

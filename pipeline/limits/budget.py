@@ -26,13 +26,13 @@ class Budget:
     beside: list[Budget] = field(default_factory=list)
 
     def ceiling_usd(self, prompt_tokens: int, max_tokens: int | None) -> Decimal:
-        """Give the most that a request can cost; nothing where nobody limits it."""
+        """Return the most that a request can cost; nothing where nobody limits it."""
         if self.price is None or self.max_cost_usd is None:
             return NOTHING
         return self.price.ceiling_usd(prompt_tokens, max_tokens or 0)
 
     def fits(self, ceiling_usd: Decimal) -> bool:
-        """Say whether a request of this ceiling can be paid for, whatever becomes of the others."""
+        """Return whether a request of this ceiling can be paid for, whatever the others cost."""
         if self.max_cost_usd is None:
             return True
         return self.taken_usd + ceiling_usd <= self.max_cost_usd

@@ -34,12 +34,12 @@ class Charges:
         return ceiling
 
     def affords(self, prompt_tokens: int, max_tokens: int | None) -> bool:
-        """Say whether a request could be paid for if those in flight cost nothing."""
+        """Return whether a request could be paid for if those in flight cost nothing."""
         ceiling = self.ceiling_usd(prompt_tokens, max_tokens)
         return self._budget.fits(ceiling - self._budget.reserved_usd)
 
     def check(self, ceiling_usd: Decimal) -> bool:
-        """Say whether a request can be paid for now. Raises BudgetError if it never can."""
+        """Return whether a request can be paid for now. Raises BudgetError if it never can."""
         budget = self._budget
         if budget.fits(ceiling_usd):
             return True

@@ -33,7 +33,7 @@ class Circuit:
         return self.opened_at is not None
 
     def expired(self, now: float, in_flight: int = 0) -> bool:
-        """Say whether no answer has come for longer than anyone wants to wait."""
+        """Return whether no answer has come for longer than anyone wants to wait."""
         patience = self.patience_seconds
         if self.refused_at is not None and not in_flight and now - self.refused_at > patience:
             return True
@@ -42,7 +42,7 @@ class Circuit:
         return self.opened_at is not None and now - self.opened_at > patience
 
     def wait(self, now: float) -> float:
-        """Say how many seconds until a request may be sent; while one probes, no other may."""
+        """Return how many seconds until a request may be sent; while one probes, no other may."""
         if not self.open:
             return 0.0
         return self.patience_seconds if self._probing else max(self._probe_at - now, 0.0)

@@ -79,7 +79,7 @@ class Gate:
 
     @property
     def counts_tokens(self) -> bool:
-        """Say whether the size of a request matters."""
+        """Return whether the size of a request matters."""
         return (
             self.budget.max_cost_usd is not None
             or self._ceilings.counts_tokens
@@ -256,7 +256,7 @@ class Gate:
             self.window.restart()
 
     def blames(self, taken: Pass, error: TransientError, since: int | None) -> bool:
-        """Say whether a failure is the request's own fault: others were answered meanwhile, or
+        """Return whether a failure is the request's own fault: others were answered meanwhile, or
         since it first failed (`since` is how many answers there were then), or there are no others.
         """
         answers = self.circuit.answers

@@ -54,7 +54,7 @@ class Hearsay:
         return self.believed and (self.requests.known or self.tokens.known)
 
     def wait(self, now: float, tokens: float) -> float:
-        """Say how many seconds until a request of so many tokens may be sent; 0 is now."""
+        """Return how many seconds until a request of so many tokens may be sent; 0 is now."""
         seconds = self.told(now, tokens)
         if seconds <= 0 or self._trying is not None:
             return seconds
@@ -68,7 +68,7 @@ class Hearsay:
         return min(seconds, max(since + pause - now, 0.0))
 
     def told(self, now: float, tokens: float) -> float:
-        """Say how many seconds the headers ask to wait."""
+        """Return how many seconds the headers ask to wait."""
         if not self.believed:
             return 0.0
         return max(self.requests.wait(now, 1.0), self.tokens.wait(now, tokens))
@@ -78,11 +78,11 @@ class Hearsay:
         return max(self.requests.takes(1.0), self.tokens.takes(tokens))
 
     def overflows(self, tokens: float) -> bool:
-        """Say whether a request is larger than the whole bucket of tokens."""
+        """Return whether a request is larger than the whole bucket of tokens."""
         return self.believed and self.tokens.known and tokens > self.tokens.capacity
 
     def spares(self, now: float, tokens: float, share: float) -> bool:
-        """Say whether this share of each limit is left, besides a request of so many tokens."""
+        """Return whether this share of each limit is left, besides a request of so many tokens."""
         return not self.believed or all(
             not bucket.known or bucket.level(now) - amount >= bucket.capacity * share
             for bucket, amount in ((self.requests, 1.0), (self.tokens, tokens))

@@ -27,7 +27,7 @@ class Latencies:
         self._seen.setdefault(size.bit_length(), deque(maxlen=KEPT)).append(seconds)
 
     def usual(self, size: int) -> float | None:
-        """Give what 19 of 20 answers take at most; None until that is known."""
+        """Return what 19 of 20 answers take at most; None until that is known."""
         group = size.bit_length()
         counted, known = self._usual.get(group, (0, 0.0))
         if counted and self._count < counted + SURE:
@@ -40,12 +40,12 @@ class Latencies:
         return known
 
     def hedge_after(self, size: int) -> float | None:
-        """Say when an answer is so late that it is worth asking again."""
+        """Return when an answer is so late that it is worth asking again."""
         usual = self.usual(size)
         return None if usual is None else max(usual * HEDGE_FACTOR, HEDGE_SECONDS)
 
     def timeout(self, size: int, failures: int) -> float:
-        """Say when to give an attempt up; each one that failed gives the next twice the time."""
+        """Return when to give an attempt up; each one that failed gives the next twice the time."""
         usual = self.usual(size)
         if usual is None:
             return LONGEST_SECONDS

@@ -71,7 +71,7 @@ class Window:
 
 
 def _open_files() -> int:
-    """Say how many connections this process may open."""
+    """Return how many connections this process may open."""
     if sys.platform == "win32":
         return CEILING
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

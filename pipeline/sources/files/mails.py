@@ -150,8 +150,7 @@ def _take_file(part: Message, mail: _Mail, read: Read) -> None:
     data = _payload(part)
     name = _decoded(part.get_filename() or "") or f"unnamed{_UNNAMED.get(kind, '')}"
     mail.files.append((name, len(data)))
-    place = f"cid:{str(part.get('Content-ID', '')).strip('<> ')}"
-    if kind in _SIGNATURES or not data or any(place in text for text in mail.body):
+    if kind in _SIGNATURES or not data or _is_in_text(part, mail):
         return
     try:
         found = read(data, name)
@@ -162,6 +161,11 @@ def _take_file(part: Message, mail: _Mail, read: Read) -> None:
         mail.texts.append((name, found.text))
     else:
         mail.left_out.append(name)
+
+
+def _is_in_text(part: Message, mail: _Mail) -> bool:
+    label = str(part.get("Content-ID", "")).strip("<> ")
+    return bool(label) and any(f"cid:{label}" in text for text in mail.body)
 
 
 def _is_body(part: Message) -> bool:

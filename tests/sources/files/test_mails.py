@@ -140,6 +140,14 @@ def test_a_picture_that_is_shown_in_the_text_is_not_missed(tmp_path: Path) -> No
     assert document.remark == "not asked about: the files photo.png"
 
 
+def test_a_file_without_a_label_is_read_beside_pictures_in_the_text(tmp_path: Path) -> None:
+    message = mail()
+    message.set_content('<p>Logo: <img src="cid:logo"></p>', subtype="html")
+    message.add_attachment(PNG, "image", "png", filename="logo.png", cid="<logo>")
+    message.add_attachment(docx("Four weeks."), "application", "x", filename="terms.docx")
+    assert "# terms.docx\n\nFour weeks." in read(tmp_path, message.as_bytes())
+
+
 def test_an_empty_page_leaves_the_plain_text(tmp_path: Path) -> None:
     message = mail("As plain text.")
     message.add_alternative(" ", subtype="html")

@@ -29,7 +29,7 @@ _PAGE = re.compile(
 _CONTAINER = re.compile(
     rb"PK(?:\x03\x04|\x05\x06|\x07\x08)|\{\\rtf|" + re.escape(OFFICE_BEFORE_2007)
 )
-_DOCUMENT = re.compile(_CONTAINER.pattern + rb"|(?:\xef\xbb\xbf)?\s*%PDF-")
+_PDF = re.compile(rb"(?:\xef\xbb\xbf)?\s*%PDF-")
 # Within so many bytes a PDF may begin: HTTP headers and the like stand before some.
 _LATE_PDF = re.compile(rb"(?s).{0,1019}?%PDF-\d")
 _IMAGE = re.compile(
@@ -51,7 +51,7 @@ def kind(head: bytes, suffix: str) -> Kind:
         return "text"
     if _IMAGE.match(head):
         return "image"
-    if _DOCUMENT.match(head) or is_pdf(head, suffix):
+    if _CONTAINER.match(head) or is_pdf(head, suffix):
         return "document"
     if suffix in images.SUFFIXES:
         return "image"
@@ -71,7 +71,7 @@ def is_pdf(head: bytes, suffix: str) -> bool:
 
     Of files called otherwise it is only those that no text begins like.
     """
-    if head.startswith(b"%PDF-"):
+    if _PDF.match(head):
         return True
     named = suffix == ".pdf" or looks_binary(head) or not _is_text(head)
     return named and not _CONTAINER.match(head) and bool(_LATE_PDF.match(head))

@@ -146,6 +146,14 @@ def test_what_is_attached_is_read_or_named(tmp_path: Path) -> None:
     assert document.remark == "not asked about: the files logo.png"
 
 
+@pytest.mark.parametrize("start", [b"\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n  "])
+def test_what_is_attached_is_read_after_blanks_and_under_any_name(
+    tmp_path: Path, start: bytes
+) -> None:
+    data = start + paper(lines("Rent."), attached={"terms.txt": b"Four weeks."})
+    assert read(tmp_path, data, "contract") == "Rent.\n\n# terms.txt\n\nFour weeks."
+
+
 def test_a_file_pinned_to_a_page_is_read(tmp_path: Path) -> None:
     file = "<< /Type /Filespec /F (terms.txt) /EF << /F 7 0 R >> >>"
     pin = f"/Subtype /FileAttachment /Rect [50 500 90 520] /FS {file}"

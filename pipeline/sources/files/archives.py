@@ -16,11 +16,11 @@ from pipeline.sources.base import Extracted
 from pipeline.sources.files.guards import (
     DAMAGED,
     MOST_PARTS,
-    MOST_RATIO,
     MOST_UNPACKED_BYTES,
     TOO_DENSE,
     TOO_LARGE,
     TOO_MANY,
+    is_dense,
 )
 
 Read = Callable[[bytes, str], Extracted]  # a file within and its name
@@ -77,11 +77,10 @@ def read_all(files: Iterable[tuple[str, Callable[[], bytes]]], read: Read) -> Ex
 
 
 def _from_zip(data: bytes) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        files = [file for file in archive.infolist() if not file.is_dir()]
-    if sum(file.file_size for file in files) > MOST_RATIO * len(data):
+    archive = zipfile.ZipFile(io.BytesIO(data))  # holds no file
+    files = [file for file in archive.infolist() if not file.is_dir()]
+    if is_dense(files, data):
         raise DocumentError(TOO_DENSE)
-    archive = zipfile.ZipFile(io.BytesIO(data))
     for file in files:
         if not _is_hidden(file.filename):
             yield file.filename, partial(archive.read, file)

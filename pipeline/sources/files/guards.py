@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterable
 
 from pipeline.errors import DocumentError
 from pipeline.sources.files.kinds import OFFICE_BEFORE_2007
@@ -26,6 +27,11 @@ def check(data: bytes) -> None:
         _check_archive(data)
     if data.startswith(OFFICE_BEFORE_2007):
         _check_compound(data)
+
+
+def is_dense(files: Iterable[zipfile.ZipInfo], data: bytes) -> bool:
+    """Return whether files in a .zip unpack to far more than its size."""
+    return sum(file.file_size for file in files) > MOST_RATIO * len(data)
 
 
 def _check_archive(data: bytes) -> None:

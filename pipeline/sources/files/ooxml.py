@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import posixpath
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from pipeline.sources.files.guards import MOST_RATIO
+from pipeline.errors import DocumentError
+from pipeline.sources.files.guards import TOO_DENSE, is_dense
+
+_Result = TypeVar("_Result")
 
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -47,20 +51,18 @@ class Package:
 
     def __init__(self, data: bytes) -> None:
         self._zip = zipfile.ZipFile(io.BytesIO(data))
-        self.names = frozenset(self._zip.namelist())
-        parts = self._zip.infolist()
-        self.is_dense = sum(part.file_size for part in parts) > MOST_RATIO * len(data)
+        self._names = frozenset(self._zip.namelist())
+        if is_dense(self._zip.infolist(), data):
+            raise DocumentError(TOO_DENSE)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a part; none if there is no such part."""
-        return self._zip.read(name) if name in self.names else b""
+        return self._zip.read(name) if name in self._names else b""
 
-    def xml(self, name: str) -> Element | None:
-        """Return the XML of a part, or None if there is no such part."""
+    def xml(self, name: str) -> Element:
+        """Return the XML of a part; an empty element if there is no such part."""
         data = self.read(name)
-        for strict, usual in _STRICT:
-            data = data.replace(strict, usual)
-        return ElementTree.fromstring(data) if data else None
+        return parsed(data) if data else Element("")
 
     def targets(self, name: str) -> dict[str, str]:
         """Return the names of the parts that a part refers to, by the ids it has for them."""
@@ -70,7 +72,7 @@ class Package:
             relation.get("Id", ""): posixpath.normpath(
                 posixpath.join("/", folder, relation.get("Target", ""))
             )[1:]
-            for relation in ([] if relations is None else relations)
+            for relation in relations
             if relation.get("TargetMode") != "External"
         }
 
@@ -79,9 +81,26 @@ class Package:
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
             for name in self._zip.namelist():
-                if data := parts.get(name, self._zip.read(name)):
+                if data := parts[name] if name in parts else self._zip.read(name):
                     archive.writestr(name, data)
         return file.getvalue()
+
+
+def examine(data: bytes, look: Callable[[Package], _Result | None]) -> _Result | None:
+    """Return what `look` finds in a document; None if it is damaged or unpacks to too much."""
+    try:
+        return look(Package(data))
+    except MemoryError:
+        raise
+    except Exception:  # a damaged archive can raise anything; it is for the extractor to judge
+        return None
+
+
+def parsed(data: bytes) -> Element:
+    """Return the XML of a part that has been read."""
+    for strict, usual in _STRICT:
+        data = data.replace(strict, usual)
+    return ElementTree.fromstring(data)
 
 
 def text_of(element: Element) -> str:

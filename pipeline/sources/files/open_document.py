@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 from xml.etree.ElementTree import Element, SubElement
 
-from pipeline.sources.files.ooxml import Package, serialized
+from pipeline.sources.files.ooxml import Package, examine, parsed, serialized
 
 _SPACE = "urn:oasis:names:tc:opendocument:xmlns:{}:1.0"
 _TEXT, _DRAW, _OFFICE, _STYLE, _NOTES = (
@@ -32,32 +32,28 @@ _PARAGRAPHS = frozenset({f"{_TEXT}p", f"{_TEXT}h"})
 
 def as_shown(data: bytes) -> bytes:
     """Return an OpenDocument with all that is shown of it in its body; any other as it is."""
-    try:
-        package = Package(data)
-        if package.is_dense or not package.read("mimetype").startswith(_KINDS):
-            return data
-        root, styles = package.xml("content.xml"), package.xml("styles.xml")
-        body = None if root is None else root.find(f"{_OFFICE}body")
-        if (
-            root is None
-            or body is None
-            or not len(body)
-            or b"<!DOCTYPE" in package.read("content.xml")
-        ):
-            return data
-        _reduce(root, _hidden_styles([root, *([] if styles is None else [styles])]))
-        shown = body[0]
-        notes = [*_notes(shown), *_comments(shown)]
-        _unbox(shown)
-        headers, footers = ([], []) if styles is None else _margins(styles)
-        for at, text in enumerate(headers):
-            shown.insert(at, _paragraph(text))
-        shown.extend(map(_paragraph, [*notes, *footers]))
-        return package.replaced({"content.xml": serialized(root, _PREFIXES)})
-    except MemoryError:
-        raise
-    except Exception:  # a damaged archive can raise anything; it is for the extractor to judge
-        return data
+    return examine(data, _rewritten) or data
+
+
+def _rewritten(package: Package) -> bytes | None:
+    if not package.read("mimetype").startswith(_KINDS):
+        return None
+    source = package.read("content.xml")
+    if b"<!DOCTYPE" in source:
+        return None
+    root, styles = parsed(source), package.xml("styles.xml")
+    body = root.find(f"{_OFFICE}body")
+    if body is None or not len(body):
+        return None
+    _reduce(root, _hidden_styles([root, styles]))
+    shown = body[0]
+    notes = [*_notes(shown), *_comments(shown)]
+    _unbox(shown)
+    headers, footers = _margins(styles)
+    for at, text in enumerate(headers):
+        shown.insert(at, _paragraph(text))
+    shown.extend(map(_paragraph, [*notes, *footers]))
+    return package.replaced({"content.xml": serialized(root, _PREFIXES)})
 
 
 def _hidden_styles(parts: list[Element]) -> set[str]:

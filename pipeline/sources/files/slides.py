@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from xml.etree.ElementTree import Element
 
-from pipeline.sources.files.ooxml import DIAGRAM, DRAWING, RELATIONS, Package
+from pipeline.sources.files.ooxml import DIAGRAM, DRAWING, RELATIONS, Package, examine
 
 _MAIN = "ppt/presentation.xml"
 _SLIDES = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
@@ -14,15 +14,7 @@ _SLIDES = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 
 def read_extras(data: bytes) -> list[list[str]]:
     """Return what belongs to each slide of a presentation; nothing if it's none, or has none."""
-    try:
-        package = Package(data)
-        if _MAIN not in package.names or package.is_dense:
-            return []
-        extras = [list(_extras(package, name)) for name in _slides(package)]
-    except MemoryError:
-        raise
-    except Exception:  # a damaged archive can raise anything; it is for the extractor to judge
-        return []
+    extras = examine(data, _all_extras) or []
     return extras if any(extras) else []
 
 
@@ -36,26 +28,28 @@ def with_extras(slides: Sequence[str], extras: Sequence[Sequence[str]]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+def _all_extras(package: Package) -> list[list[str]]:
+    return [list(_extras(package, name)) for name in _slides(package)]
+
+
 def _slides(package: Package) -> Iterator[str]:
     """Yield the names of the slides, in their order."""
-    presentation = package.xml(_MAIN)
     targets = package.targets(_MAIN)
-    for slide in [] if presentation is None else presentation.iter(f"{_SLIDES}sldId"):
+    for slide in package.xml(_MAIN).iter(f"{_SLIDES}sldId"):
         yield targets.get(slide.get(f"{RELATIONS}id", ""), "")
 
 
 def _extras(package: Package, name: str) -> Iterator[str]:
-    slide, targets = package.xml(name), package.targets(name)
-    for diagram in [] if slide is None else slide.iter(f"{DIAGRAM}relIds"):
+    targets = package.targets(name)
+    for diagram in package.xml(name).iter(f"{DIAGRAM}relIds"):
         data = package.xml(targets.get(diagram.get(f"{RELATIONS}dm", ""), ""))
-        if data is not None and (lines := _lines(data)):
+        if lines := _lines(data):
             yield ", ".join(lines)
     for target in targets.values():
-        part = package.xml(target) if "/notesSlides/" in target or "omment" in target else None
-        if part is not None and "/notesSlides/" in target:
-            yield from _notes(part)
-        elif part is not None:
-            yield from _comments(part, _authors(package))
+        if "/notesSlides/" in target:
+            yield from _notes(package.xml(target))
+        elif "omment" in target:
+            yield from _comments(package.xml(target), _authors(package))
 
 
 def _notes(part: Element) -> Iterator[str]:
@@ -82,12 +76,7 @@ def _comments(part: Element, authors: dict[str, str]) -> Iterator[str]:
 
 def _authors(package: Package) -> dict[str, str]:
     parts = (package.xml(f"ppt/{name}.xml") for name in ("commentAuthors", "authors"))
-    return {
-        author.get("id", ""): author.get("name", "")
-        for part in parts
-        if part is not None
-        for author in part
-    }
+    return {author.get("id", ""): author.get("name", "") for part in parts for author in part}
 
 
 def _lines(element: Element) -> list[str]:

@@ -7,13 +7,14 @@ parts of its own become plain paragraphs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import count
 from posixpath import basename
 from xml.etree.ElementTree import Element, SubElement
 
 from pipeline.errors import DocumentError
-from pipeline.sources.base import Extracted
+from pipeline.sources.files.archives import Read
 from pipeline.sources.files.ooxml import (
     CHART,
     COMPATIBILITY,
@@ -22,14 +23,14 @@ from pipeline.sources.files.ooxml import (
     RELATIONS,
     WORD,
     Package,
+    examine,
+    parsed,
     serialized,
     text_of,
     value,
 )
 from pipeline.sources.files.symbols import has_symbols, symbol, unsymbolized
 from pipeline.sources.files.word_numbers import Numbering, roman
-
-Read = Callable[[bytes, str], Extracted]  # a file within and its name
 
 _UNSEEN = frozenset(
     f"{WORD}{name}" for name in ("del", "moveFrom", "footnoteRef", "endnoteRef", "annotationRef")
@@ -58,20 +59,16 @@ _BOXES = {True: "☒", False: "☐"}
 
 def as_shown(data: bytes, read: Read) -> bytes:
     """Return a Word document with all that Word shows of it in its body; any other as it is."""
-    try:
-        package = Package(data)
-        if package.is_dense:  # which the extractor refuses
-            return data
-        name = _main(package)
-        source = package.read(name)
-        if not source or b"<!DOCTYPE" in source:  # which Word doesn't open either
-            return data
-        document = _Document(package, name, read)
-        return data if document.is_plain(source) else document.rewritten()
-    except MemoryError:
-        raise
-    except Exception:  # a damaged archive can raise anything; it is for the extractor to judge
-        return data
+    return examine(data, partial(_rewritten, read=read)) or data
+
+
+def _rewritten(package: Package, read: Read) -> bytes | None:
+    name = _main(package)
+    source = package.read(name)
+    if not source or b"<!DOCTYPE" in source:  # which Word doesn't open either
+        return None
+    document = _Document(package, name, read)
+    return None if document.is_plain(source) else document.rewritten(source)
 
 
 def _main(package: Package) -> str:
@@ -90,8 +87,9 @@ class _Document:
         self._name = name
         self._read = read
         self._targets = package.targets(name)
-        self._hidden = _hidden_styles(self._part("styles"))
-        self._numbering = Numbering(self._part("numbering"), self._part("styles"))
+        styles = self._part("styles")
+        self._hidden = _hidden_styles(styles)
+        self._numbering = Numbering(self._part("numbering"), styles)
         self._replaced: dict[str, bytes] = {}
 
     def is_plain(self, source: bytes) -> bool:
@@ -103,11 +101,11 @@ class _Document:
             or any(f'"{style}"'.encode() in source for style in styles)
         )
 
-    def rewritten(self) -> bytes:
+    def rewritten(self, source: bytes) -> bytes:
         """Return the document with another body."""
-        root = self._package.xml(self._name)
-        body = None if root is None else root.find(f"{WORD}body")
-        if root is None or body is None:
+        root = parsed(source)
+        body = root.find(f"{WORD}body")
+        if body is None:
             raise ValueError("no body")
         self._reduce(root)
         _number(body, self._numbering)
@@ -120,11 +118,11 @@ class _Document:
         self._replaced[self._name] = serialized(root)
         return self._package.replaced(self._replaced)
 
-    def _part(self, kind: str) -> Element | None:
-        for name in self._targets.values():
-            if name.endswith(f"/{kind}.xml"):
-                return self._package.xml(name)
-        return None
+    def _part(self, kind: str) -> Element:
+        return self._package.xml(next(self._names(kind), ""))
+
+    def _names(self, kind: str) -> Iterator[str]:
+        return (name for name in self._targets.values() if name.endswith(f"/{kind}.xml"))
 
     def _reduce(self, root: Element) -> None:
         """Leave what is shown: each part of the text once."""
@@ -158,8 +156,7 @@ class _Document:
     def _notes(self, body: Element) -> Iterator[str]:
         """Yield the foot- and endnotes with their numbers, which their references become."""
         for kind, reference in _NOTES.items():
-            part = self._taken(kind)
-            texts = {} if part is None else {_id(note): text_of(note) for note in part}
+            texts = {_id(note): text_of(note) for note in self._taken(kind)}
             numbers = count(1)
             for mark in body.iter(f"{WORD}{reference}"):
                 custom = mark.get(f"{WORD}customMarkFollows", "0") not in _OFF
@@ -170,8 +167,7 @@ class _Document:
                 _become(mark, f"[^{label}]")
 
     def _comments(self, body: Element) -> Iterator[str]:
-        part = self._taken("comments")
-        comments = {} if part is None else {_id(comment): comment for comment in part}
+        comments = {_id(comment): comment for comment in self._taken("comments")}
         for number, mark in enumerate(list(body.iter(f"{WORD}commentReference")), 1):
             comment = comments.get(_id(mark))
             _become(mark, f"[comment {number}]")
@@ -179,24 +175,17 @@ class _Document:
                 author = comment.get(f"{WORD}author", "")
                 yield f"[comment {number}{author and f', {author}'}]: {text}"
 
-    def _taken(self, kind: str) -> Element | None:
+    def _taken(self, kind: str) -> Element:
         """Return a part, reduced to what is shown, and take it out of the document."""
         part = self._part(kind)
-        if part is not None:
-            self._reduce(part)
-            names = (name for name in self._targets.values() if name.endswith(f"/{kind}.xml"))
-            self._replaced |= dict.fromkeys(names, b"")
+        self._reduce(part)
+        self._replaced |= dict.fromkeys(self._names(kind), b"")
         return part
 
     def _include(self, body: Element) -> None:
         """Write the texts of other parts behind the paragraphs that show them."""
         for parent in list(body.iter()):
-            if parent.tag in (
-                f"{WORD}body",
-                f"{WORD}tc",
-                f"{WORD}txbxContent",
-                f"{WORD}sdtContent",
-            ):
+            if parent.tag in _HOLDERS:
                 parent[:] = [e for child in parent for e in (child, *self._behind(child))]
 
     def _behind(self, element: Element) -> Iterator[Element]:
@@ -223,8 +212,7 @@ class _Document:
 
     def _margins(self, body: Element) -> tuple[list[str], list[str]]:
         """Return the lines of the headers and of the footers, each once; no mere page numbers."""
-        settings = self._part("settings")
-        even = settings is not None and _is_on(settings.find(f"{WORD}evenAndOddHeaders"))
+        even = _is_on(self._part("settings").find(f"{WORD}evenAndOddHeaders"))
         lines: dict[str, dict[str, None]] = {"header": {}, "footer": {}}
         for section in body.iter(f"{WORD}sectPr"):
             kinds = {"default", *(["even"] if even else [])}
@@ -237,16 +225,14 @@ class _Document:
 
     def _margin(self, reference: Element) -> Iterable[str]:
         part = self._package.xml(self._targets.get(reference.get(f"{RELATIONS}id", ""), ""))
-        if part is None:
-            return []
         self._reduce(part)
         lines = map(str.strip, text_of(part).split("\n"))
         return (line for line in lines if line and not line.isdigit())
 
 
-def _hidden_styles(styles: Element | None) -> frozenset[str]:
+def _hidden_styles(styles: Element) -> frozenset[str]:
     """Return the ids of the styles whose text isn't shown."""
-    listed = [] if styles is None else styles.findall(f"{WORD}style")
+    listed = styles.findall(f"{WORD}style")
     hidden: frozenset[str] = frozenset()
     for _ in listed:  # styles rest on each other
         before, hidden = (
@@ -374,8 +360,8 @@ def _unlist(paragraph: Element) -> None:
         properties.remove(style)
 
 
-def _drawn(part: Element | None) -> list[str]:
+def _drawn(part: Element) -> list[str]:
     """Return the texts of a diagram or a chart, and its numbers."""
     tags = (f"{DRAWING}t", f"{CHART}v")
-    texts = [] if part is None else [e.text or "" for e in part.iter() if e.tag in tags]
+    texts = [e.text or "" for e in part.iter() if e.tag in tags]
     return [text for text in texts if text.strip()]

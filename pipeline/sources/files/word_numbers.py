@@ -45,8 +45,8 @@ class _List:
 class Numbering:
     """The lists of a document, and how far each has been counted."""
 
-    def __init__(self, numbering: Element | None, styles: Element | None) -> None:
-        self._lists = {} if numbering is None else _lists(numbering)
+    def __init__(self, numbering: Element, styles: Element) -> None:
+        self._lists = _lists(numbering)
         self._styles = _styles(styles)
         self._counts: dict[str, dict[int, int]] = defaultdict(dict)
         self._restarted: set[tuple[str, int]] = set()
@@ -150,9 +150,9 @@ def _levels(source: Element) -> dict[int, _Level]:
     }
 
 
-def _styles(styles: Element | None) -> dict[str, tuple[str, int]]:
+def _styles(styles: Element) -> dict[str, tuple[str, int]]:
     """Return the list and the level of each style that numbers its paragraphs."""
-    listed = [] if styles is None else styles.findall(f"{WORD}style")
+    listed = styles.findall(f"{WORD}style")
     places: dict[str, tuple[str, int]] = {}
     before: dict[str, tuple[str, int]] | None = None
     for _ in range(_CHAIN):  # styles rest on each other

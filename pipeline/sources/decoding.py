@@ -66,7 +66,7 @@ def looks_binary(head: bytes) -> bool:
     if b"\0" not in head or _marked(head) or _unmarked_utf16(head):
         return False
     # A NUL or two in a log is damage; padding and numbers are many, compressed data isn't UTF-8.
-    return head.count(0) > len(head) / 20 or not _is_utf8(head, cut=True)
+    return head.count(0) > len(head) / 20 or not is_utf8(head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,16 +191,17 @@ def _unmarked_utf16(head: bytes) -> str | None:
     """Recognize UTF-16 without its mark: its ASCII characters have a NUL, all on one side."""
     halves = head[0::2].count(0), head[1::2].count(0)
     # What could be UTF-8 with a few NULs is that; it could hardly be if it had other characters.
-    few = len(head) / (4 if _is_utf8(head, cut=True) else 50)
+    few = len(head) / (4 if is_utf8(head) else 50)
     if min(halves) or max(halves) <= few:
         return None
     encoding = "utf-16-be" if halves[0] else "utf-16-le"
     return None if _CONTROLS.search(head.decode(encoding, "ignore")) else encoding
 
 
-def _is_utf8(data: bytes, *, cut: bool = False) -> bool:
+def is_utf8(head: bytes) -> bool:
+    """Return whether text that begins like this is UTF-8; its last character may be cut."""
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(data, not cut)
+        codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False
     return True

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from pathlib import Path
 from typing import Literal
 
-from pipeline.sources.decoding import looks_binary
+from pipeline.sources.decoding import is_utf8, looks_binary
 from pipeline.sources.files import images
 
 Kind = Literal["text", "image", "page", "mail", "saved page", "document"]
@@ -73,13 +72,5 @@ def is_pdf(head: bytes, suffix: str) -> bool:
     """
     if _PDF.match(head):
         return True
-    named = suffix == ".pdf" or looks_binary(head) or not _is_text(head)
+    named = suffix == ".pdf" or looks_binary(head) or not is_utf8(head)
     return named and not _CONTAINER.match(head) and bool(_LATE_PDF.match(head))
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -151,7 +151,12 @@ def _text(found: ExtractedDocument) -> str:
     """Return the text of a document; of an archive, that of all the documents in it."""
     about = found.metadata.format
     if about and about.archive:
-        return "\n\n".join(_headed(_parts(found)))
+        parts = sorted((entry.path, _text(entry.result)) for entry in found.children or [])
+        return "\n\n".join(
+            text if name == _NAMELESS else f"# {name}\n\n{text}"
+            for name, text in parts
+            if text.strip()
+        )
     is_escaped = found.mime_type.startswith(_ESCAPING)
     return _unescaped(found.content) if is_escaped else found.content
 
@@ -161,16 +166,6 @@ def _unescaped(markdown: str) -> str:
     parts = _FENCED.split(markdown)
     parts[::2] = [_ESCAPE.sub(r"\1", part) for part in parts[::2]]
     return "".join(parts)
-
-
-def _parts(found: ExtractedDocument) -> list[tuple[str, str]]:
-    """Return the documents in one that have text: their names and their texts."""
-    parts = sorted((entry.path, _text(entry.result)) for entry in found.children or [])
-    return [(name, text) for name, text in parts if text.strip()]
-
-
-def _headed(parts: list[tuple[str, str]]) -> list[str]:
-    return [text if name == _NAMELESS else f"# {name}\n\n{text}" for name, text in parts]
 
 
 def _scanned_pages(found: ExtractedDocument) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -20,9 +20,8 @@ from typing import cast
 from pipeline.errors import DocumentError
 from pipeline.sources.base import Extracted
 from pipeline.sources.decoding import decode, is_wide
+from pipeline.sources.files.archives import Read
 from pipeline.sources.files.charsets import codec_of, decode_labelled, decode_page
-
-Read = Callable[[bytes, str], Extracted]  # a file and its name
 
 _SHOWN = ("Subject", "From", "To", "Cc", "Date")
 _DEEP = 20  # mails within mails

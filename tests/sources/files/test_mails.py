@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.sources.files.extract import extract
 from pipeline.sources.files.folder import FolderSource
+from tests.sources.files.extracting import extracted
 from tests.sources.samples import PNG, docx, pdf
 
 HEAD = b"Subject: Offer\nFrom: Ana Lima <a@example.org>\n"
@@ -23,14 +24,6 @@ def mail(body: str = "See below.", subject: str = "Offer") -> EmailMessage:
     message["Subject"], message["From"] = subject, "Ana Lima <a@example.org>"
     message.set_content(body)
     return message
-
-
-def read(folder: Path, data: bytes, name: str = "offer.eml") -> str:
-    path = folder / name
-    path.write_bytes(data)
-    found = extract(path)
-    assert found.error is None
-    return found.text
 
 
 @pytest.mark.parametrize(
@@ -54,7 +47,7 @@ def test_a_body_is_decoded_as_it_is_declared_or_guessed(
     tmp_path: Path, kind: str, encoding: str, body: str
 ) -> None:
     data = HEAD + kind.encode() + b"\n" + body.encode(encoding)
-    assert read(tmp_path, data) == f"{SHOWN}{body}\n"
+    assert extracted(tmp_path / "offer.eml", data).text == f"{SHOWN}{body}\n"
 
 
 @pytest.mark.parametrize(
@@ -69,20 +62,21 @@ def test_a_body_is_decoded_as_it_is_declared_or_guessed(
     ],
 )
 def test_a_header_is_decoded_as_it_is_meant(tmp_path: Path, header: bytes, subject: str) -> None:
-    assert read(tmp_path, b"Subject: " + header + b"\n\nTea.") == f"Subject: {subject}\n\nTea.\n"
+    data = b"Subject: " + header + b"\n\nTea."
+    assert extracted(tmp_path / "offer.eml", data).text == f"Subject: {subject}\n\nTea.\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_a_mail_saved_in_unicode_is_read(tmp_path: Path, encoding: str) -> None:
     data = (HEAD.decode() + f"\n{GERMAN}").encode(encoding)
-    assert read(tmp_path, data) == f"{SHOWN}{GERMAN}\n"
+    assert extracted(tmp_path / "offer.eml", data).text == f"{SHOWN}{GERMAN}\n"
 
 
 def test_a_mail_in_a_mail_is_read_with_its_headers(tmp_path: Path) -> None:
     outer, middle = mail(subject="Fwd: Fwd: Offer"), mail("Middle.", "Fwd: Offer")
     middle.add_attachment(mail("Inner.", "Innermost"))
     outer.add_attachment(middle)
-    text = read(tmp_path, outer.as_bytes())
+    text = extracted(tmp_path / "offer.eml", outer.as_bytes()).text
     for part in ("Subject: Fwd: Offer\n", "Middle.", "Subject: Innermost\n", "Inner."):
         assert part in text
 
@@ -145,13 +139,14 @@ def test_a_file_without_a_label_is_read_beside_pictures_in_the_text(tmp_path: Pa
     message.set_content('<p>Logo: <img src="cid:logo"></p>', subtype="html")
     message.add_attachment(PNG, "image", "png", filename="logo.png", cid="<logo>")
     message.add_attachment(docx("Four weeks."), "application", "x", filename="terms.docx")
-    assert "# terms.docx\n\nFour weeks." in read(tmp_path, message.as_bytes())
+    text = extracted(tmp_path / "offer.eml", message.as_bytes()).text
+    assert "# terms.docx\n\nFour weeks." in text
 
 
 def test_an_empty_page_leaves_the_plain_text(tmp_path: Path) -> None:
     message = mail("As plain text.")
     message.add_alternative(" ", subtype="html")
-    assert read(tmp_path, message.as_bytes()) == SHOWN + "As plain text.\n"
+    assert extracted(tmp_path / "offer.eml", message.as_bytes()).text == SHOWN + "As plain text.\n"
 
 
 def test_why_a_mail_was_not_delivered_is_read(tmp_path: Path) -> None:
@@ -159,7 +154,7 @@ def test_why_a_mail_was_not_delivered_is_read(tmp_path: Path) -> None:
         HEAD + b"Content-Type: multipart/report; boundary=b\n\n--b\n\nSorry.\n--b\n"
         b"Content-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\nAction: failed\n--b--\n"
     )
-    text = read(tmp_path, data)
+    text = extracted(tmp_path / "offer.eml", data).text
     assert "Sorry." in text
     assert "Action: failed" in text
 
@@ -202,7 +197,7 @@ def test_all_mails_of_a_mailbox_are_read(tmp_path: Path) -> None:
     box.add(mail(GERMAN, "First").as_bytes())
     box.add(mail("From here on it is mine.\n\nFrom now on.", "Second").as_bytes())
     box.close()
-    text = read(tmp_path, (tmp_path / "box.mbox").read_bytes(), "box.mbox")
+    text = extracted(tmp_path / "box.mbox", (tmp_path / "box.mbox").read_bytes()).text
     assert text.startswith(
         f"# Mail 1\n\nSubject: First\nFrom: Ana Lima <a@example.org>\n\n{GERMAN}"
     )
@@ -222,7 +217,7 @@ def test_all_mails_of_a_mailbox_are_read(tmp_path: Path) -> None:
 def test_a_saved_page_is_read_as_a_page(tmp_path: Path, name: str, head: str) -> None:
     page = "<html><head><title>Menu</title></head><p>Caf=C3=A9 =E2=82=AC5</p>\n--b--\n"
     data = f"From: <Saved by Blink>\nMIME-Version: 1.0\n{head}{page}".encode()
-    assert read(tmp_path, data, name).startswith("# Menu\n\nCafé €5")
+    assert extracted(tmp_path / name, data).text.startswith("# Menu\n\nCafé €5")
 
 
 def test_a_saved_page_without_a_page_says_so(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sources.files.extract import extract
+from tests.sources.files.extracting import extracted
 from tests.sources.samples import packed
 
 SPACES = " ".join(
@@ -27,8 +27,8 @@ SECRET = (
 
 def read(folder: Path, content: str, *, kind: str = "text", margins: str = "") -> list[str]:
     body = f"<office:body><office:{kind}>{content}</office:{kind}></office:body>"
-    path = folder / "contract.odt"
-    path.write_bytes(
+    found = extracted(
+        folder / "contract.odt",
         packed(
             {
                 "mimetype": f"application/vnd.oasis.opendocument.{kind}",
@@ -39,10 +39,8 @@ def read(folder: Path, content: str, *, kind: str = "text", margins: str = "") -
                 "</office:document-styles>",
             },
             stored=["mimetype"],
-        )
+        ),
     )
-    found = extract(path)
-    assert found.error is None
     return found.text.strip().split("\n\n")
 
 

@@ -9,6 +9,7 @@ import pytest
 from pipeline.sources.files.directions import logical, read_pages
 from pipeline.sources.files.extract import extract
 from pipeline.sources.files.folder import FolderSource
+from tests.sources.files.extracting import extracted
 from tests.sources.files.papers import lines, paper, scattered
 from tests.sources.samples import PNG, pdf
 
@@ -16,14 +17,6 @@ HEBREW = "דמי השכירות הם 700 אירו (נטו)."
 ARABIC = "يبلغ الإيجار 700 يورو شهرا."
 JAPANESE = "吾輩は猫である名前はまだ無い"
 ENGLISH = "The rent is 700 euros a month and the notice period is four weeks."
-
-
-def read(folder: Path, data: bytes, name: str = "contract.pdf") -> str:
-    path = folder / name
-    path.write_bytes(data)
-    found = extract(path)
-    assert found.error is None
-    return found.text
 
 
 def visual(text: str) -> str:
@@ -35,14 +28,15 @@ def visual(text: str) -> str:
 def test_hebrew_and_arabic_come_in_the_order_of_reading(tmp_path: Path, text: str) -> None:
     letters = "".join(sorted({letter for letter in text if not letter.isascii()}))
     content = lines(visual(text), visual(text[:14]), letters=letters)
-    assert read(tmp_path, paper(content, letters=letters)) == f"{text}\n{text[:14].rstrip()}\n"
+    found = extracted(tmp_path / "contract.pdf", paper(content, letters=letters))
+    assert found.text == f"{text}\n{text[:14].rstrip()}\n"
 
 
 def test_vertical_lines_come_in_the_order_of_reading(tmp_path: Path) -> None:
     letters = "".join(sorted(set(JAPANESE)))
     first = scattered(JAPANESE[:7], at=400, dx=0, dy=-14, letters=letters)
     second = scattered(JAPANESE[7:], at=380, dx=0, dy=-14, letters=letters)
-    text = read(tmp_path, paper(f"{first} {second}", letters=letters))
+    text = extracted(tmp_path / "contract.pdf", paper(f"{first} {second}", letters=letters)).text
     assert text.replace("\n", "") == JAPANESE
 
 
@@ -81,12 +75,13 @@ def test_a_scan_with_a_text_layer_is_read(tmp_path: Path) -> None:
 
 def test_a_page_upside_down_is_read(tmp_path: Path) -> None:
     content = f"q -1 0 0 -1 600 700 cm {lines('The rent is due.', 'At once.')} Q"
-    assert read(tmp_path, paper(content)) == "The rent is due.\nAt once.\n"
+    found = extracted(tmp_path / "contract.pdf", paper(content))
+    assert found.text == "The rent is due.\nAt once.\n"
 
 
 def test_a_page_whose_letters_were_scattered_is_read_anew(tmp_path: Path) -> None:
     content = f"q 0 -1 1 0 -400 600 cm {scattered(ENGLISH, at=0, dx=7.2, dy=0)} Q"
-    assert read(tmp_path, paper(content)) == f"{ENGLISH}\n"
+    assert extracted(tmp_path / "contract.pdf", paper(content)).text == f"{ENGLISH}\n"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +122,7 @@ def test_comments_follow_the_text(tmp_path: Path) -> None:
             f"/Subtype /Text {AT} /F 2 /Contents (Hidden)",
         ],
     )
-    assert read(tmp_path, data) == (
+    assert extracted(tmp_path / "contract.pdf", data).text == (
         "The rent is due.\n\n# Comments\n\n"
         "- page 1: Typed on the page\n"
         "- page 1, Ana Lima: Müller: why so much?\n"
@@ -151,7 +146,7 @@ def test_what_is_attached_is_read_after_blanks_and_under_any_name(
     tmp_path: Path, start: bytes
 ) -> None:
     data = start + paper(lines("Rent."), attached={"terms.txt": b"Four weeks."})
-    assert read(tmp_path, data, "contract") == "Rent.\n\n# terms.txt\n\nFour weeks."
+    assert extracted(tmp_path / "contract", data).text == "Rent.\n\n# terms.txt\n\nFour weeks."
 
 
 def test_a_file_pinned_to_a_page_is_read(tmp_path: Path) -> None:
@@ -159,7 +154,7 @@ def test_a_file_pinned_to_a_page_is_read(tmp_path: Path) -> None:
     pin = f"/Subtype /FileAttachment /Rect [50 500 90 520] /FS {file}"
     data = paper(lines("Rent."), annotations=[pin], attached={"terms.txt": b"Four weeks."})
     data = data.replace(b"/Names << /EmbeddedFiles", b"/Other << /EmbeddedFiles")
-    assert read(tmp_path, data) == "Rent.\n\n# terms.txt\n\nFour weeks."
+    assert extracted(tmp_path / "contract.pdf", data).text == "Rent.\n\n# terms.txt\n\nFour weeks."
 
 
 @pytest.mark.parametrize(
@@ -174,13 +169,13 @@ def test_a_file_pinned_to_a_page_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_pdf_is_read_whatever_stands_before_it(tmp_path: Path, name: str, junk: bytes) -> None:
-    assert read(tmp_path, junk + pdf("Four weeks."), name) == "Four weeks.\n"
+    assert extracted(tmp_path / name, junk + pdf("Four weeks.")).text == "Four weeks.\n"
 
 
 @pytest.mark.parametrize("name", ["make.py", "notes.md", "README", "log.txt"])
 def test_text_about_pdfs_stays_text(tmp_path: Path, name: str) -> None:
     text = 'HEAD = b"%PDF-1.4"  # of a PDF\n'
-    assert read(tmp_path, text.encode(), name) == text
+    assert extracted(tmp_path / name, text.encode()).text == text
 
 
 def test_a_form_that_only_adobe_shows_says_so(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.sources.files.extract import extract
+from tests.sources.files.extracting import extracted
 from tests.sources.samples import packed, pptx
 
 SPACES = (
@@ -35,10 +35,7 @@ def with_parts(parts: Mapping[str, str], links: Mapping[int, str]) -> bytes:
 
 
 def read(folder: Path, data: bytes) -> str:
-    path = folder / "plan.pptx"
-    path.write_bytes(data)
-    found = extract(path)
-    assert found.error is None
+    found = extracted(folder / "plan.pptx", data)
     assert found.pages == 2
     return found.text
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.sources.files.extract import extract
+from tests.sources.files.extracting import extracted
 from tests.sources.files.letters import SPACES, letter, p, part, r
 from tests.sources.samples import docx, packed, xlsx
 
@@ -37,11 +38,8 @@ def change(kind: str, text: str) -> str:
 
 
 def read(folder: Path, body: str, **parts: str | bytes) -> list[str]:
-    path = folder / "contract.docx"
     named = {name.replace("_", "."): content for name, content in parts.items()}
-    path.write_bytes(letter(body, named))
-    found = extract(path)
-    assert found.error is None
+    found = extracted(folder / "contract.docx", letter(body, named))
     return found.text.strip().split("\n\n")
 
 
@@ -211,9 +209,8 @@ def test_an_embedded_object_is_read_or_named(
     tmp_path: Path, name: str, embedded: bytes, shown: str
 ) -> None:
     body = p("See:", r(f'<w:object><o:OLEObject r:id="{name}"/></w:object>')) + p("End.")
-    path = tmp_path / "contract.docx"
-    path.write_bytes(letter(body, {name: embedded}))
-    assert extract(path).text == f"See:\n\n{shown}\n\nEnd.\n"
+    found = extracted(tmp_path / "contract.docx", letter(body, {name: embedded}))
+    assert found.text == f"See:\n\n{shown}\n\nEnd.\n"
 
 
 def numbered(text: str, level: int, list_id: int = 1) -> str:

@@ -119,7 +119,7 @@ def examine(
         if guess != _LATIN or not _has_utf8(file):
             encoding, scan = guess, _scan(file, guess, name)
     if scan.fault is None or errors == "replace":
-        damaged = tuple(_damaged(file, encoding)) if scan.fault else ()
+        damaged = tuple(dict.fromkeys(_damaged(file, encoding))) if scan.fault else ()
         mark = _marked(head) == encoding
         exact = _exact(head) if mark else encoding
         return Script(encoding, exact, mark, damaged, scan.marks, scan.escapes)
@@ -242,19 +242,22 @@ def _guess_around(file: BinaryIO, offset: int, name: str) -> str:
 
 def _has_utf8(file: BinaryIO) -> bool:
     """Return whether characters of UTF-8 stand in a file: in Windows-1252, `Ã¼` or `â€œ`."""
-    file.seek(0)
-    return any(_UTF8.search(chunk) for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""))
+    return any(map(_UTF8.search, _chunks(file)))
 
 
 def _damaged(file: BinaryIO, encoding: str) -> Iterator[int]:
-    """Number the lines that have bytes which don't decode."""
+    """Number the lines that have bytes which don't decode; a very long one more than once."""
+    line = 1
+    for text in codecs.iterdecode(_chunks(file), encoding, "replace"):
+        parts = text.split("\n")
+        yield from (line + place for place, part in enumerate(parts) if "\ufffd" in part)
+        line += len(parts) - 1
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Read a file from its start, piece by piece."""
     file.seek(0)
-    decode = codecs.getreader(encoding)(file, "replace")
-    lines = 1
-    while text := decode.read(_CHUNK_BYTES):
-        found = [part.count("\ufffd") for part in text.split("\n")]
-        yield from (lines + place for place, count in enumerate(found) if count)
-        lines += len(found) - 1
+    return iter(lambda: file.read(_CHUNK_BYTES), b"")
 
 
 def _scan(file: BinaryIO, encoding: str, name: str) -> _Scan:

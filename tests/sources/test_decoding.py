@@ -89,6 +89,20 @@ def test_a_table_with_bytes_that_do_not_decode_is_refused(data: bytes, message: 
     assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    ("data", "damaged"),
+    [
+        ("a\néé,éé\n1,".encode() + b"\xff\n2,b\n3,caf\xc3", (3, 5)),
+        (codecs.BOM_UTF16_LE + "a\nb".encode("utf-16-le") + b"c", (2,)),
+        ("éé\n".encode() + b"\xff" + b"x" * (1 << 20) + b"\xff\n", (2,)),
+    ],
+    ids=["cut off", "cut off in UTF-16", "a long line"],
+)
+def test_each_damaged_line_is_numbered_once(data: bytes, damaged: tuple[int, ...]) -> None:
+    script = examine(io.BytesIO(data), "t.csv", errors="replace")
+    assert (script.damaged, script.errors) == (damaged, "replace")
+
+
 def test_a_character_across_two_chunks_is_not_a_fault() -> None:
     data = b"x" * ((1 << 20) - 1) + "é".encode() * 10
     assert examine(io.BytesIO(data), "t.csv").encoding == "utf-8"

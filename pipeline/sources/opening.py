@@ -112,7 +112,7 @@ def open_source(
         return _file(path, wish)
     if not uri or not os.path.isdir(folder):
         raise _missing(uri, folder)
-    if (parts := find_parts(folder)) and not wish.glob and not patterns:
+    if not wish.glob and not patterns and (parts := find_parts(folder)):
         return _parts(folder, parts, wish)
     wish.of_documents(uri)
     patterns += wish.patterns()
@@ -238,16 +238,15 @@ def _missing(uri: str, path: Path) -> UsageError:
 def _no_match(
     folder: Path, patterns: Sequence[Sequence[str]], exclude: Sequence[str]
 ) -> UsageError:
-    left = walk(folder, exclude=exclude)
-    suffixes = sorted({Path(file.path).suffix or Path(file.path).name for file in left})
+    paths = [file.path for file in walk(folder, exclude=exclude)]
+    suffixes = sorted({Path(path).suffix or Path(path).name for path in paths})
     if not suffixes or not patterns:
         return UsageError(
             f"the folder {folder} holds no files to read: hidden ones, links that lead out of it, "
             f"what {IGNORE_FILE} or --exclude leaves out and the run's own files don't count"
         )
-    deep = not any("**" in one for each in patterns for one in each) and any(
-        "/" in Path(file.path).as_posix() for file in walk(folder, exclude=exclude)
-    )
+    deeper = any("/" in path for path in paths)
+    deep = deeper and not any("**" in one for each in patterns for one in each)
     wanted = " and ".join(" or ".join(alternatives) for alternatives in patterns)
     return UsageError(
         f"no file in {folder} matches {wanted}; its files end in {', '.join(suffixes[:10])}"

@@ -45,15 +45,14 @@ class ParquetGrid:
             self.last = parquet.metadata.num_rows
             self._count = _rows_at_once(parquet.metadata)
             _check_depth(schema, file.name)
-            categories = [_categories(parquet, schema.field(i)) for i in range(len(schema))]
-        if not schema.names:
-            raise UsageError(f"{file.name} has no columns")
-        check_width(file.name, len(schema.names))
+            if not schema.names:
+                raise UsageError(f"{file.name} has no columns")
+            check_width(file.name, len(schema.names))
+            categories = [_categories(parquet, field) for field in schema]
+            self._read = [_reader(parquet, field, self._count) for field in schema]
         self._names = unique_names(schema.names)
         self.notices: Sequence[str] = renamed(schema.names, self._names)
         columns = zip(self._names, schema, categories, strict=True)
-        with _opened(file) as parquet:
-            self._read = [_reader(parquet, field) for field in schema]
         self.columns: Sequence[Column] = tuple(
             Column(name, "text" if read is _texts else _kind(field.type), field, values)
             for (name, field, values), read in zip(columns, self._read, strict=True)
@@ -85,13 +84,13 @@ def _opened(file: FileInput) -> Iterator[Any]:
             raise UsageError(f"{file.name} can't be read as Parquet: {reason}") from error
 
 
-def _reader(parquet: Any, field: Any) -> Callable[[Any], list[object]]:
+def _reader(parquet: Any, field: Any, count: int) -> Callable[[Any], list[object]]:
     """Return what makes Python's values of the arrays of a column, as they are to be written."""
     from pyarrow import types
 
     kind = field.type
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
-        return _texts if _has_texts(parquet, field.name) else _values
+        return _texts if _has_texts(parquet, field.name, count) else _values
     if types.is_float32(kind):
         return _singles
     if types.is_decimal(kind):
@@ -100,12 +99,14 @@ def _reader(parquet: Any, field: Any) -> Callable[[Any], list[object]]:
     return partial(_each, Duration.of) if types.is_duration(kind) else _values
 
 
-def _has_texts(parquet: Any, name: str) -> bool:
-    """Return whether the bytes of a column are texts: Impala and older Sparks don't mark those."""
+def _has_texts(parquet: Any, name: str, count: int) -> bool:
+    """Return whether the bytes of a column are texts: Impala and older Sparks don't mark those.
+    So many rows are read at once.
+    """
     import pyarrow
 
     with suppress(pyarrow.ArrowInvalid):
-        for batch in parquet.iter_batches(_BATCH_ROWS, columns=[name], use_threads=False):
+        for batch in parquet.iter_batches(count, columns=[name], use_threads=False):
             if batch.num_columns != 1 or any(map(_CONTROLS.search, filter(None, _texts(batch[0])))):
                 return False
         return True

@@ -104,9 +104,6 @@ class CellFormats:
             {"bold": True, "bottom": 1, "bg_color": "#EEEEEE", "text_wrap": True, "valign": "top"}
         )
         self.plain = book.add_format()
-        self._padded = cache(
-            lambda digits: book.add_format({"valign": "top", "num_format": "0" * digits})
-        )
         self._named = cache(lambda look: book.add_format({"valign": "top", "num_format": look}))
         self._cells = {
             kind: book.add_format({"valign": "top", **look}) for kind, look in _FORMATS.items()
@@ -117,7 +114,7 @@ class CellFormats:
         if number_format is not None and not isinstance(cell, (str, bool)):
             return self._named(number_format)
         if isinstance(cell, Padded):
-            return self._padded(cell.digits)
+            return self._named("0" * cell.digits)
         return self._cells.get(type(cell)) or next(
             look for kind, look in self._cells.items() if isinstance(cell, kind)
         )

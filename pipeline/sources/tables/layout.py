@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import BinaryIO
-from xml.etree.ElementTree import fromstring
 from zipfile import ZipFile, is_zipfile
 
-from pipeline.sources.tables.workbook import chunks, column_of, part_of
+from pipeline.sources.tables.workbook import chunks, column_of, number_formats, part_of
 
 _ROW = re.compile(rb"<(?:\w+:)?row\b[^>]*>")
 _COLUMN = re.compile(rb"<(?:\w+:)?col\b[^>]*>")
@@ -17,7 +17,7 @@ _HIDDEN = re.compile(rb"""\bhidden=["'](?:1|true)["']""")
 _NUMBER, _LEAST, _MOST = (
     re.compile(rb"""\b%s=["'](\d+)["']""" % name) for name in (b"r", b"min", b"max")
 )
-_STYLED = re.compile(rb"""<(?:\w+:)?c r=["']([A-Z]+)(\d+)["'] s=["'](\d+)["'](?! t=["']s)""")
+_STYLED = re.compile(rb"""<(?:\w+:)?c r=["']([A-Z]+)\d+["'] s=["'](\d+)["'](?! t=["']s)""")
 _WIDEST = 16_384
 _GENERAL, _TEXT = 0, 49  # formats that say nothing of how a number is shown
 
@@ -49,8 +49,8 @@ def find_layout(file: BinaryIO, sheet: str) -> Layout | None:
                 for tag in filter(_hides, _COLUMN.findall(chunk)):
                     most = min(_first(_MOST, tag), _WIDEST)
                     columns.update(range(_first(_LEAST, tag) - 1, most))
-            styled.update((c, s) for c, r, s in _STYLED.findall(chunk))
-        formats = _formats(archive)
+            styled.update(_STYLED.findall(chunk))
+        formats = list(starmap(_shown, number_formats(archive)))
     found: defaultdict[int, set[int | str]] = defaultdict(set)
     for column, style in styled:
         look = formats[int(style)] if int(style) < len(formats) else _GENERAL
@@ -68,13 +68,6 @@ def _first(pattern: re.Pattern[bytes], tag: bytes) -> int:
     return int(found[1]) if found else 0
 
 
-def _formats(archive: ZipFile) -> list[int | str]:
-    """Return the format of each style of cells."""
-    if "xl/styles.xml" not in archive.namelist():
-        return []
-    styles = fromstring(archive.read("xl/styles.xml"))
-    items = styles.findall("{*}numFmts/{*}numFmt")
-    codes = {item.get("numFmtId"): item.get("formatCode", "") for item in items}
-    looks = styles.findall("{*}cellXfs/{*}xf")
-    numbers = [look.get("numFmtId", "0") for look in looks]
-    return [codes.get(number) or (int(number) if number.isdecimal() else 0) for number in numbers]
+def _shown(number: str, code: str) -> int | str:
+    """Return a format as the program that writes workbooks takes it."""
+    return code or (int(number) if number.isdecimal() else _GENERAL)

@@ -169,15 +169,9 @@ class _Styles:
 
 def _styles(archive: ZipFile) -> _Styles:
     """Return the styles of cells that calamine reads otherwise than they are shown."""
-    if "xl/styles.xml" not in archive.namelist():
-        return _Styles({}, (), ())
-    styles = fromstring(archive.read("xl/styles.xml"))
-    formats = styles.findall("{*}numFmts/{*}numFmt")
-    codes = {item.get("numFmtId"): item.get("formatCode", "") for item in formats}
-    numbers = [look.get("numFmtId") for look in styles.findall("{*}cellXfs/{*}xf")]
     looks = {
-        str(style): codes.get(number) or _BUILT_IN.get(number or "", "")
-        for style, number in enumerate(numbers)
+        str(style): code or _BUILT_IN.get(number, "")
+        for style, (number, code) in enumerate(number_formats(archive))
     }
     bare = {style: _LITERAL.sub("", look).lower() for style, look in looks.items()}
     elapsed = {style for style, look in looks.items() if _ELAPSED.search(look)}
@@ -185,6 +179,17 @@ def _styles(archive: ZipFile) -> _Styles:
     times = {style for style, look in bare.items() if _TIME.search(look)} - dates - elapsed
     digits = {style: len(look) for style, look in looks.items() if _ZEROS.fullmatch(look)}
     return _Styles(digits, dates, times)
+
+
+def number_formats(archive: ZipFile) -> list[tuple[str, str]]:
+    """Return the format of each style of cells: its number, and its code if that isn't built in."""
+    if "xl/styles.xml" not in archive.namelist():
+        return []
+    styles = fromstring(archive.read("xl/styles.xml"))
+    items = styles.findall("{*}numFmts/{*}numFmt")
+    codes = {item.get("numFmtId"): item.get("formatCode", "") for item in items}
+    numbers = [look.get("numFmtId", "0") for look in styles.findall("{*}cellXfs/{*}xf")]
+    return [(number, codes.get(number, "")) for number in numbers]
 
 
 def _is_1904(archive: ZipFile) -> bool:

@@ -101,11 +101,11 @@ class ExcelGrid:
                 f'{file.name} has no header in sheet "{name}"; '
                 f"its first row has to name the columns{hint}"
             )
-        hidden = self._layout.hidden_columns
         places = range(*extent.columns.indices(len(extent.top[0])))
-        self._places = [
-            place for place in places if not (self._skips and place + self._left in hidden)
-        ]
+        hidden = self._layout.hidden_columns
+        self._hidden = [place for place in places if place + self._left in hidden]
+        left_out = frozenset(self._hidden if self._skips else ())
+        self._places = [place for place in places if place not in left_out]
         header = [_value(extent.top[0][place]) for place in self._places]
         if not any(str(name).strip() for name in header):
             raise UsageError(f"{file.name}: all columns of sheet {name} are hidden")
@@ -196,14 +196,12 @@ class ExcelGrid:
             yield cells
 
     def _hidden_notices(self) -> Iterator[str]:
-        extent, layout = self._extent, self._layout
-        rows = sum(extent.header <= row < extent.end for row in layout.hidden_rows)
-        places = range(*extent.columns.indices(len(extent.top[0])))
-        columns = [place for place in places if place + self._left in layout.hidden_columns]
+        extent, count = self._extent, len(self._hidden)
+        rows = sum(extent.header <= row < extent.end for row in self._layout.hidden_rows)
         said = [f"{rows:,} row{'s' * (rows > 1)}"] if rows else []
-        if columns:
-            named = ", ".join(str(extent.top[0][place]) for place in columns[:_SOME])
-            said.append(f"{len(columns):,} column{'s' * (len(columns) > 1)} ({named})")
+        if count:
+            named = ", ".join(str(extent.top[0][place]) for place in self._hidden[:_SOME])
+            said.append(f"{count:,} column{'s' * (count > 1)} ({named})")
         if said and self._skips:
             yield f"hidden, and left out: {' and '.join(said)}"
         elif said:

@@ -7,11 +7,11 @@ import re
 from pipeline.errors import UsageError
 from pipeline.formats import FORMATS, Format
 from pipeline.sources.decoding import looks_binary
+from pipeline.sources.files.kinds import OFFICE_BEFORE_2007
 from pipeline.sources.tables.inputs import FileInput
 
 _HEAD_BYTES = 1 << 13
 _DIRECTORY_BYTES = 1 << 20  # of an Office file before 2007; it may lie anywhere in it
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 # NOTE: atomic groups, so that a page of nothing but comments takes no longer than another.
 _PAGE = re.compile(
@@ -19,9 +19,6 @@ _PAGE = re.compile(
     re.S | re.I,
 )
 _XML = re.compile(rb"\s*<(?:\?xml|!doctype)\b", re.I)
-_SPREADSHEET = re.compile(
-    rb"""<(?:\w+:)?Workbook[^>]*urn:schemas-microsoft-com:office:spreadsheet"""
-)
 _JSON = re.compile(rb'\s*(?:\{\s*"[^"\n]*"\s*:|\[\s*\{)')
 _CELLS = re.compile(rb"^\s*[^\r\n]*[\t,;|]")  # a header of several columns
 _MARKS = re.compile(rb"^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)+")
@@ -29,7 +26,7 @@ _MARKS = re.compile(rb"^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)+")
 _ZIP, _OLD, _PARQUET = "a zip file, as .xlsx files are", "an .xls workbook", "Parquet"
 _BINARY = (
     (re.compile(rb"PK\x03\x04"), _ZIP),
-    (re.compile(re.escape(_OLE)), _OLD),
+    (re.compile(re.escape(OFFICE_BEFORE_2007)), _OLD),
     (re.compile(rb"PAR[1E]"), _PARQUET),
     (re.compile(rb"\s*%PDF-"), "a PDF"),
     (re.compile(rb"\{\\rtf"), "RTF"),
@@ -42,6 +39,8 @@ _HINTS = {
     _PAGE_NAME: "an address that asks to log in gives such a page: get the table itself",
     _JSON_NAME: "JSON Lines, an object a line, is a table if its name ends in .jsonl",
 }
+_OBJECTS = (".jsonl", ".ndjson")
+_SUFFIXES = {_ZIP: ".xlsx", _OLD: ".xls", _PARQUET: ".parquet", _TEXT: ".csv"}
 
 
 def settle(file: FileInput, named: Format) -> Format:
@@ -59,13 +58,9 @@ def settle(file: FileInput, named: Format) -> Format:
     wanted = _PARQUET if named.suffix == ".parquet" else _TEXT
     if kind is None or kind == wanted or (kind == _JSON_NAME and named.suffix in _OBJECTS):
         return named
-    end = FORMATS[_NAMES[kind]].suffix if kind in _NAMES else None
-    hint = f"if it is a table, end its name in {end}" if end else _HINTS.get(kind, "")
+    suffix = _SUFFIXES.get(kind)
+    hint = f"if it is a table, end its name in {suffix}" if suffix else _HINTS.get(kind, "")
     raise UsageError(f"{file.name} is {kind}, not a {named.suffix} table{hint and f'; {hint}'}")
-
-
-_OBJECTS = (".jsonl", ".ndjson")
-_NAMES = {_ZIP: ".xlsx", _OLD: ".xls", _PARQUET: ".parquet", _TEXT: ".csv"}
 
 
 def _book(name: str, named: Format, kind: str | None, head: bytes) -> Format:

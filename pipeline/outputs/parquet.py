@@ -141,7 +141,7 @@ class _Field:
         """Return the cells as an array of `type`, which becomes text if it can't hold them."""
         import pyarrow as pa
 
-        self._classes.update({_class(cell) for cell in cells})
+        self._classes.update(map(_class, set(map(type, cells))))
         if self.type != pa.string():
             try:
                 if self._categories:
@@ -166,14 +166,11 @@ class _Field:
         )
 
 
-def _class(cell: object) -> type:
-    if isinstance(cell, Padded):
+def _class(kind: type) -> type:
+    """Return the class whose type of Arrow holds the values of this one."""
+    if issubclass(kind, Padded):
         return int
-    if isinstance(cell, timedelta):
-        return timedelta
-    if isinstance(cell, Decimal):
-        return Decimal
-    return float if isinstance(cell, float) else type(cell)
+    return next((base for base in (float, Decimal, timedelta) if issubclass(kind, base)), kind)
 
 
 def _common(classes: set[type]) -> pa.DataType:

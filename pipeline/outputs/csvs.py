@@ -79,8 +79,7 @@ def _write(
     path: Path, columns: Sequence[Column], rows: Rows, style: Style | None, plain: Style
 ) -> list[str]:
     """Write in the style, or in the next best that holds the rows and is read as it was meant."""
-    same = style is not None and style.usual == plain.usual
-    wanted = _writable(style, plain) if style is not None and same else plain
+    wanted = _writable(style, plain) if style and style.usual == plain.usual else plain
     if wanted == plain:
         _put(path, columns, rows, plain)
         return []

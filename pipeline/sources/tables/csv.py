@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain, islice
+from typing import TextIO
 
 from pipeline.errors import UsageError
 from pipeline.sources.decoding import examine, some
@@ -49,10 +50,11 @@ class CsvTable:
         self._file = file
         with file.open() as raw:
             self._script = examine(raw, file.name, dialect.encoding, dialect.encoding_errors)
-        self._skipped = 0  # lines above the header
+        self._skipped = 0
         self._usual = usual
         self.style: Style = Style()
-        self._skipped, said = announced(self._peek())
+        said = announced(self._peek())
+        self._skipped = 0 if said is None else 1  # lines above the header
         fixed = read_delimiter(dialect.delimiter) or said
         self.style = self._find_style(fixed)
         if dialect.header_row is not None:
@@ -112,14 +114,17 @@ class CsvTable:
     def close(self) -> None:
         """Do nothing: no file is open but while rows are read."""
 
+    def _open(self) -> AbstractContextManager[TextIO]:
+        """Open the lines of the file."""
+        script, newline = self._script, "\n" if self.style.keeps_returns else ""
+        return self._file.lines(script.encoding, script.errors, newline=newline)
+
     @contextmanager
     def _text(self) -> Iterator[Iterator[str]]:
         """Open the lines of the table, without the byte-order marks before them."""
-        newline = "\n" if self.style.keeps_returns else ""
-        script = self._script
-        with self._file.lines(script.encoding, script.errors, newline=newline) as text:
+        with self._open() as text:
             first = text.readline().lstrip(_MARK)
-            marked = map(_unmarked, text) if script.marks else text
+            marked = map(_unmarked, text) if self._script.marks else text
             yield islice(chain([first] if first else [], marked), self._skipped, None)
 
     @contextmanager
@@ -171,9 +176,7 @@ class CsvTable:
                 lines.proceed()
 
     def _marked_lines(self) -> set[int]:
-        script = self._script
-        newline = "\n" if self.style.keeps_returns else ""
-        with self._file.lines(script.encoding, script.errors, newline=newline) as text:
+        with self._open() as text:
             return {n for n, line in enumerate(text, 1) if n > 1 and line.startswith(_MARK)}
 
     def _above(self, wanted: int) -> int:

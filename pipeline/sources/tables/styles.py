@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, product
+from itertools import chain, islice, product
 
 from pipeline.errors import UsageError
 from pipeline.sources.tables.cells import UNCLOSED, RowLines, Style, read_rows
@@ -49,7 +49,7 @@ def find_style(text: str, *, delimiter: str | None = None, usual: str | None = N
     """Find the style of a sample. `delimiter` is that of the file; `usual` that of its kind, where
     the header has it.
     """
-    style = replace(Style(), line_end=_line_end(text))
+    style = Style(line_end=_line_end(text))
     if delimiter is not None:
         known = [delimiter]
     elif usual is not None and usual in _header(text):
@@ -108,12 +108,7 @@ def _is_clear(text: str, style: Style, found: _Fit, plain: _Fit) -> bool:
 
 def sample_rows(text: str, style: Style, most: int | None = None) -> list[list[str]]:
     """Return the first rows of a sample, without the line at which it may be cut off."""
-    rows: list[list[str]] = []
-    for cells, _, _ in _read(text, style):
-        rows.append(cells)
-        if len(rows) == most:
-            break
-    return rows
+    return [cells for cells, _, _ in islice(_read(text, style), most)]
 
 
 def fit_of(text: str, style: Style) -> tuple[float, int]:
@@ -122,10 +117,10 @@ def fit_of(text: str, style: Style) -> tuple[float, int]:
     return fit.share, fit.width
 
 
-def announced(text: str) -> tuple[int, str | None]:
-    """Return the number of lines above the table that say the delimiter, and the delimiter."""
+def announced(text: str) -> str | None:
+    """Return the delimiter that a line above the table says."""
     said = _SEP.match(text)
-    return (1, said[1]) if said else (0, None)
+    return said[1] if said else None
 
 
 def read_delimiter(delimiter: str | None) -> str | None:
@@ -183,11 +178,7 @@ def _others(text: str, style: Style, delimiter: str, bad: int) -> Iterator[Style
 
 
 def _fit(text: str, style: Style) -> _Fit:
-    found = [
-        (cells, problem, count)
-        for cells, problem, count in _read(text, style)
-        if len(cells) > 1 or "".join(cells).strip()
-    ]
+    found = [row for row in _read(text, style) if len(row[0]) > 1 or "".join(row[0]).strip()]
     rows = [cells for cells, _, _ in found]
     loose = bool(rows) and _is_loose(rows[0], rows[1:])
     style = replace(style, loose=loose)
@@ -236,10 +227,15 @@ def _read(text: str, style: Style) -> Iterator[tuple[list[str], str | None, int]
 
 
 def _line_end(text: str) -> str:
-    found = _LINE_END.search("".join(text.split('"')[::2]).lstrip("\r\n "))
+    found = _LINE_END.search(_bare(text))
     return found[0] if found else "\n"
 
 
 def _header(text: str) -> str:
     """Return the first line without what is quoted in it."""
-    return _LINE_END.split("".join(text.split('"')[::2]).lstrip("\r\n "), maxsplit=1)[0]
+    return _LINE_END.split(_bare(text), maxsplit=1)[0]
+
+
+def _bare(text: str) -> str:
+    """Return a text from its first line on, without what is quoted in it."""
+    return "".join(text.split('"')[::2]).lstrip("\r\n ")

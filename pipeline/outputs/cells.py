@@ -9,22 +9,13 @@ from decimal import Decimal
 
 import orjson
 
+from pipeline.sources.decoding import clean
 from pipeline.sources.tables.jsonl import Number
 from pipeline.sources.tables.values import Duration, Scaled
 
 Rows = Iterable[Mapping[str, object]]
 
 _LEAST, _MOST = -(2**63), 2**64 - 1  # the integers orjson takes: int64 and uint64
-
-
-def clean(text: str) -> str:
-    """Replace by U+FFFD each lone surrogate, which no file in UTF-8 can hold.
-
-    They come from file names that aren't UTF-8 and from broken JSON escapes.
-    """
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def to_text(value: object) -> str:

@@ -16,8 +16,9 @@ from typing import TextIO
 
 from pipeline.errors import UsageError
 from pipeline.formats import named
-from pipeline.outputs.cells import Rows, clean, to_text
+from pipeline.outputs.cells import Rows, to_text
 from pipeline.outputs.packing import create
+from pipeline.sources.decoding import clean
 from pipeline.sources.tables.archives import find_table
 from pipeline.sources.tables.cells import Style
 from pipeline.sources.tables.table import Dialect

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.outputs.cells import Rows, clean
+from pipeline.outputs.cells import Rows
 from pipeline.outputs.packing import Disk
 from pipeline.outputs.sheets import CellFormats, Sheet, hold, widths
+from pipeline.sources.decoding import clean
 from pipeline.types import Column
 
 MAX_CHARACTERS = 32_767  # of a cell, in units of UTF-16

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from pipeline.outputs.cells import Rows, clean, to_json, to_text
+from pipeline.outputs.cells import Rows, to_json, to_text
+from pipeline.sources.decoding import clean
 from pipeline.sources.tables.parquet import OWN_DECIMAL
 from pipeline.sources.tables.workbook import Padded
 from pipeline.types import Column

@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 from unicodedata import east_asian_width
 
-from pipeline.outputs.cells import clean, to_text
+from pipeline.outputs.cells import to_text
+from pipeline.sources.decoding import clean
 from pipeline.sources.tables.workbook import Padded
 
 _MAX_INTEGER = 2**53  # as far as a double counts

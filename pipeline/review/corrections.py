@@ -22,11 +22,12 @@ from pipeline.errors import UsageError
 from pipeline.evaluation.gold import seen
 from pipeline.evaluation.pairs import Pair
 from pipeline.outputs import excel
-from pipeline.outputs.cells import Rows, clean, to_text
+from pipeline.outputs.cells import Rows, to_text
 from pipeline.outputs.tables import write_table
 from pipeline.places import follow
 from pipeline.prompting.labels import array
 from pipeline.sources.base import Source
+from pipeline.sources.decoding import clean
 from pipeline.sources.opening import open_source
 from pipeline.sources.tables.bounded import read_sheets
 from pipeline.sources.tables.written import FINAL, REVIEWED, find_prefix

@@ -131,6 +131,16 @@ def examine(
     )
 
 
+def clean(text: str) -> str:
+    """Replace by U+FFFD each lone surrogate, which no file in UTF-8 can hold.
+
+    They come from file names that aren't UTF-8 and from broken JSON escapes.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def some(numbers: Sequence[int]) -> str:
     """List the first few numbers, and count the rest."""
     more = len(numbers) - _SOME

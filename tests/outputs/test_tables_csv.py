@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.outputs.cells import clean
 from pipeline.outputs.tables import write_table
+from pipeline.sources.decoding import clean
 from pipeline.types import Column
 from tests import bounded
 

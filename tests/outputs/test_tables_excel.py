@@ -19,8 +19,9 @@ from python_calamine import CalamineWorkbook
 
 from pipeline.errors import UsageError
 from pipeline.outputs import excel
-from pipeline.outputs.cells import clean, to_text
+from pipeline.outputs.cells import to_text
 from pipeline.outputs.tables import write_table
+from pipeline.sources.decoding import clean
 from pipeline.types import Column
 
 Row = Mapping[str, object]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.outputs import parquet
-from pipeline.outputs.cells import clean
 from pipeline.outputs.tables import write_table
+from pipeline.sources.decoding import clean
 from pipeline.sources.tables.workbook import Padded
 from pipeline.types import Column, Kind
 

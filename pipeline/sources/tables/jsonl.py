@@ -10,7 +10,7 @@ from itertools import chain
 import orjson
 
 from pipeline.errors import UsageError
-from pipeline.sources.decoding import examine
+from pipeline.sources.decoding import clean, examine
 from pipeline.sources.tables.cells import Style
 from pipeline.sources.tables.inputs import FileInput
 from pipeline.sources.tables.table import MOST_LEVELS, MOST_VALUES, Dialect, Row, check_width
@@ -109,7 +109,7 @@ def _exact(line: str) -> object:
 def _mended(value: object) -> object:
     """Put U+FFFD for each half of a surrogate pair, which no encoding can write."""
     if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return clean(value)
     if isinstance(value, dict):
         return {_mended(key): _mended(item) for key, item in value.items()}
     return list(map(_mended, value)) if isinstance(value, list) else value

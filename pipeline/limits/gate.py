@@ -66,7 +66,7 @@ class Gate:
         self.window = window or Window()
         self.circuit = circuit or Circuit()
         self.charges = Charges(self.budget)
-        self.patience = Patience(self.circuit)
+        self.patience = Patience(self.circuit, lambda text: self.note(text))
         self.hearsay = Hearsay()
         self.pace = Pace()
         self.note = note
@@ -76,6 +76,7 @@ class Gate:
         self._door = asyncio.Lock()
         self._news = asyncio.Event()
         self._closed_until = 0.0
+        self._rows_until = 0.0  # when rows that wait by themselves come back
 
     @property
     def counts_tokens(self) -> bool:
@@ -129,8 +130,7 @@ class Gate:
         if self.hearsay.confirmed and not self.window.in_flight:  # no reply will say otherwise
             self.patience.check(now, self.hearsay.told(now, tokens))
         limited = max(self._closed_until - now, self.hearsay.wait(now, tokens), paced)
-        if (notice := self.patience.notice(now, limited)) is not None:
-            self.note(notice)
+        self.patience.tell(now, limited)
         return max(self.circuit.wait(now), limited)
 
     def _take(self, counted_tokens: int, tokens: int, ceiling_usd: Decimal) -> Pass:
@@ -229,7 +229,10 @@ class Gate:
         """
         if self.patience.exceeded_by(error) and not self.pace.strays.found:
             return 0.0
-        return min(error.retry_after_seconds or 0.0, TOLD_SECONDS)
+        now, seconds = self._clock(), error.retry_after_seconds or 0.0
+        self.patience.tell(now, seconds, str(error))
+        self._rows_until = max(self._rows_until, now + seconds)
+        return min(seconds, TOLD_SECONDS)
 
     def fail(
         self, taken: Pass, error: TransientError, cost_usd: Decimal | None, *, own: bool
@@ -297,6 +300,8 @@ class Gate:
         if self.circuit.opened_at is not None:
             return f"server away for {now - self.circuit.opened_at:.0f} s"
         until = max(self._closed_until - now, self.hearsay.wait(now, 1.0), self.pace.wait(now))
+        if not self.window.in_flight:  # no others either
+            until = max(until, self._rows_until - now)
         if until > 1:
             return f"waiting for the limit until {moment(until)}"
         return ""

@@ -6,6 +6,7 @@ Pure: every method is told the time.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from pipeline.errors import FatalError, TransientError
 from pipeline.limits.circuit import Circuit
@@ -17,8 +18,9 @@ TOLD_SECONDS = 60.0  # a wait is longer than this, and the user is told why
 class Patience:
     """Waits up to `seconds`."""
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, note: Callable[[str], None]) -> None:
         self._circuit = circuit
+        self._note = note
         self._asked_until = 0.0
         self._words = ""
         self._told_until = 0.0
@@ -48,14 +50,15 @@ class Patience:
                 f"more than --patience ({duration(self.seconds)}): {self._words}"
             )
 
-    def notice(self, now: float, seconds: float) -> str | None:
-        """Return what to tell of a long wait, once."""
+    def tell(self, now: float, seconds: float, words: str = "") -> None:
+        """Tell the user of a long wait, once."""
         until = now + seconds
         if not TOLD_SECONDS < seconds < math.inf or until < self._told_until + TOLD_SECONDS:
-            return None
+            return
         self._told_until = until
-        reason = f": {self._words}" if self._words else ", as its headers ask"
-        return f"waiting {duration(seconds)} for the limit, until {moment(seconds)}{reason}"
+        words = words or self._words
+        reason = f": {words}" if words else ", as its headers ask"
+        self._note(f"waiting {duration(seconds)} for the limit, until {moment(seconds)}{reason}")
 
     def given_up(self, now: float) -> str:
         """Say why nobody waits any longer."""

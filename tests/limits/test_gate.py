@@ -103,6 +103,23 @@ def test_a_wait_that_is_no_longer_than_the_patience_is_waited_for() -> None:
     asyncio.run(run())
 
 
+def test_a_long_wait_is_told_with_its_reason_though_nothing_else_is_to_be_sent() -> None:
+    async def run() -> list[str]:
+        clock, told = Clock(), list[str]()
+        gate = Gate(circuit=Circuit(PATIENCE_SECONDS), clock=clock, note=told.append)
+        error = LimitError("HTTP 429: slowly", retry_after_seconds=65.0)
+        for _ in range(3):
+            gate.refuse(await gate.enter(10, 10), error)
+            gate.row_pause(error)
+            assert gate.state().startswith("waiting for the limit until ")
+            clock.now += 66
+        return told
+
+    told = asyncio.run(run())
+    assert len(told) == 3
+    assert re.fullmatch(r"waiting 1 min for the limit, until [\d: -]+: HTTP 429: slowly", told[0])
+
+
 def test_a_server_that_refuses_all_is_left_after_the_patience() -> None:
     async def run() -> None:
         clock = Clock()
